@@ -1,0 +1,69 @@
+"""The composition root: the only place that chooses adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from noria.core.catalog import Catalog, load_catalog
+from noria.core.clock import Clock, SystemClock
+from noria.core.errors import SettingsError
+from noria.core.registry import ModelRegistry
+from noria.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from noria.data.warehouse import Warehouse
+    from noria.governance.audit import AuditTrail
+    from noria.notify.mailer import Mailer
+
+
+@dataclass(frozen=True)
+class Services:
+    """What jobs need, made when first asked for, so that a job pays only for what it uses."""
+
+    settings: Settings
+    clock: Clock
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """All use cases."""
+        return load_catalog(self.settings.use_cases)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """PostgreSQL, with Noria's tables in place."""
+        from noria.data.warehouse import Warehouse
+
+        url = self.settings.warehouse_url.get_secret_value()
+        if not url:
+            raise SettingsError("NORIA_WAREHOUSE_URL is not set: run `noria up`, or give a postgresql:// URL")
+        warehouse = Warehouse(url)
+        warehouse.migrate()
+        return warehouse
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The model registry."""
+        from noria.registry.mlflow_registry import MlflowRegistry
+
+        return MlflowRegistry(self.settings.mlflow_url)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        """Who promoted what, and why."""
+        from noria.governance.audit import AuditTrail
+
+        return AuditTrail(self.warehouse.engine, self.clock)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """E-mail with a delivery record."""
+        from noria.notify.mailer import Mailer
+
+        return Mailer(self.settings, self.warehouse.engine, self.clock)
+
+
+def bootstrap(settings: Settings | None = None, clock: Clock | None = None) -> Services:
+    """Services as the settings say; tests pass their own settings and clock."""
+    return Services(settings=settings or load_settings(), clock=clock or SystemClock())

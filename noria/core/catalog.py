@@ -1,0 +1,235 @@
+"""Reads and checks use-case folders. An error names file, field, what was found and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from noria.core.errors import Problem, RuleError, UseCaseError
+from noria.core.rule import Rule
+from noria.core.use_case import UseCase
+
+FILE_NAME = "use_case.yaml"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All use cases of a folder, by name."""
+
+    root: Path
+    use_cases: Mapping[str, UseCase]
+
+    def __iter__(self) -> Iterator[UseCase]:
+        return iter(self.use_cases.values())
+
+    def get(self, name: str) -> UseCase:
+        """The use case of that name.
+
+        Raises:
+            UseCaseError: there is none; the error names those there are.
+        """
+        try:
+            return self.use_cases[name]
+        except KeyError:
+            known = ", ".join(self.use_cases) or "none"
+            raise UseCaseError([Problem(str(self.root), f"no use case {name!r}", f"known: {known}")]) from None
+
+    def folder(self, use_case: UseCase) -> Path:
+        """Where the use case's files are."""
+        return self.root / use_case.name
+
+
+def load_catalog(root: Path) -> Catalog:
+    """Read every `<root>/<name>/use_case.yaml`.
+
+    Raises:
+        UseCaseError: any of them is wrong; lists the problems of all.
+    """
+    use_cases: dict[str, UseCase] = {}
+    problems: list[Problem] = []
+    for path in sorted(root.glob(f"*/{FILE_NAME}")):
+        try:
+            use_case = load_use_case(path)
+        except UseCaseError as error:
+            problems += error.problems
+        else:
+            use_cases[use_case.name] = use_case
+    if problems:
+        raise UseCaseError(problems)
+    return Catalog(root, use_cases)
+
+
+def load_use_case(path: Path) -> UseCase:
+    """Read and check one `use_case.yaml`.
+
+    Raises:
+        UseCaseError: the file cannot be read, or says something wrong; lists every problem.
+    """
+    where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UseCaseError([Problem(where, f"cannot be read ({error.strerror})", "put a use_case.yaml there")]) from error
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "cannot be parsed"
+        raise UseCaseError([Problem(f"{where}{line}", f"not YAML ({reason})", "mend the syntax")]) from error
+    if not isinstance(raw, dict):
+        raise UseCaseError([Problem(where, f"found {_show(raw)}", "expected fields such as name, title, owner")])
+    try:
+        use_case = UseCase.model_validate(raw)
+    except ValidationError as error:
+        raise UseCaseError([_explain(where, detail) for detail in error.errors()]) from error
+    if problems := [
+        Problem(f"{where}: {field}", found, want) for field, found, want in _cross_checks(use_case, path.parent.name)
+    ]:
+        raise UseCaseError(problems)
+    return use_case
+
+
+def _cross_checks(use_case: UseCase, folder: str) -> Iterator[tuple[str, str, str]]:
+    """What no single field can know: names that must agree with each other."""
+    if use_case.name != folder:
+        yield "name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"
+    names = use_case.features.names
+    if not names:
+        yield "features", "no feature is listed", "list at least one under numeric or categorical"
+    for name in set(use_case.features.numeric) & set(use_case.features.categorical):
+        yield f"features.categorical.{name}", "also listed as numeric", "list a feature once"
+    for name in names:
+        if name in {use_case.entity, use_case.event_time, use_case.label.column}:
+            yield f"features.{name}", "is the entity, the event time or the label", "a model may not look at it; remove it"
+    for index, segment in enumerate(use_case.segments):
+        if segment not in use_case.features.categorical:
+            yield (
+                f"segments[{index}]",
+                f"{segment!r} is not a categorical feature",
+                _suggest(segment, use_case.features.categorical),
+            )
+    yield from _check_rule(use_case)
+    yield from _check_gates(use_case)
+    yield from _check_sources(use_case)
+    if use_case.schedule.end is not None and use_case.schedule.end <= use_case.schedule.start:
+        yield (
+            "schedule.end",
+            f"found {use_case.schedule.end}",
+            f"expected a day after schedule.start ({use_case.schedule.start})",
+        )
+    if not 1 <= use_case.monitoring.retrain.needed <= use_case.monitoring.retrain.window:
+        yield (
+            "monitoring.retrain.after",
+            f"found {use_case.monitoring.retrain.after!r}",
+            "expected k of n with 1 <= k <= n, such as 2 of 3",
+        )
+    if len(use_case.schedule.train.split()) != 5:
+        yield (
+            "schedule.train",
+            f"found {use_case.schedule.train!r}",
+            "expected a cron expression of five fields, such as '0 6 2 */3 *'",
+        )
+
+
+def _check_rule(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
+    try:
+        rule = Rule(use_case.business.baseline)
+    except RuleError as error:
+        yield "business.baseline", str(error), "write a rule such as: scheduled_hour >= 18"
+        return
+    for name in sorted(rule.names - set(use_case.features.names)):
+        yield "business.baseline", f"{name!r} is not a feature", _suggest(name, use_case.features.names)
+
+
+def _check_gates(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
+    for index, gate in enumerate(use_case.gates):
+        conditions = [gate.at_least, gate.at_most, gate.better_than, gate.worst_segment_at_least]
+        given = sum(condition is not None for condition in conditions)
+        if given != 1:
+            yield (
+                f"gates[{index}]",
+                f"{given} conditions",
+                "set exactly one of at_least, at_most, better_than, worst_segment_at_least",
+            )
+        if gate.worst_segment_at_least is not None and not use_case.segments:
+            yield f"gates[{index}].worst_segment_at_least", "there are no segments", "list segments, or use at_least"
+
+
+def _check_sources(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
+    seen: set[str] = set()
+    for index, source in enumerate(use_case.sources):
+        if source.name in seen:
+            yield f"sources[{index}].name", f"{source.name!r} is used twice", "give each source its own name"
+        seen.add(source.name)
+    if all(source.event_time is None for source in use_case.sources):
+        yield "sources", "no source has an event_time", "set event_time on the source that brings new rows each interval"
+
+
+def _explain(where: str, detail: ErrorDetails) -> Problem:
+    """Turn one pydantic error into found and expected, with a suggestion where one is close."""
+    location = [part for part in detail["loc"] if part not in ("files", "sql") or detail["loc"][0] != "sources"]
+    field = _path(location)
+    at = f"{where}: {field}" if field else where
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        return Problem(at, "is not a field", _suggest(str(location[-1]), known))
+    if detail["type"] == "missing":
+        return Problem(at, "is missing", "add it")
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if detail["type"] in ("enum", "literal_error", "union_tag_invalid"):
+        options = str(detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags", ""))
+        close = difflib.get_close_matches(
+            str(detail["input"]), [o.strip(" '") for o in options.replace(" or ", ",").split(",")], 1
+        )
+        message += f"; did you mean {close[0]}?" if close else ""
+    elif detail["type"] == "string_pattern_mismatch":
+        message = f"expected text that matches {detail.get('ctx', {}).get('pattern', '')}"
+    return Problem(at, f"found {_show(detail['input'])}", message)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known: {', '.join(known)}" if known else "remove it"
+
+
+def _fields_at(location: Sequence[int | str]) -> tuple[str, ...]:
+    """The fields that are allowed at a place in the file."""
+    models: list[type[BaseModel]] = [UseCase]
+    for part in location:
+        found: list[type[BaseModel]] = []
+        for model in models:
+            if isinstance(part, str) and part in model.model_fields:
+                found += _models_in(model.model_fields[part].annotation)
+        models = found or models
+    return tuple(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (tuple, dict, list, Union, types.UnionType) or hasattr(annotation, "__metadata__"):
+        return [model for argument in get_args(annotation) for model in _models_in(argument)]
+    return []

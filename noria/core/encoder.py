@@ -1,0 +1,163 @@
+"""The one encoder: the same code turns a row into numbers in training, batch scoring and REST.
+
+It is plain data (JSON), fitted by `noria.training` and applied here with numpy alone. Arithmetic is float64 and the result
+is rounded once to float32, in the same order for one row and for many, so that both give the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+Matrix = npt.NDArray[np.float32]
+_Row = Mapping[str, Any]
+
+
+class _Column(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+
+
+class NumericColumn(_Column):
+    """``(value - center) / scale``; a missing value becomes ``missing`` (NaN lets trees choose their own branch)."""
+
+    kind: Literal["numeric"] = "numeric"
+    center: float = 0.0
+    scale: float = 1.0
+    missing: float | None = None
+    """What stands for a missing value after scaling; None keeps NaN."""
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return 1
+
+    def encode_value(self, value: Any, into: list[float]) -> None:
+        """Append the encoding of one value."""
+        number = math.nan if value is None else float(value)
+        if number != number:
+            into.append(math.nan if self.missing is None else self.missing)
+        else:
+            into.append((number - self.center) / self.scale)
+
+    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Encode a column; shape ``(rows, 1)``."""
+        numbers = np.asarray(values, dtype=np.float64)
+        encoded = (numbers - self.center) / self.scale
+        if self.missing is not None:
+            encoded = np.where(np.isnan(numbers), self.missing, encoded)
+        return encoded[:, None]
+
+
+class OneHotColumn(_Column):
+    """One 0/1 column per known category; all zero for a missing or unseen one."""
+
+    kind: Literal["one_hot"] = "one_hot"
+    categories: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return len(self.categories)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {category: index for index, category in enumerate(self.categories)}
+
+    def encode_value(self, value: Any, into: list[float]) -> None:
+        """Append the encoding of one value."""
+        start = len(into)
+        into.extend([0.0] * len(self.categories))
+        index = self._index.get(value) if isinstance(value, str) else None
+        if index is not None:
+            into[start + index] = 1.0
+
+    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Encode a column; shape ``(rows, categories)``."""
+        encoded = np.zeros((len(values), len(self.categories)))
+        for row, value in enumerate(values):
+            index = self._index.get(value) if isinstance(value, str) else None
+            if index is not None:
+                encoded[row, index] = 1.0
+        return encoded
+
+
+class LookupColumn(_Column):
+    """One number per known category (a smoothed target mean, a frequency, an ordinal code); others get ``unseen``."""
+
+    kind: Literal["lookup"] = "lookup"
+    values: dict[str, float]
+    unseen: float | None = None
+    """For a category that training did not see; None gives NaN."""
+    missing: float | None = None
+    """For a missing value; None gives NaN."""
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return 1
+
+    def encode_value(self, value: Any, into: list[float]) -> None:
+        """Append the encoding of one value."""
+        if isinstance(value, str):
+            number = self.values.get(value, self.unseen)
+        else:
+            number = self.missing
+        into.append(math.nan if number is None else number)
+
+    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Encode a column; shape ``(rows, 1)``."""
+        encoded: list[float] = []
+        for value in values:
+            self.encode_value(value, encoded)
+        return np.array(encoded, dtype=np.float64)[:, None]
+
+
+Column = Annotated[NumericColumn | OneHotColumn | LookupColumn, Field(discriminator="kind")]
+
+
+class Encoder(BaseModel):
+    """Encodes rows for one model. A feature may feed several columns (a lookup of means and one of frequencies)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: tuple[Column, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of columns of the encoded matrix."""
+        return sum(column.width for column in self.columns)
+
+    @cached_property
+    def _steps(self) -> tuple[tuple[str, Callable[[Any, list[float]], None]], ...]:
+        return tuple((column.name, column.encode_value) for column in self.columns)
+
+    def encode_row(self, row: _Row) -> Matrix:
+        """Encode one row given as a mapping; a name that is not there is missing. Shape ``(1, width)``."""
+        encoded: list[float] = []
+        for name, encode in self._steps:
+            encode(row.get(name), encoded)
+        return np.array([encoded], dtype=np.float32)
+
+    def encode_rows(self, rows: Sequence[_Row]) -> Matrix:
+        """Encode a few rows given as mappings; shape ``(rows, width)``."""
+        encoded = np.empty((len(rows), self.width), dtype=np.float32)
+        for index, row in enumerate(rows):
+            encoded[index] = self.encode_row(row)[0]
+        return encoded
+
+    def encode_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
+        """Encode many rows given as equally long columns; shape ``(rows, width)``.
+
+        Raises:
+            KeyError: a column is not there.
+        """
+        parts = [column.encode_many(columns[column.name]) for column in self.columns]
+        return np.concatenate(parts, axis=1).astype(np.float32)

@@ -1,0 +1,145 @@
+"""Today's rule: a one-line expression over features, served as version 0 until a model beats it.
+
+A rule is a small, safe subset of Python expressions: feature names, numbers, strings, comparisons, ``and or not``,
+``+ - * /`` and ``in (...)``. It is parsed, never evaluated as code. A comparison with a missing value is false.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from noria.core.errors import RuleError
+
+_Evaluate = Callable[[Mapping[str, Any]], Any]
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or bool(value != value)  # NaN, of whichever float type, is the value unequal to itself
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A parsed baseline expression.
+
+    Raises:
+        RuleError: when built from a text that is not in the subset above.
+    """
+
+    expression: str
+
+    def __post_init__(self) -> None:
+        self._evaluate  # noqa: B018 - parse now, so that a wrong rule fails where it is written
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The features that the rule reads."""
+        return frozenset(node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name))
+
+    def score(self, row: Mapping[str, Any]) -> float:
+        """1.0 where the rule holds for the row, else 0.0."""
+        return 1.0 if self._evaluate(row) is True else 0.0
+
+    def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
+        """Scores of many rows given as equally long columns; float64 of shape ``(rows,)``."""
+        names = sorted(self.names)
+        rows = zip(*(columns[name] for name in names), strict=True)
+        return np.array([self.score(dict(zip(names, row, strict=True))) for row in rows], dtype=np.float64)
+
+    @cached_property
+    def _tree(self) -> ast.expr:
+        try:
+            return ast.parse(self.expression, mode="eval").body
+        except SyntaxError as error:
+            raise RuleError(f"{self.expression!r} is not an expression: {error.msg} at character {error.offset}") from error
+
+    @cached_property
+    def _evaluate(self) -> _Evaluate:
+        return _compile(self._tree, self.expression)
+
+
+def _compile(node: ast.expr, text: str) -> _Evaluate:
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() as value):
+            return lambda row: value
+        case ast.Name(id=name):
+            return lambda row: row.get(name)
+        case ast.BoolOp(op=op, values=values):
+            parts = [_compile(value, text) for value in values]
+            combine = all if isinstance(op, ast.And) else any
+            return lambda row: combine(part(row) is True for part in parts)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            inner = _compile(operand, text)
+            return lambda row: inner(row) is not True
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            inner = _compile(operand, text)
+            return lambda row: None if _is_missing(value := inner(row)) else -value
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+            return _arithmetic(_ARITHMETIC[type(op)], _compile(left, text), _compile(right, text))
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            return _comparison(left, ops, comparators, text)
+    raise RuleError(
+        f"{text!r}: {ast.unparse(node)!r} is not allowed in a rule; use feature names, numbers, strings, "
+        "comparisons, and/or/not, + - * / and in (...)"
+    )
+
+
+def _arithmetic(apply: Callable[[Any, Any], Any], left: _Evaluate, right: _Evaluate) -> _Evaluate:
+    def evaluate(row: Mapping[str, Any]) -> Any:
+        a, b = left(row), right(row)
+        if _is_missing(a) or _is_missing(b):
+            return None
+        try:
+            return apply(a, b)
+        except ZeroDivisionError:
+            return None
+
+    return evaluate
+
+
+def _comparison(left: ast.expr, ops: list[ast.cmpop], comparators: list[ast.expr], text: str) -> _Evaluate:
+    if any(isinstance(op, ast.In | ast.NotIn) for op in ops):
+        return _membership(left, ops, comparators, text)
+    tests = [_COMPARE.get(type(op)) for op in ops]
+    if None in tests:
+        raise RuleError(f"{text!r}: only < <= > >= == != in can compare")
+    operands = [_compile(operand, text) for operand in (left, *comparators)]
+
+    def evaluate(row: Mapping[str, Any]) -> bool:
+        values = [operand(row) for operand in operands]
+        if any(_is_missing(value) for value in values):
+            return False
+        return all(test(a, b) for test, a, b in zip(tests, values, values[1:], strict=False) if test)
+
+    return evaluate
+
+
+def _membership(left: ast.expr, ops: list[ast.cmpop], comparators: list[ast.expr], text: str) -> _Evaluate:
+    match ops, comparators:
+        case [ast.In() | ast.NotIn() as op], [ast.Tuple(elts=elements) | ast.List(elts=elements)]:
+            if not all(isinstance(element, ast.Constant) for element in elements):
+                raise RuleError(f"{text!r}: the values after 'in' must be constants")
+            members = frozenset(element.value for element in elements if isinstance(element, ast.Constant))
+            value_of, wanted = _compile(left, text), isinstance(op, ast.In)
+            return lambda row: not _is_missing(value := value_of(row)) and (value in members) is wanted
+    raise RuleError(f"{text!r}: write membership as feature in ('A', 'B')")

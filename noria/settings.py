@@ -1,0 +1,117 @@
+"""Every setting, read once at the edge; nothing else reads the environment.
+
+A setting is an environment variable with the prefix NORIA_, or a line of `<home>/noria.env`, which `noria up` writes for the
+embedded stack (mode 0600). The environment wins.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from noria.core.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+ENV_FILE = "noria.env"
+
+
+class Settings(BaseSettings):
+    """All settings of jobs, command line, Airflow tasks and serving."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NORIA_", frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    home: Path = PROJECT / ".noria"
+    """Folder of all state of the embedded stack."""
+    use_cases: Path = PROJECT / "use_cases"
+    """Folder with one folder per use case."""
+    dbt_project: Path = PROJECT / "dbt_project"
+    """The dbt project."""
+    storage: Path = Path()
+    """Folder of snapshots, bundles and reports; shared by all Airflow workers. Default: `<home>/storage`."""
+
+    warehouse_url: SecretStr = SecretStr("")
+    """PostgreSQL of the data and of Noria's own tables: postgresql://user:password@host:port/database."""
+    mlflow_url: str = "http://127.0.0.1:5000"
+    """MLflow tracking server and registry."""
+
+    airflow_url: str = "http://127.0.0.1:8080"
+    """Airflow, for links in e-mails."""
+    serving_url: str = "http://127.0.0.1:8000"
+    """Serving, for links in e-mails."""
+
+    smtp_host: str = "127.0.0.1"
+    """SMTP server."""
+    smtp_port: int = Field(default=1025, ge=1, le=65535)
+    """SMTP port."""
+    smtp_user: str = ""
+    """SMTP login; empty for none."""
+    smtp_password: SecretStr = SecretStr("")
+    """SMTP password."""
+    smtp_starttls: bool = False
+    """Encrypt with STARTTLS before logging in."""
+    mail_from: str = "noria@example.com"
+    """Sender of reports."""
+
+    pseudonym_key: SecretStr = SecretStr("")
+    """Key of pseudonyms (HMAC-SHA-256); whoever has it can link them. Needed when a use case pseudonymises."""
+
+    serving_host: str = "127.0.0.1"
+    """Address that serving binds."""
+    serving_port: int = Field(default=8000, ge=1, le=65535)
+    """Port that serving binds."""
+    serving_poll_seconds: float = Field(default=2.0, gt=0)
+    """How often serving asks the registry for the champion."""
+    serving_state: Path = Path()
+    """Folder of serving's last good bundles and of its prediction journal. Default: `<home>/serving`."""
+
+    def model_post_init(self, _context: object) -> None:
+        """Derive folders that were not set."""
+        for name, folder in (("storage", "storage"), ("serving_state", "serving")):
+            if getattr(self, name) == Path():
+                object.__setattr__(self, name, self.home / folder)
+
+    @property
+    def snapshots(self) -> Path:
+        """Content-addressed training sets."""
+        return self.storage / "snapshots"
+
+    @property
+    def bundles(self) -> Path:
+        """Bundles fetched from the registry or being made."""
+        return self.storage / "bundles"
+
+    @property
+    def reports(self) -> Path:
+        """Quality and drift reports."""
+        return self.storage / "reports"
+
+
+def load_settings() -> Settings:
+    """Read the environment and the embedded stack's file.
+
+    Raises:
+        SettingsError: a setting is wrong; names the variable.
+    """
+    home = Path(os.environ.get("NORIA_HOME") or PROJECT / ".noria")
+    try:
+        return Settings(_env_file=home / ENV_FILE)
+    except ValidationError as error:
+        lines = [f"NORIA_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+        raise SettingsError("\n".join(lines)) from error
+
+
+def source_url(connection: str) -> str:
+    """The URL of a named source connection, from NORIA_SOURCE_<CONNECTION>_URL.
+
+    Raises:
+        SettingsError: it is not set.
+    """
+    variable = f"NORIA_SOURCE_{connection.upper()}_URL"
+    if url := os.environ.get(variable):
+        return url
+    raise SettingsError(f"{variable} is not set: give the URL of the database behind connection {connection!r}")
