@@ -81,7 +81,7 @@ def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker:
 
 
 def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRef) -> RegisteredModel:
-    """Refit the best trial, judge it on the last slice of time, check the gates, register it. Same snapshot, same version."""
+    """Fit the best trial, judge it on the last slice of time, check the gates, register it. Same snapshot, same version."""
     from noria.inference.predictor import load_predictor
     from noria.training.fit import fit_bundle
 

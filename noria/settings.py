@@ -99,7 +99,7 @@ def load_settings() -> Settings:
     """
     home = Path(os.environ.get("NORIA_HOME") or PROJECT / ".noria")
     try:
-        return Settings(_env_file=home / ENV_FILE)
+        return Settings(_env_file=home / ENV_FILE)  # type: ignore[call-arg]  # pydantic-settings' own keyword
     except ValidationError as error:
         lines = [f"NORIA_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
         raise SettingsError("\n".join(lines)) from error

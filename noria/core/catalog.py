@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from noria.core.rule import Rule
 from noria.core.use_case import UseCase
 
 FILE_NAME = "use_case.yaml"
+_Finding = tuple[str, str, str]
+"""Field, what was found, what was expected."""
 
 
 @dataclass(frozen=True)
@@ -91,56 +94,38 @@ def load_use_case(path: Path) -> UseCase:
         use_case = UseCase.model_validate(raw)
     except ValidationError as error:
         raise UseCaseError([_explain(where, detail) for detail in error.errors()]) from error
-    if problems := [
-        Problem(f"{where}: {field}", found, want) for field, found, want in _cross_checks(use_case, path.parent.name)
-    ]:
+    problems = [Problem(f"{where}: {field}", *rest) for field, *rest in _cross_checks(use_case, path.parent.name)]
+    if problems:
         raise UseCaseError(problems)
     return use_case
 
 
-def _cross_checks(use_case: UseCase, folder: str) -> Iterator[tuple[str, str, str]]:
+def _cross_checks(use_case: UseCase, folder: str) -> Iterator[_Finding]:
     """What no single field can know: names that must agree with each other."""
     if use_case.name != folder:
         yield "name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"
-    names = use_case.features.names
-    if not names:
-        yield "features", "no feature is listed", "list at least one under numeric or categorical"
-    for name in set(use_case.features.numeric) & set(use_case.features.categorical):
-        yield f"features.categorical.{name}", "also listed as numeric", "list a feature once"
-    for name in names:
-        if name in {use_case.entity, use_case.event_time, use_case.label.column}:
-            yield f"features.{name}", "is the entity, the event time or the label", "a model may not look at it; remove it"
-    for index, segment in enumerate(use_case.segments):
-        if segment not in use_case.features.categorical:
-            yield (
-                f"segments[{index}]",
-                f"{segment!r} is not a categorical feature",
-                _suggest(segment, use_case.features.categorical),
-            )
+    yield from _check_features(use_case)
     yield from _check_rule(use_case)
     yield from _check_gates(use_case)
     yield from _check_sources(use_case)
-    if use_case.schedule.end is not None and use_case.schedule.end <= use_case.schedule.start:
-        yield (
-            "schedule.end",
-            f"found {use_case.schedule.end}",
-            f"expected a day after schedule.start ({use_case.schedule.start})",
-        )
-    if not 1 <= use_case.monitoring.retrain.needed <= use_case.monitoring.retrain.window:
-        yield (
-            "monitoring.retrain.after",
-            f"found {use_case.monitoring.retrain.after!r}",
-            "expected k of n with 1 <= k <= n, such as 2 of 3",
-        )
-    if len(use_case.schedule.train.split()) != 5:
-        yield (
-            "schedule.train",
-            f"found {use_case.schedule.train!r}",
-            "expected a cron expression of five fields, such as '0 6 2 */3 *'",
-        )
+    yield from _check_schedule(use_case)
 
 
-def _check_rule(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
+def _check_features(use_case: UseCase) -> Iterator[_Finding]:
+    features = use_case.features
+    if not features.names:
+        yield "features", "no feature is listed", "list at least one under numeric or categorical"
+    for name in sorted(set(features.numeric) & set(features.categorical)):
+        yield f"features.categorical.{name}", "also listed as numeric", "list a feature once"
+    for name in features.names:
+        if name in {use_case.entity, use_case.event_time, use_case.label.column}:
+            yield f"features.{name}", "is the entity, the event time or the label", "a model may not look at it; remove it"
+    for index, segment in enumerate(use_case.segments):
+        if segment not in features.categorical:
+            yield f"segments[{index}]", f"{segment!r} is no categorical feature", _suggest(segment, features.categorical)
+
+
+def _check_rule(use_case: UseCase) -> Iterator[_Finding]:
     try:
         rule = Rule(use_case.business.baseline)
     except RuleError as error:
@@ -150,7 +135,7 @@ def _check_rule(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
         yield "business.baseline", f"{name!r} is not a feature", _suggest(name, use_case.features.names)
 
 
-def _check_gates(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
+def _check_gates(use_case: UseCase) -> Iterator[_Finding]:
     for index, gate in enumerate(use_case.gates):
         conditions = [gate.at_least, gate.at_most, gate.better_than, gate.worst_segment_at_least]
         given = sum(condition is not None for condition in conditions)
@@ -164,7 +149,7 @@ def _check_gates(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
             yield f"gates[{index}].worst_segment_at_least", "there are no segments", "list segments, or use at_least"
 
 
-def _check_sources(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
+def _check_sources(use_case: UseCase) -> Iterator[_Finding]:
     seen: set[str] = set()
     for index, source in enumerate(use_case.sources):
         if source.name in seen:
@@ -172,6 +157,16 @@ def _check_sources(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
         seen.add(source.name)
     if all(source.event_time is None for source in use_case.sources):
         yield "sources", "no source has an event_time", "set event_time on the source that brings new rows each interval"
+
+
+def _check_schedule(use_case: UseCase) -> Iterator[_Finding]:
+    schedule, retrain = use_case.schedule, use_case.monitoring.retrain
+    if schedule.end is not None and schedule.end <= schedule.start:
+        yield "schedule.end", f"found {schedule.end}", f"expected a day after schedule.start ({schedule.start})"
+    if len(schedule.train.split()) != 5:
+        yield "schedule.train", f"found {schedule.train!r}", "expected a cron expression of five fields: '0 6 2 */3 *'"
+    if not 1 <= retrain.needed <= retrain.window:
+        yield "monitoring.retrain.after", f"found {retrain.after!r}", "expected k of n with 1 <= k <= n, such as 2 of 3"
 
 
 def _explain(where: str, detail: ErrorDetails) -> Problem:
@@ -186,10 +181,9 @@ def _explain(where: str, detail: ErrorDetails) -> Problem:
         return Problem(at, "is missing", "add it")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     if detail["type"] in ("enum", "literal_error", "union_tag_invalid"):
-        options = str(detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags", ""))
-        close = difflib.get_close_matches(
-            str(detail["input"]), [o.strip(" '") for o in options.replace(" or ", ",").split(",")], 1
-        )
+        context = detail.get("ctx", {})
+        options = re.findall(r"'([^']+)'", str(context.get("expected") or context.get("expected_tags", "")))
+        close = difflib.get_close_matches(str(detail["input"]), options, 1)
         message += f"; did you mean {close[0]}?" if close else ""
     elif detail["type"] == "string_pattern_mismatch":
         message = f"expected text that matches {detail.get('ctx', {}).get('pattern', '')}"

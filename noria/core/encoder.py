@@ -42,7 +42,7 @@ class NumericColumn(_Column):
     def encode_value(self, value: Any, into: list[float]) -> None:
         """Append the encoding of one value."""
         number = math.nan if value is None else float(value)
-        if number != number:
+        if math.isnan(number):
             into.append(math.nan if self.missing is None else self.missing)
         else:
             into.append((number - self.center) / self.scale)
@@ -106,10 +106,7 @@ class LookupColumn(_Column):
 
     def encode_value(self, value: Any, into: list[float]) -> None:
         """Append the encoding of one value."""
-        if isinstance(value, str):
-            number = self.values.get(value, self.unseen)
-        else:
-            number = self.missing
+        number = self.values.get(value, self.unseen) if isinstance(value, str) else self.missing
         into.append(math.nan if number is None else number)
 
     def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ A rule is a small, safe subset of Python expressions: feature names, numbers, st
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or bool(value != value)  # NaN, of whichever float type, is the value unequal to itself
+    return value is None or (isinstance(value, float | np.floating) and math.isnan(value))
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class Rule:
         return _compile(self._tree, self.expression)
 
 
-def _compile(node: ast.expr, text: str) -> _Evaluate:
+def _compile(node: ast.expr, text: str) -> _Evaluate:  # noqa: PLR0911 - one return per kind of node
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
-            return lambda row: value
+            return lambda _row: value
         case ast.Name(id=name):
             return lambda row: row.get(name)
         case ast.BoolOp(op=op, values=values):

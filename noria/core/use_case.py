@@ -41,12 +41,12 @@ def format_duration(value: timedelta) -> str:
 
 
 def _named(value: object) -> object:
-    """Let a list of names stand for a mapping without further detail."""
-    return {name: {} for name in value} if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
-
-
-def _nothing_as_empty(value: object) -> object:
-    return {key: {} if item is None else item for key, item in value.items()} if isinstance(value, dict) else value
+    """Let a list of names, or a name without detail, stand for a mapping of names to details."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    if isinstance(value, dict):
+        return {name: {} if detail is None else detail for name, detail in value.items()}
+    return value
 
 
 Duration = Annotated[
@@ -112,9 +112,15 @@ class Features(Frozen):
     """dbt model that holds the features, one row per entity."""
     lookback: Duration = timedelta(0)
     """How far before an interval its features look into raw data (the longest rolling window)."""
-    numeric: Annotated[dict[Name, NumericFeature], BeforeValidator(_named), BeforeValidator(_nothing_as_empty)] = {}
+    numeric: Annotated[
+        dict[Name, NumericFeature],
+        BeforeValidator(_named, json_schema_input_type=dict[Name, NumericFeature | None] | list[Name]),
+    ] = {}
     """Numbers, by column name."""
-    categorical: Annotated[dict[Name, CategoricalFeature], BeforeValidator(_named), BeforeValidator(_nothing_as_empty)] = {}
+    categorical: Annotated[
+        dict[Name, CategoricalFeature],
+        BeforeValidator(_named, json_schema_input_type=dict[Name, CategoricalFeature | None] | list[Name]),
+    ] = {}
     """Texts, by column name."""
 
     @property
@@ -291,7 +297,7 @@ class Approval(StrEnum):
 
 
 class DriftPolicy(Frozen):
-    """When a change in the data counts as drift: an effect size, with a least number of rows, so that sample size alone decides nothing."""
+    """When a change in the data counts as drift: an effect size and a least number of rows; sample size decides nothing."""
 
     effect_size: float = Field(default=0.1, gt=0)
     """Distance between reference and current (Jensen-Shannon distance, 0 to 1) above which a feature has drifted."""

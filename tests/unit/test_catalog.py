@@ -1,0 +1,91 @@
+import re
+
+import pytest
+
+from noria.core.catalog import load_catalog, load_use_case
+from noria.core.errors import UseCaseError
+from noria.core.use_case import json_schema
+from noria.testing.builders import a_use_case, use_case_fields, write_use_case
+
+
+def refusal(tmp_path, **changes):
+    with pytest.raises(UseCaseError) as caught:
+        load_use_case(write_use_case(tmp_path / "use_cases", **changes))
+    return str(caught.value)
+
+
+def test_a_plain_use_case_is_read(tmp_path):
+    use_case = a_use_case(tmp_path)
+    assert use_case.features.names == ("weight", "hour", "depot")
+    assert use_case.known_before.total_seconds() == 7200
+    assert use_case.features.numeric["weight"].range == (0, 70)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"gates": [{"metric": "roc_auc", "atleast": 0.7}]},
+            r"use_case\.yaml: gates\[0\]\.atleast: .*did you mean at_least\?",
+        ),
+        ({"titel": "x"}, r"use_case\.yaml: titel: .*did you mean title\?"),
+        ({"task": "binary_clasification"}, r"task: found 'binary_clasification'; .*did you mean binary_classification\?"),
+        ({"known_before": "2 hours"}, r"known_before: found '2 hours'; .*2h"),
+        ({"owner": "nobody"}, r"owner: found 'nobody'"),
+        ({"segments": ["depott"]}, r"segments\[0\]: .*did you mean depot\?"),
+        ({"name": "Parcels!"}, r"name: found 'Parcels!'"),
+        ({"gates": [{"metric": "auc", "at_least": 0.7}]}, r"gates\[0\]\.metric: found 'auc'.*roc_auc"),
+        ({"gates": [{"metric": "roc_auc"}]}, r"gates\[0\]: 0 conditions; set exactly one"),
+        ({"sources": [{"name": "a", "kind": "file", "path": "x"}]}, r"sources\[0\].*'file'.*files"),
+        ({"sources": [{"name": "a", "kind": "files", "paht": "x"}]}, r"sources\[0\]\.paht: .*did you mean path\?"),
+    ],
+)
+def test_a_wrong_field_is_named_with_found_and_expected(tmp_path, changes, message):
+    assert re.search(message, refusal(tmp_path, **changes)), refusal(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("rule", ["weigth > 3", "__import__('os')", "hour >=", "hour.real > 2", "[h for h in hour]"])
+def test_a_baseline_that_is_no_rule_is_refused(tmp_path, rule):
+    fields = use_case_fields()
+    fields["business"]["baseline"] = rule
+    assert "business.baseline" in refusal(tmp_path, **fields)
+
+
+def test_every_problem_is_listed_at_once(tmp_path):
+    message = refusal(tmp_path, titel="x", owner="nobody", known_before=3)
+    assert len(message.splitlines()) == 3
+
+
+def test_a_missing_field_is_named(tmp_path):
+    fields = use_case_fields()
+    del fields["business"]["currency"]
+    assert "business.currency: is missing" in refusal(tmp_path, **fields)
+
+
+def test_a_file_that_is_not_yaml_names_the_line(tmp_path):
+    path = write_use_case(tmp_path)
+    path.write_text("name: parcels\ntitle: [unclosed\n", encoding="utf-8")
+    with pytest.raises(UseCaseError, match=r"use_case\.yaml:\d+: not YAML"):
+        load_use_case(path)
+
+
+def test_a_catalog_lists_the_problems_of_all_folders(tmp_path):
+    write_use_case(tmp_path, name="one", titel="x")
+    write_use_case(tmp_path, name="two", owner="nobody")
+    with pytest.raises(UseCaseError) as caught:
+        load_catalog(tmp_path)
+    assert [problem.where.split("/")[1] for problem in caught.value.problems] == ["one", "two"]
+
+
+def test_an_unknown_use_case_names_the_known(tmp_path):
+    write_use_case(tmp_path)
+    with pytest.raises(UseCaseError, match="known: parcels"):
+        load_catalog(tmp_path).get("churn")
+
+
+def test_the_json_schema_accepts_what_the_reader_accepts(tmp_path):
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert not list(validator.iter_errors(use_case_fields()))
+    assert list(validator.iter_errors(use_case_fields(titel="x")))
+    assert a_use_case(tmp_path)
