@@ -19,6 +19,17 @@ create table if not exists ops.ingested (
     check (end_at > start_at)
 );
 
+-- Reference tables (sources without an event time): what is in them, so that an unchanged source is not written again.
+-- Grain: one source.
+create table if not exists ops.reference_tables (
+    use_case text not null,
+    source text not null,
+    digest text not null,
+    row_count bigint not null,
+    ingested_at timestamptz not null,
+    primary key (use_case, source)
+);
+
 -- Predictions served over REST. Grain: one answered instance.
 create table if not exists ops.predictions (
     id uuid primary key,
