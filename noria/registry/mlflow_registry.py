@@ -17,6 +17,228 @@ What lies where, for whoever reads it without this class (serving does, over pla
         tag ``summary``         one line: metrics against the rule, and any broken promise
         tag ``champion``        the version that served when the gates were checked
         tag ``promoted``        "true" once it has been champion
-    run                in the experiment named like the use case, with parameters, metrics (per segment too) and the training
-                       set as dataset; artifact ``bundle/`` holds the files of `noria.core.bundle`, ``signature.json`` the inputs
+    run                in the experiment named like the use case, with parameters, metrics (per segment too) and the
+                       training set as dataset; artifact ``bundle/`` holds the files of `noria.core.bundle`,
+                       ``signature.json`` the inputs
 """
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from noria.core.bundle import BASELINE_VERSION, Manifest, read_manifest
+from noria.core.errors import BundleError, RegistryError
+from noria.core.registry import ModelVersion, Stage
+from noria.registry.bundle_cache import fetch_into_cache
+from noria.registry.run import log_baseline_run, log_training_run
+
+CHAMPION = "champion"
+_BASELINE_TAG = "baseline"
+# MLflow waits for minutes by default; a pipeline step has its own retries and should say soon what is wrong.
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class MlflowRegistry:
+    """`noria.core.registry.ModelRegistry` on an MLflow server with proxied artifacts."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def register_baseline(self, use_case: str, bundle: Path, digest: str) -> ModelVersion:
+        """Make sure that the model and its version 0 are there; harmless when they are. A changed rule replaces it."""
+        manifest = read_manifest(bundle, digest)
+        with self._asking(f"register version 0 of {use_case}"):
+            self._ensure_model(use_case)
+            if self._baseline(use_case).get("bundle_digest") != digest:
+                run_id = log_baseline_run(self._client, manifest, bundle, digest)
+                # One tag holds both facts: a kill can leave a run that nobody points to, never half a pointer.
+                pointer = json.dumps({"run_id": run_id, "bundle_digest": digest})
+                self._client.set_registered_model_tag(use_case, _BASELINE_TAG, pointer)
+        return self.version(use_case, BASELINE_VERSION)
+
+    def register(
+        self, use_case: str, bundle: Path, digest: str, *, key: str, params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Store a trained bundle as a new version; the same key again returns the version that is there."""
+        manifest = read_manifest(bundle, digest)
+        with self._asking(f"register a version of {use_case}"):
+            self._ensure_model(use_case)
+            if found := self.find(use_case, key):
+                return found
+            run_id = log_training_run(self._client, manifest, bundle, digest, key=key, params=params, tags=tags)
+            self._create_version(use_case, run_id, {**_facts(manifest, digest, key), **tags})
+            return self._settle(use_case, key)
+
+    def find(self, use_case: str, key: str) -> ModelVersion | None:
+        """The version that was registered under a key."""
+        return next((version for version in self._trained(use_case) if version.tags.get("key") == key), None)
+
+    def version(self, use_case: str, version: str) -> ModelVersion:
+        """One version."""
+        with self._asking(f"find version {version} of {use_case}"):
+            champion = self._champion_number(use_case)
+            if version == BASELINE_VERSION:
+                return _baseline_version(use_case, self._baseline(use_case), champion, self._url)
+            return _trained_version(self._client.get_model_version(use_case, version), champion)
+
+    def versions(self, use_case: str) -> tuple[ModelVersion, ...]:
+        """All versions, version 0 first."""
+        return (self.version(use_case, BASELINE_VERSION), *self._trained(use_case))
+
+    def champion(self, use_case: str) -> ModelVersion:
+        """The version that serves; version 0 where nothing was promoted."""
+        with self._asking(f"find the champion of {use_case}"):
+            return self.version(use_case, self._champion_number(use_case))
+
+    def set_champion(self, use_case: str, version: str) -> None:
+        """Move the champion alias ("0" removes it)."""
+        with self._asking(f"make version {version} of {use_case} champion"):
+            if version == BASELINE_VERSION:
+                self._client.delete_registered_model_alias(use_case, CHAMPION)
+                return
+            self._client.set_model_version_tag(use_case, version, "promoted", "true")
+            self._client.set_registered_model_alias(use_case, CHAMPION, version)
+
+    def download(self, version: ModelVersion, cache: Path) -> Path:
+        """The bundle's folder under `cache`, fetched unless it is there; checked against its digest."""
+
+        def fetch(folder: Path) -> Path:
+            with self._asking(f"download version {version.version} of {version.use_case}"):
+                return Path(self._client.download_artifacts(version.run_id, "bundle", str(folder)))
+
+        try:
+            return fetch_into_cache(cache / version.use_case / version.bundle_digest, version.bundle_digest, fetch)
+        except BundleError as error:
+            raise RegistryError(
+                f"version {version.version} of {version.use_case} at {self._url} is damaged ({error}); "
+                "roll back to another version"
+            ) from error
+
+    @cached_property
+    def _client(self) -> Any:
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)  # MLflow's client has no other way to be told
+        from mlflow import MlflowClient  # 2 s: only for jobs that talk to the registry
+
+        return MlflowClient(tracking_uri=self._url, registry_uri=self._url)
+
+    @contextmanager
+    def _asking(self, purpose: str) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except (MlflowException, RequestException) as error:
+            raise RegistryError(self._explain(purpose, error)) from error
+
+    def _explain(self, purpose: str, error: Exception) -> str:
+        code = getattr(error, "error_code", "")
+        if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+            return f"cannot {purpose}: MLflow at {self._url} does not have it; `noria train` registers models"
+        if "failed with exception" in str(error) or not code:
+            return (
+                f"cannot {purpose}: MLflow does not answer at {self._url}; check that it runs (`noria status`) "
+                f"and that NORIA_MLFLOW_URL is right ({str(error)[:200]})"
+            )
+        return f"cannot {purpose}: MLflow at {self._url} refused: {str(error)[:400]}"
+
+    def _ensure_model(self, use_case: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(use_case)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _baseline(self, use_case: str) -> dict[str, str]:
+        tags: Mapping[str, str] = self._client.get_registered_model(use_case).tags
+        return json.loads(tags.get(_BASELINE_TAG, "{}"))  # type: ignore[no-any-return]  # written above
+
+    def _champion_number(self, use_case: str) -> str:
+        aliases: Mapping[str, str] = self._client.get_registered_model(use_case).aliases
+        return str(aliases.get(CHAMPION, BASELINE_VERSION))
+
+    def _create_version(self, use_case: str, run_id: str, tags: Mapping[str, str]) -> None:
+        source = f"{self._client.get_run(run_id).info.artifact_uri}/bundle"
+        self._client.create_model_version(
+            use_case, source, run_id, tags=dict(tags), description=tags.get("summary", ""), await_creation_for=None
+        )
+
+    def _settle(self, use_case: str, key: str) -> ModelVersion:
+        """Two at once may both have created a version; the first keeps the key, later ones go."""
+        first, *others = [version for version in self._trained(use_case) if version.tags.get("key") == key]
+        for other in others:
+            self._client.delete_model_version(use_case, other.version)
+        return first
+
+    def _trained(self, use_case: str) -> tuple[ModelVersion, ...]:
+        with self._asking(f"list the versions of {use_case}"):
+            found: list[Any] = []
+            token: str | None = None
+            while token != "":
+                page = self._client.search_model_versions(f"name = '{use_case}'", max_results=1000, page_token=token)
+                found += page
+                token = page.token or ""
+            champion = self._champion_number(use_case) if found else BASELINE_VERSION
+        found.sort(key=lambda version: int(version.version))
+        return tuple(_trained_version(version, champion) for version in found)
+
+
+def _facts(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
+    if manifest.provenance is None:
+        raise RegistryError(f"the bundle of {manifest.use_case} does not say what it was made from; train it again")
+    return {
+        "bundle_digest": digest,
+        "key": key,
+        "as_of": manifest.provenance.as_of.isoformat(),
+        "snapshot": manifest.provenance.snapshot,
+        "metrics": json.dumps(manifest.metrics, sort_keys=True),
+    }
+
+
+def _baseline_version(use_case: str, pointer: Mapping[str, str], champion: str, url: str) -> ModelVersion:
+    if not pointer:
+        raise RegistryError(f"MLflow at {url} has no version 0 of {use_case}; register it with `noria train`")
+    return ModelVersion(
+        use_case=use_case,
+        version=BASELINE_VERSION,
+        stage=Stage.CHAMPION if champion == BASELINE_VERSION else Stage.RETIRED,
+        bundle_digest=pointer["bundle_digest"],
+        run_id=pointer["run_id"],
+    )
+
+
+def _trained_version(found: Any, champion: str) -> ModelVersion:
+    tags: dict[str, str] = dict(found.tags)
+    return ModelVersion(
+        use_case=found.name,
+        version=str(found.version),
+        stage=_stage(str(found.version), champion, tags),
+        bundle_digest=tags["bundle_digest"],
+        run_id=found.run_id,
+        as_of=datetime.fromisoformat(tags["as_of"]),
+        snapshot=tags["snapshot"],
+        metrics=json.loads(tags["metrics"]),
+        tags=tags,
+    )
+
+
+def _stage(version: str, champion: str, tags: Mapping[str, str]) -> Stage:
+    if version == champion:
+        return Stage.CHAMPION
+    return Stage.RETIRED if tags.get("promoted") == "true" else Stage.CANDIDATE

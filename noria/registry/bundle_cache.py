@@ -1,0 +1,54 @@
+"""A folder of bundles by digest: what is in it is whole and checked, whoever was killed while fetching."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from noria.core.bundle import MANIFEST, read_manifest
+from noria.core.errors import BundleError
+
+
+def fetch_into_cache(folder: Path, digest: str, fetch: Callable[[Path], Path]) -> Path:
+    """The bundle's folder, fetched unless it is there.
+
+    Args:
+        folder: where the bundle is to be.
+        digest: what the registry says the bundle's digest is.
+        fetch: downloads into the folder it is given, and returns where the bundle's files then are.
+
+    Raises:
+        BundleError: what was fetched is not what the registry says.
+    """
+    if _is_whole(folder, digest):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as draft:
+        fetched = fetch(Path(draft))
+        read_manifest(fetched, digest)
+        fetched.chmod(0o755)
+        _put_in_place(fetched, folder, digest)
+    return folder
+
+
+def _is_whole(folder: Path, digest: str) -> bool:
+    if not (folder / MANIFEST).exists():
+        return False
+    try:
+        read_manifest(folder, digest)
+    except BundleError:
+        return False
+    return True
+
+
+def _put_in_place(fetched: Path, folder: Path, digest: str) -> None:
+    if _is_whole(folder, digest):  # another process was faster
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        fetched.rename(folder)
+    except OSError:
+        if not _is_whole(folder, digest):
+            raise

@@ -1,0 +1,121 @@
+"""What a person finds in MLflow about one training: dataset, parameters, metrics, inputs and the bundle's files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from noria.core.bundle import EVALUATION, Manifest
+from noria.core.evaluation import EvaluationReport
+
+_FORBIDDEN = re.compile(r"[^\w\-./: ]")
+
+
+def log_baseline_run(client: Any, manifest: Manifest, bundle: Path, digest: str) -> str:
+    """Log version 0, once per digest; returns the run's id."""
+    params = {"rule": manifest.rule or ""}
+    return _log_once(client, manifest, bundle, key=f"baseline-{digest}", name="version 0", params=params, tags={})
+
+
+def log_training_run(
+    client: Any,
+    manifest: Manifest,
+    bundle: Path,
+    digest: str,
+    *,
+    key: str,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> str:
+    """Log one training, once per key; returns the run's id."""
+    as_of = f"{manifest.provenance.as_of:%Y-%m-%d}" if manifest.provenance else ""
+    run_tags = {**tags, "bundle_digest": digest}
+    name = f"{manifest.candidate} as of {as_of}"
+    return _log_once(client, manifest, bundle, key=key, name=name, params=params, tags=run_tags)
+
+
+def _log_once(
+    client: Any,
+    manifest: Manifest,
+    bundle: Path,
+    *,
+    key: str,
+    name: str,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> str:
+    experiment = _ensure_experiment(client, manifest.use_case)
+    if finished := _finished_run(client, experiment, key):
+        return finished
+    run_id = str(client.create_run(experiment, run_name=name, tags={**tags, "key": key}).info.run_id)
+    _log_facts(client, run_id, manifest, bundle, params)
+    client.log_artifacts(run_id, str(bundle), "bundle")
+    client.log_dict(run_id, manifest.signature.model_dump(mode="json"), "signature.json")
+    client.set_terminated(run_id, "FINISHED")  # last: a run that is not finished was interrupted, and is logged again
+    return run_id
+
+
+def _ensure_experiment(client: Any, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if experiment := client.get_experiment_by_name(name):
+        return str(experiment.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def _finished_run(client: Any, experiment: str, key: str) -> str | None:
+    """The run of an earlier attempt; attempts that were interrupted are marked as killed."""
+    for run in client.search_runs([experiment], f"tags.`key` = '{key}'"):
+        if run.info.status == "FINISHED":
+            return str(run.info.run_id)
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+    return None
+
+
+def _log_facts(client: Any, run_id: str, manifest: Manifest, bundle: Path, params: Mapping[str, str]) -> None:
+    from mlflow.entities import Metric, Param
+
+    recorded = [Param(name, value[:6000]) for name, value in params.items()]
+    measured = [Metric(name, value, 0, 0) for name, value in _metrics(manifest, bundle)]
+    for start in range(0, max(len(recorded), len(measured)), 100):  # MLflow takes a hundred parameters at a time
+        client.log_batch(run_id, params=recorded[start : start + 100], metrics=measured[start : start + 100])
+    if manifest.provenance:
+        client.log_inputs(run_id, list(_datasets(manifest)))
+
+
+def _metrics(manifest: Manifest, bundle: Path) -> Iterator[tuple[str, float]]:
+    yield from manifest.metrics.items()
+    if not (bundle / EVALUATION).exists():
+        return
+    report = EvaluationReport.model_validate_json((bundle / EVALUATION).read_bytes())
+    yield from (("rows", float(report.rows)), ("parity", report.parity), ("threshold", report.threshold))
+    for rival in report.rivals:
+        yield from ((f"{rival.name}/{metric}", value) for metric, value in rival.metrics.items())
+    for part in report.segments:
+        if part.judged:
+            name = _FORBIDDEN.sub("_", f"{part.segment}/{part.value}")
+            yield from ((f"{name}/{metric}", value) for metric, value in part.metrics.items())
+
+
+def _datasets(manifest: Manifest) -> Iterable[Any]:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if manifest.provenance is None:
+        return
+    source = {"sha256": manifest.provenance.snapshot, "as_of": manifest.provenance.as_of.isoformat()}
+    dataset = Dataset(
+        name=f"{manifest.use_case} as of {manifest.provenance.as_of:%Y-%m-%d}",
+        digest=manifest.provenance.snapshot[:36],  # MLflow keeps no more; the source has it whole
+        source_type="noria_snapshot",
+        source=json.dumps(source),
+    )
+    yield DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])

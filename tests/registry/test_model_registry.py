@@ -1,0 +1,111 @@
+"""The promises of the ModelRegistry port, held against the fake and against a real MLflow server."""
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from noria.core.bundle import MANIFEST, Manifest, Provenance, write_bundle
+from noria.core.errors import RegistryError
+from noria.core.registry import ModelRegistry, Stage
+from noria.core.signature import Field, Kind, Signature
+from noria.registry.mlflow_registry import MlflowRegistry
+from noria.testing.registry import InMemoryRegistry
+
+TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
+AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "mlflow"])
+def registry(request: pytest.FixtureRequest) -> ModelRegistry:
+    if request.param == "memory":
+        return InMemoryRegistry()
+    return MlflowRegistry(request.getfixturevalue("mlflow_url"))
+
+
+@pytest.fixture
+def use_case() -> str:
+    return f"parcels_{uuid.uuid4().hex[:8]}"
+
+
+def a_bundle(folder: Path, use_case: str, *, rule: str = "hour >= 18", trained: bool = False) -> tuple[Path, str]:
+    provenance = Provenance(as_of=AS_OF, snapshot="5" * 64, specification="6" * 64, seed=7) if trained else None
+    manifest = Manifest(
+        use_case=use_case,
+        kind="rule",
+        candidate="linear" if trained else "baseline",
+        signature=Signature(fields=(Field(name="hour", kind=Kind.NUMERIC),)),
+        threshold=0.5,
+        rule=rule,
+        provenance=provenance,
+        metrics={"roc_auc": 0.71} if trained else {},
+    )
+    return folder, write_bundle(folder, manifest, {"golden.json": b"[]"})
+
+
+def register_trained(registry: ModelRegistry, folder: Path, use_case: str, key: str, rule: str = "hour >= 17"):
+    bundle, digest = a_bundle(folder, use_case, rule=rule, trained=True)
+    return registry.register(use_case, bundle, digest, key=key, params={"trials": "40"}, tags=TAGS)
+
+
+def test_version_0_serves_until_something_is_promoted(registry, use_case, tmp_path):
+    version = registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    assert (version.version, version.stage, version.as_of) == ("0", Stage.CHAMPION, None)
+    assert registry.champion(use_case) == version
+    assert registry.versions(use_case) == (version,)
+
+
+def test_registering_version_0_again_changes_nothing_and_a_changed_rule_replaces_it(registry, use_case, tmp_path):
+    first = registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    assert registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case)) == first
+    changed, digest = a_bundle(tmp_path / "changed", use_case, rule="hour >= 20")
+    assert registry.register_baseline(use_case, changed, digest).bundle_digest == digest != first.bundle_digest
+
+
+def test_a_registered_version_says_what_it_was_made_from(registry, use_case, tmp_path):
+    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    version = register_trained(registry, tmp_path / "trained", use_case, "key-1")
+    assert (version.version, version.stage, version.as_of, version.snapshot) == ("1", Stage.CANDIDATE, AS_OF, "5" * 64)
+    assert version.metrics == {"roc_auc": 0.71}
+    assert version.run_id
+    assert {name: version.tags[name] for name in TAGS} == TAGS
+    assert registry.version(use_case, "1") == version == registry.find(use_case, "key-1")
+
+
+def test_the_same_key_gives_the_same_version(registry, use_case, tmp_path):
+    first = register_trained(registry, tmp_path / "a", use_case, "key-1")
+    assert register_trained(registry, tmp_path / "a", use_case, "key-1") == first
+    assert register_trained(registry, tmp_path / "b", use_case, "key-2", "hour >= 16").version == "2"
+    assert registry.find(use_case, "key-3") is None
+
+
+def test_the_champion_moves_there_and_back(registry, use_case, tmp_path):
+    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    register_trained(registry, tmp_path / "a", use_case, "key-1")
+    register_trained(registry, tmp_path / "b", use_case, "key-2", "hour >= 16")
+    registry.set_champion(use_case, "2")
+    assert registry.champion(use_case).version == "2"
+    registry.set_champion(use_case, "1")
+    assert [version.stage for version in registry.versions(use_case)] == [Stage.RETIRED, Stage.CHAMPION, Stage.RETIRED]
+    registry.set_champion(use_case, "0")
+    assert registry.champion(use_case).version == "0"
+    registry.set_champion(use_case, "0")
+
+
+def test_what_is_downloaded_is_what_was_registered(registry, use_case, tmp_path):
+    version = register_trained(registry, tmp_path / "a", use_case, "key-1")
+    folder = registry.download(version, tmp_path / "cache")
+    assert {path.name for path in folder.iterdir()} == {MANIFEST, "golden.json"}
+    assert (folder / MANIFEST).read_bytes() == (tmp_path / "a" / MANIFEST).read_bytes()
+
+
+def test_what_is_not_there_is_an_error(registry, use_case, tmp_path):
+    with pytest.raises(RegistryError):
+        registry.champion(use_case)
+    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    with pytest.raises(RegistryError):
+        registry.version(use_case, "7")
+    with pytest.raises(RegistryError):
+        registry.set_champion(use_case, "7")
+    assert registry.champion(use_case).version == "0"
