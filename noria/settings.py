@@ -40,7 +40,11 @@ class Settings(BaseSettings):
     """MLflow tracking server and registry."""
 
     airflow_url: str = "http://127.0.0.1:8080"
-    """Airflow, for links in e-mails."""
+    """Airflow, for links in e-mails and for starting runs."""
+    airflow_user: str = "admin"
+    """Airflow login of the embedded stack."""
+    airflow_password: SecretStr = SecretStr("")
+    """Airflow password of the embedded stack; `noria up` generates it."""
     serving_url: str = "http://127.0.0.1:8000"
     """Serving, for links in e-mails."""
 
@@ -68,6 +72,15 @@ class Settings(BaseSettings):
     """How often serving asks the registry for the champion."""
     serving_state: Path = Path()
     """Folder of serving's last good bundles and of its prediction journal. Default: `<home>/serving`."""
+
+    postgres_port: int = Field(default=55432, ge=1, le=65535)
+    """Port of the embedded stack's PostgreSQL; not 5432, which a PostgreSQL of your own may hold."""
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    """Port of the embedded stack's Airflow."""
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    """Port of the embedded stack's MLflow."""
+    mail_port: int = Field(default=8025, ge=1, le=65535)
+    """Port of the mail catcher's web page in the embedded stack."""
 
     def model_post_init(self, _context: object) -> None:
         """Derive folders that were not set."""

@@ -74,15 +74,24 @@ class PostgresServer:
         Raises:
             StackError: it cannot start; the message has the end of its log.
         """
-        if not (self.data / "PG_VERSION").exists():
-            self._initialise()
+        self.prepare()
         if self.is_running():
             return
-        options = f"-p {self.port} -k ''" + ("" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off")
+        hasty = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+        options = f"-p {self.port} -k ''{hasty}"
         result = self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.log), "-o", options, "start")
         if result.returncode:
             tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else [result.stderr]
             raise StackError(f"PostgreSQL did not start on port {self.port}:\n" + "\n".join(tail))
+
+    def prepare(self) -> None:
+        """Make the cluster where there is none."""
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+
+    def command(self) -> list[str]:
+        """Runs the server in the foreground, for a supervisor; SIGINT is its fast, clean stop."""
+        return [*_as_unprivileged(), str(_binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port), "-k", ""]
 
     def stop(self) -> None:
         """Stop the server, ending open sessions; harmless when it does not run."""
@@ -133,9 +142,9 @@ class PostgresServer:
         command = [*_as_unprivileged(), str(_binaries() / program), *arguments]
         # Output goes to a file: the server would inherit a pipe and keep it open for as long as it runs.
         with tempfile.TemporaryFile("w+") as output:
-            returncode = subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=False).returncode
+            result = subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=False)
             output.seek(0)
-            return subprocess.CompletedProcess(command, returncode, "", output.read())
+            return subprocess.CompletedProcess(command, result.returncode, "", output.read())
 
 
 def _binaries() -> Path:
@@ -153,7 +162,8 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise StackError(f"PostgreSQL refuses to run as root, and there is no user called {' or '.join(_PREFERRED_USERS)}: add one")
+    names = " or ".join(_PREFERRED_USERS)
+    raise StackError(f"PostgreSQL refuses to run as root, and there is no user called {names}: add one")
 
 
 def _as_unprivileged() -> list[str]:

@@ -1,0 +1,41 @@
+"""Where commands print, and how an error is told."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from noria.core.errors import NoriaError
+
+out = Console()
+err = Console(stderr=True)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line as it is: brackets in it are no markup."""
+    out.print(Text(text, style=style), soft_wrap=True)
+
+
+def show_error(message: str) -> None:
+    """Print what went wrong, in red where the terminal can."""
+    err.print(Text("Error: ", style="bold red") + Text(message, style="red"), soft_wrap=True)
+
+
+def explain(error: BaseException) -> str | None:
+    """What to tell a user of an error; None for a defect of ours, which keeps its traceback."""
+    if isinstance(error, NoriaError):
+        return str(error)
+    module, name = type(error).__module__.split(".")[0], type(error).__name__
+    if module in ("sqlalchemy", "psycopg", "psycopg2", "adbc_driver_manager") and name == "OperationalError":
+        first = str(error).strip().splitlines()[0]
+        return f"PostgreSQL does not answer: {first}\n`noria status` says whether it is up; NORIA_WAREHOUSE_URL where it is"
+    return None
+
+
+def facts(title: str, rows: dict[str, object]) -> Table:
+    """A table of names and values."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(str(value)))
+    return table

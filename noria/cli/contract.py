@@ -1,0 +1,76 @@
+"""`noria check` and `noria schema`: the contract of a use case."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from noria.cli.console import out, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(rich_help_panel="Use cases")(check)
+    app.command(rich_help_panel="Use cases")(schema)
+
+
+def check() -> None:
+    """Hold every use case against its contract: fields, names, rules, gates, expectations.
+
+    Lists all that is wrong at once, each with file, field, what was found and what would be right. Needs no stack.
+    """
+    from rich.table import Table
+
+    from noria.core.catalog import load_catalog
+    from noria.core.errors import Problem, UseCaseError
+    from noria.settings import load_settings
+
+    root = load_settings().use_cases
+    catalog = load_catalog(root)
+    if not catalog.use_cases:
+        raise UseCaseError([Problem(str(root), "no use case", "add a folder with a use_case.yaml")])
+    table = Table("use case", "features", "sources", "gates", "expectations")
+    problems: list[Problem] = []
+    for use_case in catalog:
+        try:
+            expectations = str(_expectations(catalog.folder(use_case)))
+        except UseCaseError as error:
+            problems += error.problems
+            continue
+        counts = (len(use_case.features.names), len(use_case.sources), len(use_case.gates))
+        table.add_row(use_case.name, *map(str, counts), expectations)
+    if problems:
+        raise UseCaseError(problems)
+    out.print(table)
+    say(f"{len(catalog.use_cases)} use case{'s' if len(catalog.use_cases) > 1 else ''} in {root}: all well")
+
+
+def _expectations(folder: object) -> int:
+    from pathlib import Path
+
+    from noria.data.quality import read_suites
+
+    suites = read_suites(Path(str(folder)))
+    return sum(len(suite.expectations) for suite in suites)
+
+
+def schema(
+    write: Annotated[bool, typer.Option("--write", help="Write use_cases/use_case.schema.json instead.")] = False,
+) -> None:
+    """Print the JSON Schema of use_case.yaml, for editors.
+
+    An editor that knows YAML schemas completes and checks fields when the file begins with
+    `# yaml-language-server: $schema=../use_case.schema.json`.
+    """
+    from noria.core.use_case import json_schema
+    from noria.settings import load_settings
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False)
+    if not write:
+        typer.echo(text)
+        return
+    path = load_settings().use_cases / "use_case.schema.json"
+    path.write_text(text + "\n", encoding="utf-8")
+    say(f"wrote {path}")

@@ -1,0 +1,174 @@
+"""The pipeline's steps from a shell: the same jobs as Airflow's tasks run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noria.cli.arguments import AsOf, End, Start, UseCaseName, interval, opened
+from noria.cli.console import facts, out, say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from noria.bootstrap import Services
+    from noria.core.interval import Interval
+    from noria.core.results import Result
+    from noria.core.use_case import UseCase
+
+
+class Stage(StrEnum):
+    """Which suite `noria validate` runs."""
+
+    RAW = "raw"
+    FEATURES = "features"
+
+
+_StageOption = Annotated[Stage, typer.Option("--stage", help="Raw data, or the features made of it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (data, train, score, monitor):
+        app.command(rich_help_panel="Pipeline")(command)
+    for command in (ingest, validate, transform):
+        app.command(rich_help_panel="Single steps")(command)
+
+
+def ingest(use_case: UseCaseName, start: Start, end: End) -> None:
+    """Bring an interval's raw data in, replacing that interval whole.
+
+    Example: `noria ingest flight_delays --start 2013-01-01 --end 2013-02-01`
+    """
+    from noria import jobs
+
+    services, chosen = opened(use_case)
+    _show("ingest", jobs.ingest(services, chosen, interval(start, end)))
+
+
+def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption = Stage.RAW) -> None:
+    """Hold an interval's rows against the use case's expectations; a critical failure names the rows."""
+    from noria import jobs
+
+    services, chosen = opened(use_case)
+    _show(f"validate {stage}", jobs.validate(services, chosen, interval(start, end), stage.value))
+
+
+def transform(use_case: UseCaseName, start: Start, end: End) -> None:
+    """Build an interval's features and labels with dbt, and test them."""
+    from noria import jobs
+
+    services, chosen = opened(use_case)
+    _show("transform", jobs.transform(services, chosen, interval(start, end)))
+
+
+def data(
+    use_case: UseCaseName,
+    start: Annotated[str | None, typer.Option("--start", metavar="DATE", help="Default: the first day of data.")] = None,
+    end: Annotated[str | None, typer.Option("--end", metavar="DATE", help="Default: the end of the data.")] = None,
+) -> None:
+    """Run all data steps over every interval between two dates: ingest, check, transform, check.
+
+    Example: `noria data flight_delays --start 2013-01-01 --end 2013-05-01`
+    """
+    services, chosen = opened(use_case)
+    steps = _data_steps()
+    intervals = chosen.schedule.data.intervals(_span(chosen, start, end))
+    with _progress() as progress:
+        bar = progress.add_task("", total=len(intervals) * len(steps))
+        for piece in intervals:
+            for name, step in steps.items():
+                progress.update(bar, description=f"{piece} {name}")
+                step(services, chosen, piece)
+                progress.advance(bar)
+    say(f"{len(intervals)} intervals of {chosen.name} are in, checked and transformed")
+
+
+def train(use_case: UseCaseName, as_of: AsOf) -> None:
+    """Train on what was known at a date: snapshot, search, evaluation, gates, registration. Promotes nothing.
+
+    Example: `noria train flight_delays --as-of 2013-05-01`, then `noria promote flight_delays VERSION`
+    """
+    from noria import jobs
+    from noria.cli.search import search_all
+    from noria.core.interval import parse_instant
+
+    services, chosen = opened(use_case)
+    instant = parse_instant(as_of)
+    with out.status("registering the rule as version 0"):
+        jobs.ensure_baseline(services, chosen)
+    with out.status("freezing the training set"):
+        snapshot = jobs.take_snapshot(services, chosen, instant)
+    say(f"training set: {snapshot.rows:,} rows known at {as_of}, digest {snapshot.digest[:16]}")
+    search_all(chosen, snapshot)
+    with out.status("fitting, judging on the last slice of time, registering"):
+        registered = jobs.fit_and_register(services, chosen, snapshot)
+    _show(f"version {registered.version}", registered)
+    if registered.passed:
+        say(f"Every gate passed: noria promote {chosen.name} {registered.version}")
+
+
+def score(use_case: UseCaseName, start: Start, end: End) -> None:
+    """Predict every entity of an interval with the version that was in force when it began."""
+    from noria import jobs
+
+    services, chosen = opened(use_case)
+    _show("score", jobs.score(services, chosen, interval(start, end)))
+
+
+def monitor(
+    use_case: UseCaseName,
+    start: Start,
+    end: End,
+    mail: Annotated[bool, typer.Option("--mail", help="Send the report to the use case's owners, once.")] = False,
+) -> None:
+    """Judge an interval: drift, performance on labels that have arrived, money. Writes the verdict and the report."""
+    from monitoring import jobs
+
+    services, chosen = opened(use_case)
+    piece = interval(start, end)
+    _show("verdict", jobs.monitor(services, chosen, piece))
+    if mail:
+        _show("e-mail", jobs.notify(services, chosen, piece))
+
+
+def _data_steps() -> dict[str, Callable[[Services, UseCase, Interval], object]]:
+    from noria import jobs
+
+    return {
+        "ingest": jobs.ingest,
+        "check raw data": lambda services, use_case, piece: jobs.validate(services, use_case, piece, "raw"),
+        "transform": jobs.transform,
+        "check features": lambda services, use_case, piece: jobs.validate(services, use_case, piece, "features"),
+    }
+
+
+def _span(use_case: UseCase, start: str | None, end: str | None) -> Interval:
+    from datetime import UTC, datetime, time
+
+    from noria.core.errors import IntervalError
+    from noria.core.interval import Interval, parse_instant
+
+    schedule = use_case.schedule
+    last = schedule.end
+    if end is None and last is None:
+        raise IntervalError(f"the data of {use_case.name} goes on: give --end, such as --end 2026-01-01")
+    first_instant = parse_instant(start) if start else datetime.combine(schedule.start, time.min, UTC)
+    last_instant = parse_instant(end) if end else datetime.combine(last or schedule.start, time.min, UTC)
+    return Interval(first_instant, last_instant)
+
+
+def _progress() -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out)
+
+
+def _show(title: str, result: Result) -> None:
+    rows: dict[str, object] = {}
+    for name, value in result.model_dump(mode="json").items():
+        rows[name] = ", ".join(f"{key} {item:,}" for key, item in value.items()) if isinstance(value, dict) else value
+    out.print(facts(title, rows))
