@@ -1,0 +1,1 @@
+"""What only Airflow needs: timetables, the interval of a run, assets, retries and the look of our DAGs."""

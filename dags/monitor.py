@@ -1,0 +1,63 @@
+"""`<use case>__monitor`: an Airflow DAG that judges an interval, mails the report, and wakes training when it must."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from noria.core.interval import parse_instant
+from noria.core.use_case import UseCase
+from noria_airflow import assets
+from noria_airflow.partitions import Span
+from noria_airflow.pipeline import pipeline
+from noria_airflow.runs import current_step, handed_on
+from noria_airflow.timetables import IntervalAssetTimetable
+from noria_airflow.use_cases import whole_use_cases
+
+
+def build(use_case: UseCase) -> None:
+    """Judge, mail, decide."""
+    name = use_case.name
+    retrain = assets.retrain(use_case)
+
+    @task(doc_md="Drift, quality and money of the interval, against the reference of the version that scored it.")
+    def monitor() -> dict[str, Any]:
+        from monitoring import jobs
+
+        step = current_step(name)
+        return handed_on(jobs.monitor(step.services, step.use_case, step.interval))
+
+    @task(doc_md="Mail the report, once.")
+    def notify() -> dict[str, Any]:
+        from monitoring import jobs
+
+        step = current_step(name)
+        return handed_on(jobs.notify(step.services, step.use_case, step.interval))
+
+    @task(doc_md="Wake training when the policy says so; skipped when it does not.", outlets=[retrain])
+    def decide_retrain() -> dict[str, Any]:
+        from monitoring import jobs
+
+        step = current_step(name)
+        result = jobs.decide_retrain(step.services, step.use_case, step.interval, step.run_id)
+        if not result.retrain:
+            raise AirflowSkipException(f"no retraining: {result.reason}")
+        as_of = parse_instant(result.as_of)
+        step.announce(retrain, {"as_of": result.as_of, "reason": result.reason}, partition=as_of)
+        return handed_on(result)
+
+    with pipeline(
+        use_case,
+        "monitor",
+        f"Drift, quality and money, one interval at a time: {use_case.title}",
+        schedule=IntervalAssetTimetable(assets.predictions(use_case), Span.of(use_case.schedule)),
+        max_active_runs=1,
+    ):
+        # A mail server that is down must not keep a drifting model in service.
+        monitor() >> [notify(), decide_retrain()]
+
+
+for _use_case in whole_use_cases():
+    build(_use_case)

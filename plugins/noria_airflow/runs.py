@@ -1,0 +1,129 @@
+"""What a task needs to know about the run it belongs to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context
+
+from noria.core.errors import IntervalError
+from noria.core.interval import Interval, parse_instant
+from noria_airflow.partitions import Span, key_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
+    from noria.bootstrap import Services
+    from noria.core.results import Result
+    from noria.core.use_case import Schedule, UseCase
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task's surroundings: services, the use case as it is written now, and the run."""
+
+    services: Services
+    use_case: UseCase
+    context: Mapping[str, Any]
+
+    @property
+    def interval(self) -> Interval:
+        """The interval that the run's partition key names.
+
+        Raises:
+            IntervalError: it names none of the data set.
+        """
+        return Span.of(self.use_case.schedule).interval_of(self.context["dag_run"].partition_key)
+
+    @property
+    def run_id(self) -> str:
+        """Which run this is."""
+        return str(self.context["dag_run"].run_id)
+
+    def announce(self, asset: Asset, extra: Mapping[str, str], *, partition: datetime | None = None) -> None:
+        """Send facts along with the event that the task's success brings.
+
+        Args:
+            asset: an outlet of the task.
+            extra: the facts.
+            partition: whose partition the event is about; None for the run's own.
+        """
+        event = self.context["outlet_events"][asset]
+        event.extra = dict(extra)
+        if partition is not None:
+            event.add_partitions(key_of(partition, self.use_case.schedule.data))
+
+
+def current_step(name: str) -> Step:
+    """The surroundings of the task that runs, for the use case of that name."""
+    from noria.bootstrap import bootstrap
+
+    services = bootstrap()
+    return Step(services, services.catalog.get(name), get_current_context())
+
+
+def handed_on(result: Result) -> dict[str, Any]:
+    """A job's result as XCom carries it, and in the task's log."""
+    content = result.model_dump(mode="json")
+    _LOG.info("%s: %s", type(result).__name__, ", ".join(f"{name}={value}" for name, value in content.items()))
+    return content
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """Up to when a training run may look, and who wanted that."""
+
+    instant: datetime
+    reason: str
+
+
+def resolve_as_of(
+    schedule: Schedule, *, chosen: str | None, key: str | None, reasons: Sequence[str], run_after: datetime
+) -> AsOf:
+    """Up to when training may look.
+
+    A person's choice wins, then the run's partition; else it is the last interval bound before the run, but not after the
+    end of a data set that has ended.
+
+    Args:
+        schedule: the use case's.
+        chosen: the run's parameter `as_of`.
+        key: the run's partition key.
+        reasons: what the events say that woke the run.
+        run_after: when the run was to start.
+
+    Raises:
+        IntervalError: the date cannot be read, nothing is known by then, or it has not come yet.
+    """
+    span = Span.of(schedule)
+    if chosen:
+        as_of = AsOf(parse_instant(chosen), "as of a date chosen by hand")
+    elif key:
+        as_of = AsOf(span.as_of(key), "; ".join(reasons) or "planned")
+    else:
+        bound = schedule.data.floor(run_after)
+        as_of = AsOf(min(bound, span.end) if span.end else bound, "started by hand")
+    if as_of.instant <= span.start:
+        raise IntervalError(f"nothing is known as of {as_of.instant:%Y-%m-%d}: the data {span}")
+    if as_of.instant > run_after:
+        raise IntervalError(f"{as_of.instant:%Y-%m-%d} has not come yet: a training run may only look back")
+    return as_of
+
+
+def current_as_of(step: Step) -> AsOf:
+    """Up to when the training run that this task belongs to may look."""
+    run = step.context["dag_run"]
+    events = step.context["triggering_asset_events"]
+    return resolve_as_of(
+        step.use_case.schedule,
+        chosen=step.context["params"].get("as_of"),
+        key=run.partition_key,
+        reasons=[str(event.extra["reason"]) for found in events.values() for event in found if "reason" in event.extra],
+        run_after=run.run_after,
+    )

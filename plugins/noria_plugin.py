@@ -1,0 +1,9 @@
+"""What Airflow's plugin loader finds.
+
+The loader runs every file of this folder under its bare name, so the package beside it is hidden from the loader by
+`.airflowignore` and imported here under its real one: a timetable must have one class, whoever imports it.
+"""
+
+from noria_airflow.plugin import NoriaPlugin
+
+__all__ = ["NoriaPlugin"]
