@@ -1,0 +1,43 @@
+# Needs make and Python 3.11 to 3.13; everything else is installed into .venv and .tools.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt up down docs bench
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install everything into .venv (the others do it too)
+	@$(PYTHON) scripts/bootstrap.py
+
+demo: setup ## The whole loop on real flights: data, training, serving, drift, mail, retraining
+	@$(BIN)/noria demo
+
+test: setup ## Every test, against real PostgreSQL, MLflow, SMTP, HTTP and Airflow
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Format, lint, types, import contracts, SQL, use cases
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint dbt_project
+	@$(BIN)/noria check
+
+fmt: setup ## Format the code and mend what can be mended
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/sqlfluff fix --quiet dbt_project
+
+up: setup ## Start PostgreSQL, Airflow, MLflow, serving and a mail catcher
+	@$(BIN)/noria up
+
+down: setup ## Stop them all; data stays in .noria
+	@$(BIN)/noria down
+
+docs: setup ## Write docs/reference and the use-case schema from the code
+	@$(BIN)/python scripts/reference.py
+
+bench: setup ## List the benchmarks, or run one: make bench NAME=dag_parse
+	@$(if $(NAME),$(BIN)/python benchmarks/$(NAME).py $(ARGS),$(BIN)/python scripts/benchmarks.py)
