@@ -49,6 +49,8 @@ class EvaluationReport(_Model):
     rivals: tuple[Rival, ...] = ()
     parity: float
     """Largest difference between the trained estimator and its ONNX graph over the slice."""
+    note: str = ""
+    """What exactly was measured, where that is not the shipped model itself."""
 
     def rival(self, name: str) -> Rival | None:
         """The rival of that name, if it was judged."""
