@@ -89,23 +89,34 @@ def load_predictor(folder: Path, digest: str | None = None) -> Predictor:
     predictor: Predictor
     if manifest.kind == "rule":
         predictor = RulePredictor(manifest)
-    else:
+    elif MODEL in manifest.files:
         predictor = OnnxPredictor(manifest, (folder / MODEL).read_bytes())
-    if golden := read_golden(folder):
-        expected = np.array([request.score for request in golden])
-        found = predictor.score_rows([request.instance for request in golden])
-        worst = int(np.argmax(np.abs(found - expected)))
-        if not abs(found[worst] - expected[worst]) <= PARITY:
-            raise BundleError(
-                f"{folder}: golden request {worst} gives {found[worst]:.6f}, it gave {expected[worst]:.6f} when the bundle "
-                "was made; the runtime differs from the one it was made with"
-            )
+    else:
+        raise BundleError(f"{folder}: has no {MODEL}; make the bundle again")
+    _replay_golden(folder, predictor)
     return predictor
 
 
 def baseline_predictor(use_case: UseCase) -> Predictor:
     """Version 0 of a use case."""
     return RulePredictor(baseline_manifest(use_case))
+
+
+def _replay_golden(folder: Path, predictor: Predictor) -> None:
+    try:
+        golden = read_golden(folder)
+        if not golden:
+            return
+        found = predictor.score_rows([request.instance for request in golden])
+    except Exception as error:  # whatever a graph or a golden file can make fail
+        raise BundleError(f"{folder}: golden requests cannot be replayed ({error}); make the bundle again") from error
+    expected = np.array([request.score for request in golden])
+    worst = int(np.argmax(np.abs(found - expected)))
+    if not abs(found[worst] - expected[worst]) <= PARITY:
+        raise BundleError(
+            f"{folder}: golden request {worst} gives {found[worst]:.6f}, it gave {expected[worst]:.6f} when the bundle "
+            "was made; the runtime differs from the one it was made with"
+        )
 
 
 def _open_session(graph: bytes) -> Any:
@@ -115,4 +126,7 @@ def _open_session(graph: bytes) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no base class of its own
+        raise BundleError(f"the ONNX graph cannot be loaded ({error}); make the bundle again") from error

@@ -1,0 +1,60 @@
+"""What serving refuses to do. How each looks over HTTP is decided in `serving.error_handlers`.
+
+NoriaError
+├── InstanceError              (core) an instance that does not fit the signature; lists every field
+└── RequestError
+    ├── MalformedBodyError     not JSON, or not {"instances": [...]}
+    ├── BodyTooLargeError      more bytes or instances than one request may carry
+    ├── UnknownUseCaseError    a use case that nobody declared
+    └── UnscorableError        numbers that the model cannot turn into a probability
+└── JournalError               the prediction cannot be recorded, so it is not given
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from noria.core.errors import NoriaError, Problem
+
+
+@dataclass(frozen=True)
+class FieldProblem(Problem):
+    """A problem of one field of a request.
+
+    Attributes:
+        suggestion: what to send instead, where that is clear; else empty.
+    """
+
+    suggestion: str = ""
+
+
+class RequestError(NoriaError):
+    """A request that cannot be answered as it is."""
+
+
+class MalformedBodyError(RequestError):
+    """A body that is not what the route reads."""
+
+
+class BodyTooLargeError(RequestError):
+    """More than one request may carry."""
+
+
+class UnscorableError(RequestError):
+    """Numbers that the model cannot turn into a probability."""
+
+
+class UnknownUseCaseError(RequestError):
+    """A use case that nobody declared."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.known = tuple(known)
+        close = difflib.get_close_matches(name, self.known, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        super().__init__(f"no use case {name[:60]!r}; {hint}Known: {', '.join(self.known) or 'none'}")
+
+
+class JournalError(NoriaError):
+    """The journal of predictions cannot be written."""

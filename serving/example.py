@@ -1,0 +1,24 @@
+"""A request that works when it is pasted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from noria.core.signature import Field, Kind
+from serving.served_model import ServedModel
+
+
+def example_request(model: ServedModel) -> dict[str, Any]:
+    """One instance with every field that the version reads, and an entity."""
+    instance = {field.name: _value(field) for field in model.fields.values()}
+    return {"instances": [{model.use_case.entity: "example-1", **instance}]}
+
+
+def _value(field: Field) -> float | str:
+    if field.example is not None:
+        return field.example
+    if field.kind is Kind.CATEGORICAL:
+        return field.categories[0] if field.categories else "A"
+    low, high = field.minimum, field.maximum
+    middle = (low + high) / 2 if low is not None and high is not None else low if low is not None else high or 0.0
+    return int(middle) if middle == int(middle) else middle

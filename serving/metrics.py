@@ -1,0 +1,100 @@
+"""What Prometheus may ask. Labels come from declared use cases and loaded versions alone, so nobody outside can add one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from serving.served_model import ServedModels
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """All counters of one app, in a registry of their own."""
+
+    def __init__(self, models: ServedModels, backlog: Callable[[], tuple[int, int]]) -> None:
+        """Make the counters.
+
+        Args:
+            models: whose versions are reported.
+            backlog: gives segments and bytes of the prediction journal.
+        """
+        disable_created_metrics()  # a second series beside every counter, which nobody asks for
+        registry = self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "noria_serving_requests",
+            "Requests for predictions, by use case, version that answered and HTTP status.",
+            ("use_case", "version", "status"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "noria_serving_request_seconds",
+            "Time from the first byte of a request for predictions to the last of its answer.",
+            ("use_case",),
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.predictions = Counter(
+            "noria_serving_predictions",
+            "Instances predicted, by use case, version and decision.",
+            ("use_case", "version", "decision"),
+            registry=registry,
+        )
+        self.swaps = Counter("noria_serving_swaps", "Changes of the version that answers.", ("use_case",), registry=registry)
+        self.refused = Counter(
+            "noria_serving_refused_bundles",
+            "Bundles that were not served: damaged, incomplete, or with other scores than when they were made.",
+            ("use_case",),
+            registry=registry,
+        )
+        self.stored = Counter("noria_serving_predictions_stored", "Predictions stored in PostgreSQL.", registry=registry)
+        self.set_aside = Counter(
+            "noria_serving_predictions_set_aside",
+            "Journal lines that cannot be stored; they are in set_aside.txt beside the journal.",
+            registry=registry,
+        )
+        self.registry_up = Gauge(
+            "noria_serving_registry_up", "1 where the model registry answered the last time it was asked.", registry=registry
+        )
+        registry.register(_State(models, backlog))
+        ProcessCollector(registry=registry)
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _State(Collector):
+    """Read when asked, so that it cannot be stale: which version answers, and what waits in the journal."""
+
+    def __init__(self, models: ServedModels, backlog: Callable[[], tuple[int, int]]) -> None:
+        self._models = models
+        self._backlog = backlog
+
+    def collect(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily(
+            "noria_serving_model_info", "The version that answers.", labels=("use_case", "version", "digest", "origin")
+        )
+        since = GaugeMetricFamily(
+            "noria_serving_model_since_seconds", "When it began to answer, as Unix time.", labels=("use_case",)
+        )
+        for model in self._models:
+            info.add_metric((model.name, model.version, model.digest[:12], model.origin), 1)
+            since.add_metric((model.name,), model.since.timestamp())
+        segments, size = self._backlog()
+        yield info
+        yield since
+        yield GaugeMetricFamily("noria_serving_journal_segments", "Files of predictions not yet in PostgreSQL.", segments)
+        yield GaugeMetricFamily("noria_serving_journal_bytes", "Bytes of predictions not yet in PostgreSQL.", size)

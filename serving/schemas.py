@@ -1,0 +1,180 @@
+"""What goes over the wire, as types; the documentation is made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from noria.core.signature import Field as SignatureField
+from serving.served_model import Origin, ServedModel
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class Prediction(_Schema):
+    """The answer for one instance, in the order they were sent."""
+
+    id: str = Field(json_schema_extra={"format": "uuid"})
+    """Identifies the prediction in the log; UUID version 7."""
+    score: float = Field(ge=0, le=1)
+    """Probability of the positive class."""
+    decision: bool
+    """Whether to act: the score is at least the threshold."""
+    threshold: float
+    """The version's decision threshold, chosen by what each outcome is worth."""
+    version: str
+    """The version that answered; "0" is the rule."""
+
+
+class Predictions(_Schema):
+    """All answers of a request, from one version."""
+
+    use_case: str
+    """Which use case."""
+    version: str
+    """The version that answered; "0" is the rule."""
+    predictions: tuple[Prediction, ...]
+    """One per instance."""
+
+
+class FieldReport(_Schema):
+    """One thing that is wrong in a request."""
+
+    where: str
+    """Place in the body, such as `instances[0].distance`."""
+    found: str
+    """What stands there."""
+    expected: str
+    """What would be right."""
+    suggestion: str = ""
+    """What to send instead, where that is clear."""
+
+
+class ProblemReport(_Schema):
+    """Why a request was not answered (RFC 9457, application/problem+json)."""
+
+    type: str
+    """Names the kind of problem; stable."""
+    title: str
+    """The kind of problem in words."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What is wrong this time, and what to do."""
+    errors: tuple[FieldReport, ...] = ()
+    """Every field that is wrong, at most a hundred."""
+
+
+class Serving(_Schema):
+    """The version that answers now."""
+
+    version: str
+    """ "0" is the rule."""
+    kind: str
+    """`rule`, or the kind of model."""
+    since: datetime
+    """When it began to answer."""
+    as_of: datetime | None
+    """Nothing that became known after this instant was used to train it."""
+    origin: Origin
+    """`registry`; `disk`: the last good one, loaded without the registry; or `rule`."""
+    digest: str
+    """SHA-256 of its bundle's manifest."""
+    threshold: float
+    """Decide yes where the score is at least this."""
+    metrics: dict[str, float]
+    """Metrics of its evaluation."""
+
+
+class UseCaseReport(_Schema):
+    """What a use case is, what it expects, and what serves now."""
+
+    use_case: str
+    """Its name in URLs."""
+    title: str
+    """What the business gets."""
+    owner: str
+    """Who answers for it."""
+    decision: str
+    """What is done when the decision is yes."""
+    entity: str
+    """Optional field of an instance: your name for what is predicted. It is logged, and not read by the model."""
+    expects: tuple[SignatureField, ...]
+    """The fields of an instance."""
+    serves: Serving
+    """The version that answers."""
+    predict: str
+    """Where to send instances."""
+
+
+class UseCaseList(_Schema):
+    """All use cases."""
+
+    use_cases: tuple[UseCaseReport, ...]
+    """By name."""
+
+
+class RegistryState(_Schema):
+    """How the model registry is doing."""
+
+    answers: bool
+    """Whether it answered the last time it was asked."""
+    trouble: str
+    """Why it did not."""
+
+
+class LogReport(_Schema):
+    """How the log of predictions is doing."""
+
+    database_answers: bool
+    """Whether PostgreSQL took predictions the last time."""
+    trouble: str
+    """Why it did not; they wait in the journal."""
+    journal_segments: int
+    """Files that wait."""
+    journal_bytes: int
+    """Bytes that wait."""
+
+
+class Readiness(_Schema):
+    """Whether predictions are answered, and what is wrong behind them. Neither the registry nor PostgreSQL is needed."""
+
+    ready: bool
+    """Whether to send requests here."""
+    reason: str
+    """Why not."""
+    versions: dict[str, str]
+    """The version that answers, by use case."""
+    refused: dict[str, str]
+    """Champions that are not served, and why."""
+    registry: RegistryState
+    """The model registry."""
+    predictions: LogReport
+    """The log of predictions."""
+
+
+def report(model: ServedModel) -> UseCaseReport:
+    """What to tell about a use case."""
+    use_case, manifest = model.use_case, model.predictor.manifest
+    return UseCaseReport(
+        use_case=model.name,
+        title=use_case.title,
+        owner=use_case.owner,
+        decision=use_case.business.decision,
+        entity=use_case.entity,
+        expects=manifest.signature.fields,
+        serves=Serving(
+            version=model.version,
+            kind=f"rule: {manifest.rule}" if manifest.kind == "rule" else manifest.candidate,
+            since=model.since,
+            as_of=manifest.provenance.as_of if manifest.provenance else None,
+            origin=model.origin,
+            digest=model.digest,
+            threshold=manifest.threshold,
+            metrics=manifest.metrics,
+        ),
+        predict=f"/v1/{model.name}/predict",
+    )

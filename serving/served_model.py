@@ -1,0 +1,88 @@
+"""Which version answers for which use case, now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from noria.core.signature import Field
+from noria.core.use_case import UseCase
+from noria.inference.predictor import Predictor
+from serving.errors import UnknownUseCaseError
+
+
+class Origin(StrEnum):
+    """Where a version came from."""
+
+    REGISTRY = "registry"
+    DISK = "disk"
+    RULE = "rule"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One version that is loaded and answers.
+
+    Attributes:
+        version: "0" is the rule of the use case.
+        digest: SHA-256 of the bundle's manifest; empty for the rule.
+        since: when it began to answer.
+        origin: the registry; the last good bundle on disk; or the use case's own rule.
+    """
+
+    use_case: UseCase
+    predictor: Predictor
+    version: str
+    digest: str
+    since: datetime
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """The use case's name."""
+        return self.use_case.name
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """What the version reads, by name."""
+        return {field.name: field for field in self.predictor.manifest.signature.fields}
+
+    @cached_property
+    def threshold(self) -> float:
+        """Decide yes where the score is at least this."""
+        return self.predictor.manifest.threshold
+
+
+class ServedModels:
+    """All of them. A swap is one attribute assignment: a request sees the old version or the new one, never half of each."""
+
+    def __init__(self) -> None:
+        self._by_name: Mapping[str, ServedModel] = {}
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def get(self, name: str) -> ServedModel:
+        """The version that answers for a use case.
+
+        Raises:
+            UnknownUseCaseError: nobody declared it; names those there are.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownUseCaseError(name, tuple(self._by_name)) from None
+
+    def put(self, model: ServedModel) -> None:
+        """Let a version answer from now on. Only one thread may call this."""
+        self._by_name = dict(sorted({**self._by_name, model.name: model}.items()))
+
+    def remove(self, name: str) -> None:
+        """Answer no more for a use case whose folder has gone."""
+        self._by_name = {key: model for key, model in self._by_name.items() if key != name}
