@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noria.core.catalog import Catalog, load_catalog
+from noria.core.catalog import FILE_NAME, Catalog, load_catalog, load_use_case
 from noria.core.clock import Clock, SystemClock
 from noria.core.errors import SettingsError
 from noria.core.registry import ModelRegistry
+from noria.core.use_case import UseCase
 from noria.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ class Services:
     def catalog(self) -> Catalog:
         """All use cases."""
         return load_catalog(self.settings.use_cases)
+
+    def folder(self, use_case: UseCase) -> Path:
+        """Where a use case's files are."""
+        return self.settings.use_cases / use_case.name
+
+    def use_case(self, name: str) -> UseCase:
+        """One use case, whatever is wrong with the others.
+
+        Raises:
+            UseCaseError: it is not there, or does not say what it must.
+        """
+        return load_use_case(self.settings.use_cases / name / FILE_NAME)
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -34,7 +34,7 @@ def ingest(services: Services, use_case: UseCase, interval: Interval) -> IngestR
     return run(
         services.warehouse,
         use_case,
-        services.catalog.folder(use_case),
+        services.folder(use_case),
         interval,
         pseudonym_key=services.settings.pseudonym_key.get_secret_value(),
         now=services.clock.now(),
@@ -49,7 +49,7 @@ def validate(services: Services, use_case: UseCase, interval: Interval, stage: L
     """
     from noria.data.quality import validate as run
 
-    return run(services.warehouse, use_case, services.catalog.folder(use_case), interval, stage)
+    return run(services.warehouse, use_case, services.folder(use_case), interval, stage)
 
 
 def transform(services: Services, use_case: UseCase, interval: Interval) -> TransformResult:

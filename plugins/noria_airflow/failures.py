@@ -13,14 +13,11 @@ from noria.core.use_case import UseCase
 _LOG = logging.getLogger(__name__)
 
 
-def failure_message(
-    use_case: UseCase, *, dag_id: str, run_id: str, partition_key: str | None, url: str, sender: str
-) -> EmailMessage:
+def failure_message(use_case: UseCase, *, dag_id: str, run_id: str, partition_key: str | None, url: str) -> EmailMessage:
     """The e-mail about a failed run."""
     of = f" of {partition_key}" if partition_key else ""
     message = EmailMessage()
     message["Subject"] = f"[failed] {dag_id}{of}: {use_case.title}"
-    message["From"] = sender
     message["To"] = use_case.owner
     message.set_content(
         f"The run{of} of {dag_id} failed; what depends on it has not been run.\n\n"
@@ -36,18 +33,17 @@ def mail_owner(use_case: UseCase) -> Callable[[Mapping[str, Any]], None]:
     def on_failure(context: Mapping[str, Any]) -> None:
         from noria.bootstrap import bootstrap
 
-        run = context["dag_run"]
+        # Airflow leaves `dag_run` out when no task of the run is left that it could describe.
+        run, dag_id, run_id = context.get("dag_run"), context["dag"].dag_id, context["run_id"]
         services = bootstrap()
-        settings = services.settings
         message = failure_message(
             use_case,
-            dag_id=run.dag_id,
-            run_id=run.run_id,
-            partition_key=run.partition_key,
-            url=settings.airflow_url.rstrip("/"),
-            sender=settings.mail_from,
+            dag_id=dag_id,
+            run_id=run_id,
+            partition_key=run.partition_key if run else None,
+            url=services.settings.airflow_url.rstrip("/"),
         )
-        result = services.mailer.deliver(message, key=f"failed/{run.dag_id}/{run.run_id}", use_case=use_case.name)
-        _LOG.info("told %s that %s failed: %s", use_case.owner, run.run_id, result.message_id)
+        result = services.mailer.deliver(message, key=f"failed/{dag_id}/{run_id}", use_case=use_case.name)
+        _LOG.info("told %s that %s failed: %s", use_case.owner, run_id, result.message_id)
 
     return on_failure

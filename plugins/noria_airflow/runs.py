@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
-from noria.core.errors import IntervalError
-from noria.core.interval import Interval, parse_instant
+from noria.core.interval import Interval
+from noria_airflow.as_of import AsOf, resolve_as_of
 from noria_airflow.partitions import Span, key_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from noria.bootstrap import Services
     from noria.core.results import Result
-    from noria.core.use_case import Schedule, UseCase
+    from noria.core.use_case import UseCase
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def current_step(name: str) -> Step:
     from noria.bootstrap import bootstrap
 
     services = bootstrap()
-    return Step(services, services.catalog.get(name), get_current_context())
+    return Step(services, services.use_case(name), get_current_context())
 
 
 def handed_on(result: Result) -> dict[str, Any]:
@@ -73,47 +73,6 @@ def handed_on(result: Result) -> dict[str, Any]:
     content = result.model_dump(mode="json")
     _LOG.info("%s: %s", type(result).__name__, ", ".join(f"{name}={value}" for name, value in content.items()))
     return content
-
-
-@dataclass(frozen=True)
-class AsOf:
-    """Up to when a training run may look, and who wanted that."""
-
-    instant: datetime
-    reason: str
-
-
-def resolve_as_of(
-    schedule: Schedule, *, chosen: str | None, key: str | None, reasons: Sequence[str], run_after: datetime
-) -> AsOf:
-    """Up to when training may look.
-
-    A person's choice wins, then the run's partition; else it is the last interval bound before the run, but not after the
-    end of a data set that has ended.
-
-    Args:
-        schedule: the use case's.
-        chosen: the run's parameter `as_of`.
-        key: the run's partition key.
-        reasons: what the events say that woke the run.
-        run_after: when the run was to start.
-
-    Raises:
-        IntervalError: the date cannot be read, nothing is known by then, or it has not come yet.
-    """
-    span = Span.of(schedule)
-    if chosen:
-        as_of = AsOf(parse_instant(chosen), "as of a date chosen by hand")
-    elif key:
-        as_of = AsOf(span.as_of(key), "; ".join(reasons) or "planned")
-    else:
-        bound = schedule.data.floor(run_after)
-        as_of = AsOf(min(bound, span.end) if span.end else bound, "started by hand")
-    if as_of.instant <= span.start:
-        raise IntervalError(f"nothing is known as of {as_of.instant:%Y-%m-%d}: the data {span}")
-    if as_of.instant > run_after:
-        raise IntervalError(f"{as_of.instant:%Y-%m-%d} has not come yet: a training run may only look back")
-    return as_of
 
 
 def current_as_of(step: Step) -> AsOf:

@@ -98,7 +98,7 @@ class _WokenTimetable(PartitionedAssetTimetable):
         **extra: Any,
     ) -> str:
         """Names the partition; unique, because a partition may be run again."""
-        parts = [run_after.isoformat(), extra.get("partition_key"), get_random_string()]
+        parts = [run_after.isoformat(), extra.get("partition_key"), get_random_string()]  # type: ignore[no-untyped-call]  # Airflow's
         return run_type.generate_run_id(suffix="__".join(part for part in parts if part))
 
 
