@@ -1,0 +1,99 @@
+"""What was found about one interval: stored with the verdict, so that the e-mail needs no second computation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from noria.core.drift import FeatureDrift
+from noria.core.verdict import Verdict
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Performance(_Model):
+    """How the decisions did on the rows whose label has arrived."""
+
+    labelled: int
+    positives: int
+    metrics: dict[str, float]
+    """ROC AUC, precision, recall, value per 1,000 decisions and what else `noria.core.metrics` measures."""
+    promised: dict[str, float]
+    """The same, of the model's own evaluation; empty for version 0."""
+    baseline: dict[str, float]
+    """The same, of the rule on the same rows."""
+
+
+class SegmentFinding(_Model):
+    """One value of one segment."""
+
+    segment: str
+    value: str
+    rows: int
+    labelled: int
+    distance: float | None
+    """How far its scores have moved from the reference's scores of that segment; None without enough of either."""
+    roc_auc: float | None
+    promised_roc_auc: float | None
+    gain_per_1000: float | None
+    """Value per 1,000 decisions above the rule's on the same rows."""
+
+
+class Money(_Model):
+    """The interval's line of the ledger, in the use case's currency."""
+
+    currency: str
+    decisions: int
+    labelled: int
+    value: float
+    """What the decisions on labelled rows were worth."""
+    baseline_value: float
+    """What the rule would have been worth on the same rows."""
+    cost: float
+    """Running the platform: its share of a month, the predictions, and trainings whose as-of date is in the interval."""
+
+    @property
+    def gain(self) -> float:
+        """What the model brought above the rule, less the cost."""
+        return self.value - self.baseline_value - self.cost
+
+
+class Assessment(_Model):
+    """Everything that monitoring found about one interval."""
+
+    use_case: str
+    start: datetime
+    end: datetime
+    version: str
+    verdict: Verdict
+    reason: str
+    rows: int
+    reference_rows: int
+    """Rows of the version's own reference set; 0 for version 0."""
+    features: tuple[FeatureDrift, ...]
+    """All features, the farthest moved first; empty for version 0."""
+    prediction: FeatureDrift | None
+    label: FeatureDrift | None
+    performance: Performance
+    segments: tuple[SegmentFinding, ...]
+    """The segments to look at first."""
+    money: Money
+
+    @property
+    def drifted(self) -> tuple[FeatureDrift, ...]:
+        """The features beyond the effect size."""
+        return tuple(feature for feature in self.features if feature.drifted)
+
+    @property
+    def lost_per_1000(self) -> float | None:
+        """Value per 1,000 decisions below the model's own evaluation; negative where it does better; None if unknown."""
+        promised, found = self.performance.promised.get("value"), self.performance.metrics.get("value")
+        return None if promised is None or found is None else promised - found
+
+    @property
+    def lost(self) -> float | None:
+        """The same over the interval's labelled decisions."""
+        return None if self.lost_per_1000 is None else self.lost_per_1000 * self.performance.labelled / 1000

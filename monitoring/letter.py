@@ -1,0 +1,250 @@
+"""What the e-mail says, in words; how it looks is in the templates under `email/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitoring.assessment import Assessment, SegmentFinding
+from monitoring.wording import display_name, money, period
+from noria.core.drift import FeatureDrift
+from noria.core.interval import Interval
+from noria.core.retrain import RetrainDecision
+from noria.core.use_case import UseCase
+from noria.core.verdict import Verdict
+from noria.settings import Settings
+
+_TOP = 6
+_COLOURS = {
+    Verdict.STABLE: "#1a7f4b",
+    Verdict.DRIFT: "#b35900",
+    Verdict.QUALITY_LOSS: "#b42318",
+    Verdict.TOO_FEW_ROWS: "#51606f",
+}
+_METRICS = (("ROC AUC", "roc_auc"), ("Precision", "precision"), ("Recall", "recall"))
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One line of what moved most."""
+
+    name: str
+    explanation: str
+    distance: str
+    drifted: bool
+    width: int
+    """Length of its bar, 1 to 100."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its name."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One metric now, as promised, and of the rule."""
+
+    name: str
+    now: str
+    promised: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Somewhere to look."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Everything the templates lay out."""
+
+    subject: str
+    name: str
+    title: str
+    period: str
+    verdict: str
+    colour: str
+    reason: str
+    version: str
+    cost: str
+    """What it may cost: money against the rule, and against the model's own evaluation."""
+    figures: tuple[Figure, ...]
+    moved: tuple[Moved, ...]
+    more_moved: int
+    also_moved: tuple[Moved, ...]
+    """The predictions and the label."""
+    qualities: tuple[Quality, ...]
+    segments: tuple[str, ...]
+    next: str
+    links: tuple[Link, ...]
+    report: str
+    """Where the full report is; empty where there is none."""
+    footer: str
+
+
+def write_letter(
+    use_case: UseCase, assessment: Assessment, decision: RetrainDecision, settings: Settings, report: str
+) -> Letter:
+    """Put an assessment into words.
+
+    Args:
+        use_case: whose it is.
+        assessment: what was found.
+        decision: whether training is asked for.
+        settings: addresses for links.
+        report: where the full report is, in words.
+    """
+    interval = Interval(assessment.start, assessment.end)
+    longest = max((feature.distance for feature in assessment.features[:_TOP]), default=0.0)
+    also = [drift for drift in (assessment.prediction, assessment.label) if drift]
+    return Letter(
+        subject=_subject(use_case, assessment, interval),
+        name=display_name(use_case),
+        title=use_case.title,
+        period=period(interval),
+        verdict=assessment.verdict.words,
+        colour=_COLOURS[assessment.verdict],
+        reason=_sentence(assessment.reason),
+        version=_version(assessment),
+        cost=_cost(assessment),
+        figures=_figures(assessment),
+        moved=tuple(_moved(feature, longest) for feature in assessment.features[:_TOP]),
+        more_moved=max(len(assessment.drifted) - _TOP, 0),
+        also_moved=tuple(_moved(drift, max(longest, drift.distance)) for drift in also),
+        qualities=_qualities(assessment),
+        segments=tuple(_segment(found, assessment.money.currency) for found in assessment.segments),
+        next=_next(assessment, decision),
+        links=_links(use_case, settings),
+        report=report,
+        footer=f"You get this because monitoring.email in use_cases/{use_case.name}/use_case.yaml names you.",
+    )
+
+
+def _subject(use_case: UseCase, assessment: Assessment, interval: Interval) -> str:
+    where = f"[{assessment.verdict.words}] {display_name(use_case)}, {period(interval)}"
+    return f"{where}: {_headline(assessment)}"
+
+
+def _headline(assessment: Assessment) -> str:
+    """The one fact of the subject."""
+    match assessment.verdict:
+        case Verdict.QUALITY_LOSS:
+            found, promised = assessment.performance.metrics["roc_auc"], assessment.performance.promised["roc_auc"]
+            return f"ROC AUC {found:.2f}, promised {promised:.2f}"
+        case Verdict.TOO_FEW_ROWS:
+            return f"{assessment.rows:,} predictions"
+        case Verdict.DRIFT:
+            return f"{assessment.features[0].name}, {assessment.features[0].explanation}"
+    if assessment.money.labelled == 0:
+        return "no labels yet"
+    if not assessment.features:
+        return f"the rule serves, {money(assessment.money.value, assessment.money.currency, signed=True)}"
+    return f"{money(assessment.money.gain, assessment.money.currency, signed=True)} against the rule"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _version(assessment: Assessment) -> str:
+    if not assessment.reference_rows:
+        return f"version {assessment.version}, the rule of today"
+    return f"version {assessment.version}, against {assessment.reference_rows:,} rows of its own evaluation"
+
+
+def _cost(assessment: Assessment) -> str:
+    currency, line = assessment.money.currency, assessment.money
+    if not line.labelled:
+        return "No label has arrived yet, so no money can be counted."
+    if not assessment.features:
+        return f"The rule's decisions were worth {money(line.value, currency)}. No model has beaten it yet."
+    earned = line.value - line.baseline_value
+    side = "more" if earned >= 0 else "less"
+    text = f"The model's decisions were worth {money(abs(earned), currency)} {side} than the rule's on the same rows."
+    lost, per_1000 = assessment.lost, assessment.lost_per_1000
+    if lost is None or per_1000 is None:
+        return text
+    if per_1000 <= 0:
+        return f"{text} Per 1,000 decisions it made {money(-per_1000, currency)} more than in its own evaluation."
+    return (
+        f"{text} Per 1,000 decisions it made {money(per_1000, currency)} less than in its own evaluation: "
+        f"{money(lost, currency)} over this period."
+    )
+
+
+def _figures(assessment: Assessment) -> tuple[Figure, ...]:
+    line = assessment.money
+    figures = [
+        Figure("Decisions", f"{line.decisions:,}"),
+        Figure("With a label", f"{line.labelled:,}"),
+        Figure("Worth", money(line.value, line.currency)),
+    ]
+    if assessment.features:
+        figures.append(Figure("The rule's would be worth", money(line.baseline_value, line.currency)))
+    figures.append(Figure("Cost of running", money(line.cost, line.currency)))
+    if assessment.features:
+        figures.append(Figure("Gain", money(line.gain, line.currency, signed=True)))
+    return tuple(figures)
+
+
+def _moved(drift: FeatureDrift, longest: float) -> Moved:
+    width = max(round(100 * drift.distance / longest), 1) if longest else 1
+    return Moved(drift.name, drift.explanation, f"{drift.distance:.2f}", drift.drifted, width)
+
+
+def _qualities(assessment: Assessment) -> tuple[Quality, ...]:
+    found = assessment.performance
+    currency = assessment.money.currency
+    lines = [
+        Quality(name, *(_metric(source.get(key)) for source in (found.metrics, found.promised, found.baseline)))
+        for name, key in _METRICS
+        if key in found.metrics
+    ]
+    if "value" in found.metrics:
+        worth = [source.get("value") for source in (found.metrics, found.promised, found.baseline)]
+        shown = ["–" if amount is None else money(amount, currency) for amount in worth]
+        lines.append(Quality("Value per 1,000", *shown))
+    return tuple(lines)
+
+
+def _metric(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _segment(found: SegmentFinding, currency: str) -> str:
+    parts = [f"{found.rows:,} rows"]
+    if found.roc_auc is not None:
+        promised = f", promised {found.promised_roc_auc:.3f}" if found.promised_roc_auc is not None else ""
+        parts.append(f"ROC AUC {found.roc_auc:.3f}{promised}")
+    if found.gain_per_1000 is not None:
+        parts.append(f"{money(found.gain_per_1000, currency, signed=True)} per 1,000 against the rule")
+    if found.distance is not None:
+        parts.append(f"scores moved by {found.distance:.2f}")
+    return f"{found.segment} {found.value}: {'; '.join(parts)}"
+
+
+def _next(assessment: Assessment, decision: RetrainDecision) -> str:
+    if decision.retrain:
+        return (
+            f"Training is asked for as of {assessment.end.day} {assessment.end:%B %Y}: {decision.reason}. "
+            "The new model will serve only if it keeps every promise and beats what serves now."
+        )
+    if assessment.verdict.is_alarm:
+        return f"No training for now: {decision.reason}. The model goes on serving."
+    return "Nothing to do. Planned training goes on as scheduled."
+
+
+def _links(use_case: UseCase, settings: Settings) -> tuple[Link, ...]:
+    airflow, serving = settings.airflow_url.rstrip("/"), settings.serving_url.rstrip("/")
+    return (
+        Link("Monitoring runs", f"{airflow}/dags/{use_case.name}__monitor"),
+        Link("Training runs", f"{airflow}/dags/{use_case.name}__train"),
+        Link("What serves now", f"{serving}/v1/{use_case.name}"),
+    )

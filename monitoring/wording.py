@@ -1,0 +1,52 @@
+"""Names, times and money as people write them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from monitoring.assessment import Assessment
+from noria.core.interval import Cadence, Interval
+from noria.core.use_case import UseCase
+from noria.core.verdict import Verdict
+
+_MINUS = "−"
+
+
+def display_name(use_case: UseCase) -> str:
+    """`flight_delays` as `Flight delays`."""
+    return use_case.name.replace("_", " ").capitalize()
+
+
+def period(interval: Interval) -> str:
+    """`May 2013`, `3 May 2013`, `3 May 2013 14:00`, or the first and last day."""
+    start, last = interval.start, interval.end - timedelta(microseconds=1)
+    if Cadence.MONTHLY.floor(start) == start and Cadence.MONTHLY.next(start) == interval.end:
+        return f"{start:%B %Y}"
+    if interval.end - start < timedelta(days=1):
+        return f"{start.day} {start:%B %Y %H:%M}"
+    if start.date() == last.date():
+        return f"{start.day} {start:%B %Y}"
+    return f"{start.day} {start:%B} to {last.day} {last:%B %Y}"
+
+
+def money(amount: float, currency: str, *, signed: bool = False) -> str:
+    """`1,234 EUR`, `−56 EUR`; with `signed` also `+1,234 EUR`."""
+    digits = 0 if abs(amount) >= 100 else 2
+    amount = round(amount, digits)
+    if amount == 0:
+        return f"0 {currency}"
+    sign = _MINUS if amount < 0 else "+" if signed else ""
+    return f"{sign}{abs(amount):,.{digits}f} {currency}"
+
+
+def summarise(assessment: Assessment) -> str:
+    """One line for a log or a table."""
+    metrics, promised = assessment.performance.metrics, assessment.performance.promised
+    parts = [f"{assessment.verdict.words}: {assessment.reason}"]
+    if "roc_auc" in metrics and assessment.verdict is not Verdict.QUALITY_LOSS:
+        before = f" ({promised['roc_auc']:.3f} promised)" if "roc_auc" in promised else ""
+        parts.append(f"ROC AUC {metrics['roc_auc']:.3f}{before}")
+    earned = assessment.money.value - assessment.money.baseline_value
+    if assessment.money.labelled and assessment.features:
+        parts.append(f"{money(earned, assessment.money.currency, signed=True)} against the rule")
+    return "; ".join(parts)

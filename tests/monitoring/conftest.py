@@ -1,0 +1,204 @@
+"""A small use case with real tables in PostgreSQL, a bundle with a reference set, and a real mail catcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from noria.bootstrap import Services
+from noria.core.bundle import (
+    EVALUATION,
+    REFERENCE,
+    Manifest,
+    Provenance,
+    baseline_manifest,
+    declared_signature,
+    write_bundle,
+)
+from noria.core.evaluation import EvaluationReport, SegmentMetrics
+from noria.core.interval import Interval
+from noria.core.metrics import measure
+from noria.core.use_case import UseCase
+from noria.data.predictions import replace_batch_predictions
+from noria.settings import Settings
+from noria.testing.builders import a_use_case
+from noria.testing.registry import InMemoryRegistry
+from tests.notify.catcher import Catcher, mail_catcher
+
+MONITORING = {
+    "email": ["logistics@example.com", "owner@example.com"],
+    "drift": {"min_rows": 300, "metric_drop": 0.05},
+    "retrain": {"after": "2 of 3", "cooldown": "3d", "min_new_labels": 100},
+}
+THRESHOLD = 0.3
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+FIRST = datetime(2024, 1, 8, tzinfo=UTC)
+
+
+class Frozen:
+    def now(self) -> datetime:
+        return NOW
+
+
+class InForce:
+    """Says which version is in force; stands in for the audit trail's replay of promotions."""
+
+    def __init__(self, version: str) -> None:
+        self.promoted: list[tuple[datetime, str]] = [(datetime.min.replace(tzinfo=UTC), version)]
+
+    def version_in_force(self, _use_case: str, at: datetime) -> str:
+        return [version for as_of, version in sorted(self.promoted) if as_of <= at][-1]
+
+
+def day(number: int) -> Interval:
+    """The n-th day after the model was evaluated."""
+    return Interval(FIRST + timedelta(days=number), FIRST + timedelta(days=number + 1))
+
+
+def draw(rows: int, seed: int, *, heavier: float = 0.0, later: float = 0.0, noise: float = 0.0) -> pa.Table:
+    """Features, score and label; `heavier` and `later` move features, `noise` makes the scores worthless."""
+    rng = np.random.default_rng(seed)
+    weight = rng.gamma(2, 4, rows) + heavier
+    hour = np.clip(rng.normal(14 + later, 3, rows), 0, 23).round()
+    depot = rng.choice(["north", "south", "harbour"], rows, p=[0.5, 0.3, 0.2])
+    risk = 1 / (1 + np.exp(-(0.15 * (weight - heavier - 8) + 0.3 * (hour - later - 14) - 1)))
+    return pa.table(
+        {
+            "weight": pa.array(weight, mask=rng.random(rows) < 0.02),
+            "hour": hour,
+            "depot": depot.tolist(),
+            "score": np.where(rng.random(rows) < noise, rng.random(rows), risk),
+            "label": rng.random(rows) < risk,
+        }
+    )
+
+
+@dataclass
+class World:
+    """Everything that monitoring meets."""
+
+    services: Services
+    use_case: UseCase
+    registry: InMemoryRegistry
+    in_force: InForce
+    catcher: Catcher
+    folder: Path
+
+    def train(self, as_of: datetime, seed: int = 1) -> str:
+        """Register a version with its own reference set, and put it in force."""
+        table = draw(4_000, seed)
+        labels, scores = np.array(table["label"].to_pylist()), np.array(table["score"].to_pylist())
+        value = self.use_case.business.value
+        metrics = measure(labels, scores, THRESHOLD, value)
+        depots = np.array(table["depot"].to_pylist())
+        segments = tuple(
+            SegmentMetrics(
+                segment="depot",
+                value=name,
+                rows=int((depots == name).sum()),
+                judged=True,
+                metrics=measure(labels[depots == name], scores[depots == name], THRESHOLD, value),
+            )
+            for name in ("harbour", "north", "south")
+        )
+        report = EvaluationReport(
+            start="2023-12-01T00:00:00+00:00",
+            end="2024-01-01T00:00:00+00:00",
+            rows=4_000,
+            positives=int(labels.sum()),
+            threshold=THRESHOLD,
+            metrics=metrics,
+            segments=segments,
+            parity=0.0,
+        )
+        folder = self.folder / f"bundle-{seed}"
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        manifest = Manifest(
+            use_case=self.use_case.name,
+            kind="onnx",
+            candidate="linear",
+            signature=declared_signature(self.use_case),
+            threshold=THRESHOLD,
+            provenance=Provenance(as_of=as_of, snapshot=f"snapshot-{seed}", specification="s", seed=seed),
+            metrics=metrics,
+        )
+        files = {REFERENCE: sink.getvalue().to_pybytes(), EVALUATION: report.model_dump_json().encode()}
+        digest = write_bundle(folder, manifest, files)
+        version = self.registry.register(self.use_case.name, folder, digest, key=f"k{seed}", params={}, tags={})
+        self.in_force.promoted.append((as_of, version.version))
+        return version.version
+
+    def score(self, interval: Interval, table: pa.Table, version: str, *, labelled: bool = True) -> None:
+        """What data, dbt and score steps leave behind for an interval."""
+        step = (interval.end - interval.start) / (len(table) + 1)
+        times = [interval.start + index * step for index in range(len(table))]
+        names = [f"{interval.start:%m%d}-{index:06d}" for index in range(len(table))]
+        features = table.select(["weight", "hour", "depot"])
+        keyed = features.add_column(0, "promised_at", pa.array(times, pa.timestamp("us", "UTC"))).add_column(
+            0, "parcel_id", [names]
+        )
+        labels = [
+            {"id": name, "at": at, "late": late if labelled else None, "known": at + timedelta(hours=20)}
+            for name, at, late in zip(names, times, table["label"].to_pylist(), strict=True)
+        ]
+        with self.services.warehouse.transaction() as connection:
+            for where in ("features.ftr_parcels", "labels.lbl_parcels"):
+                connection.execute(
+                    text(f"delete from {where} where promised_at >= :s and promised_at < :e"), _bounds(interval)
+                )
+            connection.execute(
+                text("insert into features.ftr_parcels values (:parcel_id, :promised_at, :weight, :hour, :depot)"),
+                keyed.to_pylist(),
+            )
+            connection.execute(text("insert into labels.lbl_parcels values (:id, :at, :late, :known)"), labels)
+        scores = np.array(table["score"].to_pylist())
+        replace_batch_predictions(self.services.warehouse, self.use_case, interval, version, keyed, scores, THRESHOLD)
+
+
+def _bounds(interval: Interval) -> dict[str, datetime]:
+    return {"s": interval.start, "e": interval.end}
+
+
+@pytest.fixture(scope="session")
+def catcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catcher]:
+    with mail_catcher(tmp_path_factory.mktemp("mail")) as running:
+        yield running
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[World]:
+    use_case = a_use_case(tmp_path / "use_cases", monitoring=MONITORING)
+    settings = Settings(
+        home=tmp_path,
+        use_cases=tmp_path / "use_cases",
+        warehouse_url=SecretStr(database_url),
+        smtp_port=catcher.smtp_port,
+        airflow_url="http://airflow.example.com",
+        serving_url="http://serving.example.com",
+    )
+    services = Services(settings=settings, clock=Frozen())
+    registry, in_force = InMemoryRegistry(), InForce("0")
+    services.__dict__.update(registry=registry, audit=in_force)
+    rule = tmp_path / "rule"
+    registry.register_baseline(use_case.name, rule, write_bundle(rule, baseline_manifest(use_case), {}))
+    with services.warehouse.transaction() as connection:
+        connection.execute(
+            text(
+                "create table features.ftr_parcels (parcel_id text, promised_at timestamptz, weight double precision, "
+                "hour double precision, depot text);"
+                "create table labels.lbl_parcels (parcel_id text, promised_at timestamptz, late boolean, "
+                "label_known_at timestamptz)"
+            )
+        )
+    yield World(services, use_case, registry, in_force, catcher, tmp_path)
+    services.warehouse.close()
