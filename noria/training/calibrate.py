@@ -24,8 +24,8 @@ def calibrate(scores: Probabilities, labels: Labels) -> Calibration:
         blocks.append((float(scores[rows].mean()), float(labels[rows].mean()), len(rows)))
         while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
             blocks.append(_pool(blocks.pop(), blocks.pop()))
-    # Equal scores can make bins with equal centres; the map must be a function.
-    points = {center: probability for center, probability, _ in blocks}
+    # The ends keep scores beyond the outermost centres apart; equal scores can make equal centres, of which one is enough.
+    points = {0.0: 0.0} | {center: probability for center, probability, _ in blocks} | {1.0: 1.0}
     return Calibration(scores=tuple(points), probabilities=tuple(points.values()))
 
 

@@ -16,7 +16,7 @@ from noria.training.candidate import Candidate, Effort, Labels, Params
 from noria.training.candidates import CANDIDATES
 from noria.training.dataset import Fold, TrainingSet, last_slice, read_snapshot
 from noria.training.encoding import encode_for_training, fit_encoder
-from noria.training.study import Desk, open_study, study_name
+from noria.training.study import Desk, open_study
 from noria.training.threads import limited_threads, threads_per_worker
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def run_worker(use_case: UseCase, snapshot: SnapshotRef, worker: int, *, storage
     """
     deadline = time.monotonic() + 60 * use_case.training.minutes
     effort = Effort(use_case.training.seed, threads_per_worker(use_case.training.workers))
-    with limited_threads(effort.threads):
+    seed = use_case.training.seed + worker
+    with limited_threads(effort.threads), open_study(use_case, snapshot, storage_url, seed=seed) as study:
         folds = search_folds(use_case, read_snapshot(use_case, snapshot))
-        study = open_study(use_case, snapshot, storage_url, seed=use_case.training.seed + worker)
         trials = 0
         with Desk(study, storage_url, worker) as desk:
             while time.monotonic() < deadline or not _completed(study):
@@ -59,8 +59,8 @@ def run_worker(use_case: UseCase, snapshot: SnapshotRef, worker: int, *, storage
                     break
                 _run_trial(use_case, study, trial, folds, effort)
                 trials += 1
-    completed = _completed(study)
-    return SearchResult(study=study.study_name, trials=trials, best_value=study.best_value if completed else None)
+        best = study.best_value if _completed(study) else None
+        return SearchResult(study=study.study_name, trials=trials, best_value=best)
 
 
 def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> BestTrial:
@@ -69,19 +69,20 @@ def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> Be
     Raises:
         NotEnoughDataError: no trial was completed.
     """
-    study = open_study(use_case, snapshot, storage_url, seed=use_case.training.seed)
-    completed = _completed(study)
-    if not completed:
-        raise NotEnoughDataError(f"study {study_name(use_case, snapshot)} has no completed trial: run the search step first")
-    best = study.best_trial
-    return BestTrial(
-        candidate=best.params["candidate"],
-        params={**{k: v for k, v in best.params.items() if k != "candidate"}, **best.user_attrs["taught"]},
-        number=best.number,
-        value=float(study.best_value),
-        study=study.study_name,
-        trials=len(completed),
-    )
+    with open_study(use_case, snapshot, storage_url, seed=use_case.training.seed) as study:
+        completed = _completed(study)
+        if not completed:
+            raise NotEnoughDataError(f"study {study.study_name} has no completed trial: run the search step first")
+        best = study.best_trial
+        params = {name: value for name, value in best.params.items() if name != "candidate"}
+        return BestTrial(
+            candidate=best.params["candidate"],
+            params={**params, **best.user_attrs["taught"]},
+            number=best.number,
+            value=float(study.best_value),
+            study=study.study_name,
+            trials=len(completed),
+        )
 
 
 def search_folds(use_case: UseCase, rows: TrainingSet) -> tuple[Fold, ...]:

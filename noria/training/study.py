@@ -37,24 +37,25 @@ def study_name(use_case: UseCase, snapshot: SnapshotRef) -> str:
     return f"{use_case.name}/{snapshot.digest[:16]}/{specification_digest(use_case)[:16]}"
 
 
-def open_study(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, *, seed: int) -> optuna.Study:
-    """The study of a training set, made if it is not there."""
+@contextmanager
+def open_study(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, *, seed: int) -> Iterator[optuna.Study]:
+    """The study of a training set, made if it is not there; its connections are closed at the end."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line per trial is ours to write
-    with _connect(storage_url) as connection, _locked(connection, "schema"):
-        connection.execute(f"create schema if not exists {_SCHEMA}")
-        storage = _open_storage(storage_url)
-    study = optuna.create_study(
-        storage=storage,
-        study_name=study_name(use_case, snapshot),
-        direction="minimize" if use_case.training.metric == "log_loss" else "maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=6),
-        load_if_exists=True,
-    )
-    study.set_metric_names([use_case.training.metric])
-    return study
+    storage = _open_storage(storage_url)
+    try:
+        yield optuna.create_study(
+            storage=storage,
+            study_name=study_name(use_case, snapshot),
+            direction="minimize" if use_case.training.metric == "log_loss" else "maximize",
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=6),
+            load_if_exists=True,
+        )
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 class Desk:
@@ -130,7 +131,7 @@ class Desk:
 
 
 def _open_storage(storage_url: str) -> Any:
-    import optuna
+    from optuna.storages import RDBStorage
 
     engine = {
         "connect_args": {"options": f"-csearch_path={_SCHEMA}"},
@@ -138,7 +139,10 @@ def _open_storage(storage_url: str) -> Any:
         "max_overflow": 2,
         "pool_pre_ping": True,
     }
-    return optuna.storages.RDBStorage(_with_driver(storage_url), engine_kwargs=engine)
+    # Workers start together: one of them makes the tables, the others wait for it.
+    with _connect(storage_url) as connection, _locked(connection, "schema"):
+        connection.execute(f"create schema if not exists {_SCHEMA}")
+        return RDBStorage(_with_driver(storage_url), engine_kwargs=engine)
 
 
 def _with_driver(storage_url: str) -> str:

@@ -1,0 +1,181 @@
+"""Promotion and roll-back: decided in pure functions, done as one compare-and-swap, written down before and after.
+
+A move is three steps: an intent in the audit trail, the alias in the registry, the outcome in the trail. Whoever is killed
+between them leaves an intent without an outcome; the next call asks the registry what happened and writes that down first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from noria.core.bundle import BASELINE_VERSION
+from noria.core.errors import PromotionConflictError
+from noria.core.registry import ModelRegistry, ModelVersion
+from noria.core.results import PromotionResult, RegisteredModel
+from noria.core.use_case import UseCase
+from noria.governance.audit import Action, AuditEvent, AuditTrail, champion_of, promotions_in_force
+
+_OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}
+
+
+class Verdict(Enum):
+    """What is to become of a candidate."""
+
+    PROMOTE = auto()
+    ALREADY_CHAMPION = auto()
+    REFUSE = auto()
+    CONFLICT = auto()
+
+
+@dataclass(frozen=True)
+class PromotionDecision:
+    """A verdict and its reason."""
+
+    verdict: Verdict
+    reason: str
+
+
+def decide_promotion(candidate: RegisteredModel, registered: ModelVersion, champion: str) -> PromotionDecision:
+    """Whether a candidate may become champion.
+
+    Args:
+        candidate: what training handed on.
+        registered: the same version as the registry has it.
+        champion: the version that serves now.
+    """
+    if champion == candidate.version:
+        return PromotionDecision(Verdict.ALREADY_CHAMPION, f"version {champion} is champion already")
+    if registered.bundle_digest != candidate.bundle_digest:
+        return PromotionDecision(
+            Verdict.REFUSE, f"version {candidate.version} in the registry is not the bundle that was judged"
+        )
+    if not candidate.passed or registered.tags.get("passed") != "true":
+        return PromotionDecision(Verdict.REFUSE, f"an enforced gate failed: {candidate.summary}")
+    if champion != candidate.champion:
+        return PromotionDecision(
+            Verdict.CONFLICT,
+            f"version {candidate.version} was judged against champion {candidate.champion}, but {champion} serves now: "
+            "train again, so that it is judged against that one",
+        )
+    return PromotionDecision(Verdict.PROMOTE, candidate.summary)
+
+
+def promote(
+    registry: ModelRegistry,
+    audit: AuditTrail,
+    use_case: UseCase,
+    candidate: RegisteredModel,
+    *,
+    actor: str,
+    reason: str = "",
+) -> PromotionResult:
+    """Make a candidate champion if its gates passed and the champion it was judged against still serves.
+
+    Raises:
+        PromotionConflictError: the champion has moved since the gates were checked.
+    """
+    with audit.exclusively(use_case.name):
+        _settle(registry, audit, use_case.name)
+        champion = registry.champion(use_case.name).version
+        registered = registry.version(use_case.name, candidate.version)
+        decision = decide_promotion(candidate, registered, champion)
+        if decision.verdict is Verdict.CONFLICT:
+            raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
+        if decision.verdict is Verdict.PROMOTE:
+            move = _Move(registry, audit, use_case.name, champion, actor, reason or decision.reason)
+            move.to(registered, Action.PROMOTION_INTENDED, candidate.summary)
+        return PromotionResult(
+            promoted=decision.verdict is not Verdict.REFUSE,
+            version=candidate.version,
+            previous=champion,
+            reason=decision.reason,
+        )
+
+
+def roll_back(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, actor: str, reason: str) -> PromotionResult:
+    """Make the champion before this one champion again; version 0 where there is none.
+
+    A call that finds an interrupted roll-back finishes that one and does nothing else, so that a retry goes back one step.
+    """
+    with audit.exclusively(use_case.name):
+        settled = _settle(registry, audit, use_case.name)
+        if settled is not None and settled.action is Action.ROLLED_BACK:
+            return PromotionResult(promoted=True, version=settled.version, previous=settled.previous, reason=settled.reason)
+        champion = registry.champion(use_case.name).version
+        if champion == BASELINE_VERSION:
+            why = "version 0, the rule, serves: there is nothing to roll back to"
+            return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
+        standing = promotions_in_force(audit.events(use_case.name))
+        before = standing[-2].version if len(standing) > 1 else BASELINE_VERSION
+        move = _Move(registry, audit, use_case.name, champion, actor, reason)
+        move.to(registry.version(use_case.name, before), Action.ROLL_BACK_INTENDED, "")
+        return PromotionResult(promoted=True, version=before, previous=champion, reason=reason)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One move of the champion alias."""
+
+    registry: ModelRegistry
+    audit: AuditTrail
+    use_case: str
+    champion: str
+    actor: str
+    reason: str
+
+    def to(self, version: ModelVersion, intent: Action, summary: str) -> None:
+        """Say what is intended, move the alias, say that it was done."""
+        evidence = {"bundle_digest": version.bundle_digest, "run_id": version.run_id, "summary": summary}
+        self._write(intent, version, evidence)
+        self.registry.set_champion(self.use_case, version.version)
+        self._write(_OUTCOMES[intent], version, evidence)
+
+    def _write(self, action: Action, version: ModelVersion, evidence: dict[str, str]) -> None:
+        self.audit.append(
+            self.use_case,
+            action,
+            version=version.version,
+            previous=self.champion,
+            as_of=version.as_of,
+            actor=self.actor,
+            reason=self.reason,
+            evidence=evidence,
+        )
+
+
+def _settle(registry: ModelRegistry, audit: AuditTrail, use_case: str) -> AuditEvent | None:
+    """Bring the trail in line with the registry; returns the outcome of an interrupted move, if there was one."""
+    events = audit.events(use_case)
+    champion = registry.champion(use_case)
+    settled: AuditEvent | None = None
+    if events and events[-1].action in _OUTCOMES:
+        intent = events[-1]
+        happened = champion.version == intent.version
+        settled = _repeat(audit, intent, _OUTCOMES[intent.action] if happened else Action.ABANDONED)
+        events = (*events, settled)
+    if champion_of(events) != champion.version:
+        audit.append(
+            use_case,
+            Action.FOUND_MOVED,
+            version=champion.version,
+            previous=champion_of(events),
+            as_of=champion.as_of,
+            actor="unknown",
+            reason="the champion alias was moved in the registry, past Noria",
+            evidence={"bundle_digest": champion.bundle_digest, "run_id": champion.run_id},
+        )
+    return settled
+
+
+def _repeat(audit: AuditTrail, intent: AuditEvent, action: Action) -> AuditEvent:
+    return audit.append(
+        intent.use_case,
+        action,
+        version=intent.version,
+        previous=intent.previous,
+        as_of=intent.as_of,
+        actor=intent.actor,
+        reason=intent.reason,
+        evidence=intent.evidence,
+    )

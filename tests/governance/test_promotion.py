@@ -1,0 +1,214 @@
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from noria.core.bundle import Manifest, Provenance, write_bundle
+from noria.core.errors import PromotionConflictError, RegistryError
+from noria.core.results import RegisteredModel
+from noria.core.signature import Field, Kind, Signature
+from noria.governance.audit import Action
+from noria.governance.promotion import promote, roll_back
+from noria.testing.builders import a_use_case
+from noria.testing.registry import InMemoryRegistry
+
+AS_OF = {"1": datetime(2024, 5, 1, tzinfo=UTC), "2": datetime(2024, 6, 1, tzinfo=UTC), "3": datetime(2024, 7, 1, tzinfo=UTC)}
+
+
+@pytest.fixture
+def use_case(tmp_path):
+    return a_use_case(tmp_path)
+
+
+@pytest.fixture
+def registry(tmp_path):
+    registry = InMemoryRegistry()
+    folder, digest = a_bundle(tmp_path / "bundles" / "0", None)
+    registry.register_baseline("parcels", folder, digest)
+    return registry
+
+
+def a_bundle(folder: Path, as_of: datetime | None) -> tuple[Path, str]:
+    provenance = Provenance(as_of=as_of, snapshot="5" * 64, specification="6" * 64, seed=7) if as_of else None
+    manifest = Manifest(
+        use_case="parcels",
+        kind="rule",
+        candidate="linear",
+        signature=Signature(fields=(Field(name="hour", kind=Kind.NUMERIC),)),
+        threshold=0.5,
+        rule="hour >= 18",
+        provenance=provenance,
+    )
+    return folder, write_bundle(folder, manifest, {})
+
+
+def a_candidate(registry, folder: Path, version: str, *, champion: str = "0", passed: bool = True) -> RegisteredModel:
+    bundle, digest = a_bundle(folder / "bundles" / version, AS_OF[version])
+    tags = {"passed": str(passed).lower(), "summary": "roc_auc 0.71 (rule 0.55)", "champion": champion}
+    registered = registry.register("parcels", bundle, digest, key=version, params={}, tags=tags)
+    assert registered.version == version
+    return RegisteredModel(
+        version=version,
+        bundle_digest=digest,
+        run_id=registered.run_id,
+        passed=passed,
+        summary=tags["summary"],
+        champion=champion,
+    )
+
+
+def actions(audit) -> list[tuple[Action, str]]:
+    return [(event.action, event.version) for event in audit.events("parcels")]
+
+
+def test_a_good_candidate_becomes_champion_and_the_trail_says_who_and_why(registry, audit, use_case, tmp_path):
+    candidate = a_candidate(registry, tmp_path, "1")
+    result = promote(registry, audit, use_case, candidate, actor="ana", reason="reviewed")
+    assert (result.promoted, result.version, result.previous) == (True, "1", "0")
+    assert registry.champion("parcels").version == "1"
+    intent, done = audit.events("parcels")
+    assert (intent.action, done.action) == (Action.PROMOTION_INTENDED, Action.PROMOTED)
+    assert (done.actor, done.reason, done.previous, done.as_of) == ("ana", "reviewed", "0", AS_OF["1"])
+    assert done.evidence["bundle_digest"] == candidate.bundle_digest
+    assert audit.version_in_force("parcels", AS_OF["2"]) == "1"
+
+
+def test_promoting_twice_is_harmless(registry, audit, use_case, tmp_path):
+    candidate = a_candidate(registry, tmp_path, "1")
+    promote(registry, audit, use_case, candidate, actor="ana")
+    again = promote(registry, audit, use_case, candidate, actor="ana")
+    assert (again.promoted, again.reason) == (True, "version 1 is champion already")
+    assert (len(audit.events()), registry.moves) == (2, [("parcels", "1")])
+
+
+def test_a_candidate_with_a_broken_promise_is_refused(registry, audit, use_case, tmp_path):
+    result = promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1", passed=False), actor="ana")
+    assert not result.promoted
+    assert "gate failed: roc_auc 0.71" in result.reason
+    assert (registry.champion("parcels").version, audit.events()) == ("0", ())
+
+
+@pytest.mark.parametrize("forged", [{"passed": True}, {"bundle_digest": "7" * 64}])
+def test_what_the_registry_says_counts_not_what_was_handed_on(registry, audit, use_case, tmp_path, forged):
+    candidate = a_candidate(registry, tmp_path, "1", passed="bundle_digest" in forged)
+    result = promote(registry, audit, use_case, candidate.model_copy(update=forged), actor="eve")
+    assert not result.promoted
+    assert registry.moves == []
+
+
+def test_a_champion_that_moved_meanwhile_is_a_conflict(registry, audit, use_case, tmp_path):
+    first, second = (a_candidate(registry, tmp_path, version, champion="0") for version in "12")
+    promote(registry, audit, use_case, first, actor="ana")
+    with pytest.raises(PromotionConflictError, match="judged against champion 0, but 1 serves now"):
+        promote(registry, audit, use_case, second, actor="ben")
+    assert registry.champion("parcels").version == "1"
+
+
+def test_of_many_at_once_one_wins_and_the_others_see_a_conflict(registry, audit, use_case, tmp_path):
+    candidates = [a_candidate(registry, tmp_path, version, champion="0") for version in "123"]
+    barrier = threading.Barrier(3)
+    outcomes: list[str] = []
+
+    def run(candidate: RegisteredModel) -> None:
+        barrier.wait()
+        try:
+            outcomes.append(promote(registry, audit, use_case, candidate, actor="ana").version)
+        except PromotionConflictError:
+            outcomes.append("conflict")
+
+    threads = [threading.Thread(target=run, args=(candidate,)) for candidate in candidates]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count("conflict") == 2
+    (winner,) = set(outcomes) - {"conflict"}
+    assert registry.moves == [("parcels", winner)]
+    assert audit.verify() == 2
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches kill -9."""
+
+
+def killed(*_args: object) -> None:
+    raise Killed
+
+
+def test_killed_after_the_alias_moved_the_next_call_writes_the_outcome(registry, audit, use_case, tmp_path, monkeypatch):
+    candidate = a_candidate(registry, tmp_path, "1")
+
+    def move_and_die(use_case_name: str, version: str) -> None:
+        InMemoryRegistry.set_champion(registry, use_case_name, version)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_champion", move_and_die)
+        with pytest.raises(Killed):
+            promote(registry, audit, use_case, candidate, actor="ana", reason="reviewed")
+    assert actions(audit) == [(Action.PROMOTION_INTENDED, "1")]
+    assert promote(registry, audit, use_case, candidate, actor="retry").promoted
+    assert actions(audit) == [(Action.PROMOTION_INTENDED, "1"), (Action.PROMOTED, "1")]
+    assert audit.events()[-1].actor == "ana"
+    assert registry.moves == [("parcels", "1")]
+
+
+def test_killed_before_the_alias_moved_the_next_call_starts_over(registry, audit, use_case, tmp_path, monkeypatch):
+    candidate = a_candidate(registry, tmp_path, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_champion", killed)
+        with pytest.raises(Killed):
+            promote(registry, audit, use_case, candidate, actor="ana")
+    assert promote(registry, audit, use_case, candidate, actor="ana").promoted
+    assert [action for action, _ in actions(audit)] == [
+        Action.PROMOTION_INTENDED,
+        Action.ABANDONED,
+        Action.PROMOTION_INTENDED,
+        Action.PROMOTED,
+    ]
+
+
+def test_rolling_back_goes_one_step_and_ends_at_the_rule(registry, audit, use_case, tmp_path):
+    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1"), actor="ana")
+    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "2", champion="1"), actor="ana")
+    steps = [roll_back(registry, audit, use_case, actor="ben", reason="complaints") for _ in range(3)]
+    assert [(step.promoted, step.version, step.previous) for step in steps] == [
+        (True, "1", "2"),
+        (True, "0", "1"),
+        (False, "0", "0"),
+    ]
+    assert audit.version_in_force("parcels", AS_OF["3"]) == "0"
+    assert audit.verify() == 8
+
+
+def test_an_interrupted_roll_back_goes_back_one_step_in_all(registry, audit, use_case, tmp_path, monkeypatch):
+    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1"), actor="ana")
+    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "2", champion="1"), actor="ana")
+
+    def move_and_die(use_case_name: str, version: str) -> None:
+        InMemoryRegistry.set_champion(registry, use_case_name, version)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_champion", move_and_die)
+        with pytest.raises(Killed):
+            roll_back(registry, audit, use_case, actor="ben", reason="complaints")
+    again = roll_back(registry, audit, use_case, actor="ben", reason="complaints")
+    assert (again.version, again.previous, registry.champion("parcels").version) == ("1", "2", "1")
+
+
+def test_an_alias_moved_past_noria_is_written_down(registry, audit, use_case, tmp_path):
+    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1"), actor="ana")
+    candidate = a_candidate(registry, tmp_path, "2", champion="1")
+    registry.set_champion("parcels", "2")  # somebody in the registry's own pages
+    assert promote(registry, audit, use_case, candidate, actor="ana").promoted
+    assert actions(audit)[-1] == (Action.FOUND_MOVED, "2")
+    assert audit.version_in_force("parcels", AS_OF["3"]) == "2"
+    assert roll_back(registry, audit, use_case, actor="ana", reason="not ours").version == "1"
+
+
+def test_an_unknown_version_is_an_error(registry, audit, use_case, tmp_path):
+    candidate = a_candidate(registry, tmp_path, "1").model_copy(update={"version": "9"})
+    with pytest.raises(RegistryError, match="no version 9"):
+        promote(registry, audit, use_case, candidate, actor="ana")
