@@ -31,7 +31,8 @@ class Metrics:
             models: whose versions are reported.
             backlog: gives segments and bytes of the prediction journal.
         """
-        disable_created_metrics()  # a second series beside every counter, which nobody asks for
+        # a second series beside every counter, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client left its types out
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "noria_serving_requests",
