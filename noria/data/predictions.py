@@ -19,7 +19,7 @@ from noria.data.warehouse import Table, Warehouse, append, lock, quote
 _TABLE = Table("ops", "batch_predictions")
 
 
-def replace_batch_predictions(
+def replace_batch_predictions(  # noqa: PLR0917 - the parts of one result, which jobs has at hand
     warehouse: Warehouse,
     use_case: UseCase,
     interval: Interval,

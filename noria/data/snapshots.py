@@ -75,7 +75,7 @@ def _write(rows: pa.Table, folder: Path) -> tuple[str, Path]:
         pq.write_table(rows.combine_chunks(), draft, compression="zstd", row_group_size=65_536, store_schema=False)
         digest = hashlib.sha256(Path(draft).read_bytes()).hexdigest()
         path = folder / f"{digest}.parquet"
-        os.chmod(draft, 0o644)  # noqa: PTH101,S103 - workers that run as other users read it
+        Path(draft).chmod(0o644)  # workers that run as other users read it
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)

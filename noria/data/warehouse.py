@@ -156,4 +156,5 @@ def copy_csv(connection: Connection, table: Table, names: Sequence[str], content
 
 def _applied(connection: Connection) -> str | None:
     """Digest of the schema that is in place."""
-    return connection.scalar(text("select obj_description(to_regnamespace('ops')::oid, 'pg_namespace')"))
+    found = connection.scalar(text("select obj_description(to_regnamespace('ops')::oid, 'pg_namespace')"))
+    return None if found is None else str(found)
