@@ -45,18 +45,24 @@ def install() -> None:
     if is_installed():
         return
     uv, python = find_uv(), find_python()
-    say(f"installing into .venv with {uv.name} and {python} (the first time takes some minutes)")
+    say(f"installing into .venv for {python} (the first time takes some minutes)")
     # An interpreter is never downloaded: there may be no way out, and the user chose theirs.
     environment = {**os.environ, "UV_PYTHON_PREFERENCE": "only-system", "UV_PROJECT_ENVIRONMENT": str(VENV)}
     environment.pop("VIRTUAL_ENV", None)
     command = [str(uv), "sync", "--locked", "--compile-bytecode", "--python", str(python)]
-    result = subprocess.run(command, cwd=str(ROOT), env=environment, check=False)
-    if result.returncode:
-        raise SetupError(
-            f"`uv sync` failed (exit code {result.returncode}); its message is above. Run the same command again"
-        )
+    if code := run_told(command, environment):
+        raise SetupError(f"`uv sync` failed (exit code {code}); its message is above. Run it again")
     STAMP.write_text(fingerprint(), encoding="ascii")
     say("installed")
+
+
+def run_told(command: list[str], environment: dict[str, str]) -> int:
+    """Run uv and pass on what it says, but for its list of 300 packages."""
+    process = subprocess.Popen(command, cwd=str(ROOT), env=environment, stderr=subprocess.PIPE, text=True, errors="replace")
+    for line in process.stderr or ():
+        if not line.startswith((" + ", " - ", " ~ ", " Downloaded")):
+            sys.stderr.write(f"  {line}")
+    return process.wait()
 
 
 def is_installed() -> bool:
@@ -138,8 +144,8 @@ def pip(command: list[str], program: Path) -> tuple[Path | None, str]:
 
 
 def find_python() -> Path:
-    """An interpreter of a version that the lock is made for: this one first."""
-    names = [sys.executable, *(f"python{major}.{minor}" for major, minor in reversed(PYTHONS))]
+    """An interpreter of a version that the lock is made for: what `.venv` has (another would remake it), then this one."""
+    names = [str(VENV / "bin" / "python"), sys.executable, *(f"python{major}.{minor}" for major, minor in reversed(PYTHONS))]
     for name in names:
         program = shutil.which(name)
         if program and version_of(Path(program)) in PYTHONS:
