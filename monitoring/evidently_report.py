@@ -12,6 +12,8 @@ import threading
 import warnings
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,27 +55,54 @@ def write_report(
         title: stands on top.
         policy: when a feature, and the data, count as drifted.
     """
-    frames = _frame(signature, reference), _frame(signature, current)
-    label = assessment.label.name if assessment.label else None
-    for frame, rows in zip(frames, (reference, current), strict=True):
-        if label:
-            frame[label] = [
-                "yes" if late else "no" if known else None
-                for late, known in zip(rows.labels & rows.known, rows.known, strict=True)
-            ]
-    before, now = (_thin(frame) for frame in frames)
-    columns = [name for name in before.columns if before[name].notna().any() and now[name].notna().any()]
+    label = assessment.label.name if assessment.label else ""
+    picture = _Picture(
+        before=_thin(_frame(signature, reference, label)),
+        now=_thin(_frame(signature, current, label)),
+        distances=_distances(assessment),
+        outcomes=frozenset({_SCORE, label}),
+    )
+    _replace_file(path, _finish(_settle_ids(_render(picture, policy), picture.texts), assessment, title))
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What is drawn: two frames of the same columns, and how far each column has moved."""
+
+    before: pd.DataFrame
+    now: pd.DataFrame
+    distances: Mapping[str, float]
+    outcomes: frozenset[str]
+    """The columns that are no features: score and label. They do not count towards the share of drifted features."""
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Columns that can be drawn, since both frames have values; the farthest moved first."""
+        names = [str(name) for name in self.before if self.before[name].notna().any() and self.now[name].notna().any()]
+        return sorted(names, key=lambda name: (-self.distances[name], name))
+
+    @cached_property
+    def numeric(self) -> list[str]:
+        """Those of them that are numbers."""
+        return [name for name in self.columns if pd.api.types.is_numeric_dtype(self.before[name])]
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """All texts in the data."""
+        names = (name for name in self.columns if name not in self.numeric)
+        return frozenset(str(value) for name in names for value in {*self.before[name], *self.now[name]})
+
+
+def _distances(assessment: Assessment) -> dict[str, float]:
     distances = {drift.name: drift.distance for drift in assessment.features}
     if assessment.prediction:
         distances[_SCORE] = assessment.prediction.distance
     if assessment.label:
         distances[assessment.label.name] = assessment.label.distance
-    page = _render(before[columns], now[columns], distances, policy)
-    texts = {str(value) for name in columns if before[name].dtype == object for value in {*before[name], *now[name]}}
-    _replace_file(path, _finish(_settle_ids(page, texts), assessment, title))
+    return distances
 
 
-def _frame(signature: Signature, rows: ScoredRows) -> pd.DataFrame:
+def _frame(signature: Signature, rows: ScoredRows, label: str) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for field in signature.fields:
         values = rows.columns[field.name]
@@ -81,7 +110,11 @@ def _frame(signature: Signature, rows: ScoredRows) -> pd.DataFrame:
             columns[field.name] = np.asarray(values, dtype=np.float64)
         else:
             columns[field.name] = [f"({MISSING})" if value is None else str(value) for value in values]
-    return pd.DataFrame({**columns, _SCORE: rows.scores})
+    columns[_SCORE] = rows.scores
+    if label:
+        outcomes = zip(rows.labels, rows.known, strict=True)
+        columns[label] = [None if not known else "yes" if positive else "no" for positive, known in outcomes]
+    return pd.DataFrame(columns)
 
 
 def _thin(frame: pd.DataFrame) -> pd.DataFrame:
@@ -90,36 +123,42 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[np.linspace(0, len(frame) - 1, _MOST_ROWS).astype(int)].reset_index(drop=True)
 
 
-def _render(before: pd.DataFrame, now: pd.DataFrame, distances: Mapping[str, float], policy: DriftPolicy) -> str:
+def _render(picture: _Picture, policy: DriftPolicy) -> str:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Evidently and what it imports; ours are not raised in here
+        warnings.simplefilter("ignore")  # Evidently's own, and those of what it imports
         from evidently import DataDefinition, Dataset, Report
-        from evidently.legacy.calculations.stattests import StatTest, register_stattest
-        from evidently.legacy.core import ColumnType
+        from evidently.metrics import ValueDrift
         from evidently.presets import DataDriftPreset
 
-        def our_distance(reference: pd.Series[Any], _current: object, _kind: object, threshold: float) -> tuple[float, bool]:
-            distance = distances[str(reference.name)]
-            return distance, distance >= threshold
+        definition = DataDefinition(
+            numerical_columns=picture.numeric,
+            categorical_columns=[name for name in picture.columns if name not in picture.numeric],
+        )
+        now, before = (Dataset.from_pandas(frame[picture.columns], definition) for frame in (picture.now, picture.before))
+        features = [name for name in picture.columns if name not in picture.outcomes]
+        outcomes = [name for name in picture.columns if name in picture.outcomes]
+        limit, share = policy.effect_size, policy.share_of_features
+        metrics = [
+            DataDriftPreset(columns=features, method=_METHOD, threshold=limit, drift_share=share),
+            *(ValueDrift(column=name, method=_METHOD, threshold=limit) for name in outcomes),
+        ]
+        with _REGISTRATION:  # Evidently keeps methods in a global table, and ours closes over this picture's distances
+            _register(picture.distances, limit)
+            return str(Report(metrics).run(now, before).get_html_str(as_iframe=False))
 
-        test = StatTest(
-            name=_METHOD,
-            display_name="Jensen-Shannon distance, less chance",
-            allowed_feature_types=[ColumnType.Categorical, ColumnType.Numerical],
-            default_threshold=policy.effect_size,
-        )
-        numeric = [str(name) for name in before.columns if pd.api.types.is_numeric_dtype(before[name])]
-        texts = [str(name) for name in before.columns if name not in numeric]
-        definition = DataDefinition(numerical_columns=numeric, categorical_columns=texts)
-        ranked = sorted((*numeric, *texts), key=lambda name: (-distances[name], name))
-        preset = DataDriftPreset(
-            columns=ranked, method=_METHOD, threshold=policy.effect_size, drift_share=policy.share_of_features
-        )
-        with _REGISTRATION:  # Evidently keeps methods in a global table, and this one closes over our distances
-            register_stattest(test, our_distance)
-            snapshot = Report([preset]).run(Dataset.from_pandas(now, definition), Dataset.from_pandas(before, definition))
-            return str(snapshot.get_html_str(as_iframe=False))
+
+def _register(distances: Mapping[str, float], limit: float) -> None:
+    """Teach Evidently our distance by looking it up: Evidently drops missing values first, and ours counts them."""
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+
+    def look_up(reference: pd.Series[Any], _current: object, _kind: object, threshold: float) -> tuple[float, bool]:
+        distance = distances[str(reference.name)]
+        return distance, distance >= threshold
+
+    kinds = [ColumnType.Categorical, ColumnType.Numerical]
+    register_stattest(StatTest(_METHOD, "Jensen-Shannon distance, less chance", kinds, limit), look_up)
 
 
 def _settle_ids(page: str, texts: AbstractSet[str]) -> str:

@@ -184,13 +184,13 @@ def _figures(assessment: Assessment) -> tuple[Figure, ...]:
     figures = [
         Figure("Decisions", f"{line.decisions:,}"),
         Figure("With a label", f"{line.labelled:,}"),
-        Figure("Worth", money(line.value, line.currency)),
+        Figure("Decisions were worth", money(line.value, line.currency)),
     ]
     if assessment.features:
-        figures.append(Figure("The rule's would be worth", money(line.baseline_value, line.currency)))
+        figures.append(Figure("The rule's would be", money(line.baseline_value, line.currency)))
     figures.append(Figure("Cost of running", money(line.cost, line.currency)))
     if assessment.features:
-        figures.append(Figure("Gain", money(line.gain, line.currency, signed=True)))
+        figures.append(Figure("Gain over the rule", money(line.gain, line.currency, signed=True)))
     return tuple(figures)
 
 
@@ -234,7 +234,7 @@ def _next(assessment: Assessment, decision: RetrainDecision) -> str:
     if decision.retrain:
         return (
             f"Training is asked for as of {assessment.end.day} {assessment.end:%B %Y}: {decision.reason}. "
-            "The new model will serve only if it keeps every promise and beats what serves now."
+            "The new model serves only if it keeps every promise of the use case."
         )
     if assessment.verdict.is_alarm:
         return f"No training for now: {decision.reason}. The model goes on serving."
