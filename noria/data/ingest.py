@@ -43,8 +43,8 @@ def ingest(
     """Replace the interval in every raw table, and bring what is missing of the lookback before it.
 
     Sources with an event time have the interval's rows replaced; reference tables are replaced whole, if they changed. It is
-    one transaction under one lock per source: a run that is killed changes nothing, runs of several intervals may overlap, and
-    a run that is repeated gives the same rows. The lookback makes the features of an interval independent of the order in
+    one transaction under one lock per source: a run that is killed changes nothing, runs of several intervals may overlap,
+    and a run that is repeated gives the same rows. The lookback makes features independent of the order in
     which intervals are run.
 
     Args:
@@ -76,6 +76,7 @@ def ingest(
             else:
                 rows[source.name] = _replace_interval(connection, run, source, found[source.name])
                 filled += _fill_lookback(connection, run, source, readers[source.name])
+            raw.analyse(connection, raw.raw_table(use_case, source))
     log.info("%s %s: ingested %s, %d rows of lookback", use_case.name, interval, rows, filled)
     return IngestResult(rows=rows, filled=filled)
 

@@ -14,7 +14,8 @@ from noria.core.interval import Interval
 from noria.core.results import ScoreResult
 from noria.core.use_case import UseCase
 from noria.data.features import LABEL_KNOWN_AT, arrived, label_table, require, with_boolean_label
-from noria.data.warehouse import Table, Warehouse, append, lock, quote
+from noria.data.locks import lock_interval
+from noria.data.warehouse import Table, Warehouse, append, quote
 
 _TABLE = Table("ops", "batch_predictions")
 
@@ -51,7 +52,7 @@ def replace_batch_predictions(  # noqa: PLR0917 - the parts of one result, which
         }
     )
     with warehouse.transaction() as connection:
-        lock(connection, f"{_TABLE}/{use_case.name}/{interval}")
+        lock_interval(connection, use_case, interval, "predictions")
         connection.execute(
             text(f"delete from {_TABLE} where use_case = :use_case and event_time >= :start and event_time < :end"),
             {"use_case": use_case.name, "start": interval.start, "end": interval.end},

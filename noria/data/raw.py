@@ -66,6 +66,11 @@ def insert(connection: Connection, table: Table, rows: pa.Table) -> None:
     append(connection, table, rows.drop_columns([ORIGIN]))
 
 
+def analyse(connection: Connection, table: Table) -> None:
+    """Let the planner know what the table holds now: dbt reads it before autovacuum would have a look."""
+    connection.exec_driver_sql(f"analyze {table}")
+
+
 def check_key(source: Source, rows: pa.Table) -> None:
     """Check that no key is repeated or missing.
 
