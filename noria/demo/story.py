@@ -21,13 +21,26 @@ from noria.core.use_case import UseCase
 from noria.demo.airflow_api import AirflowApi, PipelineError, Run
 from noria.demo.business_app import BusinessApp, Traffic
 
-USE_CASE = "flight_delays"
-HISTORY = Interval.parse("2013-01-01", "2013-05-01")
-LIVE = Interval.parse("2013-05-01", "2013-07-01")
-FIRST_TRAINING = HISTORY.end
-REQUESTS = 3000
 _KINDS = ("data", "score", "monitor")
 _SWAP_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Script:
+    """What to play: a use case, the history to learn from, and the time after it, in which the model is live."""
+
+    use_case: str
+    history: Interval
+    live: Interval
+    requests: int
+
+
+FLIGHTS_OF_2013 = Script(
+    use_case="flight_delays",
+    history=Interval.parse("2013-01-01", "2013-05-01"),
+    live=Interval.parse("2013-05-01", "2013-07-01"),
+    requests=3000,
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +58,21 @@ class Story:
     """Tells and does the demo.
 
     Args:
+        script: what to play.
         services: settings and adapters of the running stack.
         airflow: client of its Airflow.
         console: where to tell it.
     """
 
+    script: Script
     services: Services
     airflow: AirflowApi
     console: Console
+
+    @property
+    def use_case(self) -> UseCase:
+        """The use case of the script."""
+        return self.services.catalog.get(self.script.use_case)
 
     def tell(self) -> Outcome:
         """Run the whole loop through the real scheduler.
@@ -60,15 +80,15 @@ class Story:
         Raises:
             NoriaError: a step failed; says which and why.
         """
-        use_case = self.services.catalog.get(USE_CASE)
+        script, use_case = self.script, self.use_case
         self._say(f"[bold]{use_case.title}[/]", f"If the model says yes: {use_case.business.decision}.")
         self._wake_pipelines()
         served = self._served()
         self._say("Serving answers before any training", f"version {served['version']} serves: the rule of today")
-        self._fill(HISTORY, "January to April: ingest, check, transform, check; then score and judge what served")
+        self._fill(script.history, f"History {script.history}: ingest, check, transform, check, score, judge")
         first, first_swap = self._train_first()
-        self._fill(LIVE, "May and June arrive: new flights are scored by the model, drift is judged, owners get mail")
-        with BusinessApp(self.services.settings.serving_url, USE_CASE, self._may_flights(use_case)) as app:
+        self._fill(script.live, f"New data {script.live}: scored by the model, drift is judged, owners get mail")
+        with BusinessApp(self.services.settings.serving_url, use_case.name, self._live_entities()) as app:
             self._send(app)
             last, last_swap = self._retrain(first)
         traffic = app.traffic
@@ -77,7 +97,7 @@ class Story:
         return Outcome(traffic, first, last, tuple(seconds for seconds in (first_swap, last_swap) if seconds is not None))
 
     def _wake_pipelines(self) -> None:
-        wanted = {f"{USE_CASE}__{kind}" for kind in (*_KINDS, "train")}
+        wanted = {f"{self.script.use_case}__{kind}" for kind in (*_KINDS, "train")}
         with self._progress("Airflow reads the pipelines", len(wanted)) as advance:
             deadline = time.monotonic() + 120
             while missing := wanted - self.airflow.dag_ids():
@@ -93,8 +113,7 @@ class Story:
 
     def _fill(self, span: Interval, what: str) -> None:
         """Backfill the data pipeline; its score and monitor runs follow by themselves, one per interval."""
-        use_case = self.services.catalog.get(USE_CASE)
-        intervals = use_case.schedule.data.intervals(span)
+        intervals = self.use_case.schedule.data.intervals(span)
         starts = {interval.start for interval in intervals}
         total = len(_KINDS) * len(intervals)
         with self._progress(what, total) as advance:
@@ -103,7 +122,7 @@ class Story:
                 if run.state == "failed":
                     self.airflow.retry(run)
             if sum(run.dag_id.endswith("__data") for run in before) < len(intervals):
-                self.airflow.backfill(f"{USE_CASE}__data", intervals, max_active_runs=3)
+                self.airflow.backfill(f"{self.script.use_case}__data", intervals, max_active_runs=3)
             self.airflow.wait(
                 lambda: self._about(starts),
                 expected=total,
@@ -115,7 +134,7 @@ class Story:
         """The newest run of each kind and interval."""
         newest: dict[tuple[str, datetime], Run] = {}
         for kind in _KINDS:
-            for run in self.airflow.runs(f"{USE_CASE}__{kind}"):
+            for run in self.airflow.runs(f"{self.script.use_case}__{kind}"):
                 if run.partition in starts and run.partition is not None:
                     newest.setdefault((kind, run.partition), run)
         return tuple(newest.values())
@@ -125,32 +144,34 @@ class Story:
         return sum(run.state == "success" for run in runs)
 
     def _train_first(self) -> tuple[ModelVersion, float | None]:
-        if done := self._trained(FIRST_TRAINING):
-            self._say("Training as of 1 May", f"version {done.version} is there already")
+        as_of = self.script.history.end
+        what = f"Training as of {as_of:%-d %B %Y}: search in parallel, judge on the last slice, check promises"
+        if done := self._trained(as_of):
+            self._say(what, f"version {done.version} is there already")
             return done, None
-        run_id = f"demo_{FIRST_TRAINING:%Y-%m-%d}"
-        self.airflow.trigger(f"{USE_CASE}__train", run_id, {"as_of": f"{FIRST_TRAINING:%Y-%m-%d}"})
-        self._await_training("Training as of 1 May: search in parallel, judge on April, check promises", run_id)
-        return self._await_swap(FIRST_TRAINING)
+        run_id = f"demo_{as_of:%Y-%m-%d}_{self.services.clock.now():%H%M%S}"
+        self.airflow.trigger(f"{self.script.use_case}__train", run_id, {"as_of": f"{as_of:%Y-%m-%d}"})
+        self._await_training(what, run_id)
+        return self._await_swap(as_of)
 
     def _retrain(self, first: ModelVersion) -> tuple[ModelVersion, float | None]:
         requested = self._retrain_request()
         if requested is None:
-            raise PipelineError("monitoring of May and June did not ask for a new model; see the verdicts in the mails")
+            raise PipelineError("monitoring did not ask for a new model; see the verdicts in the mails")
         as_of, reason = requested
         self._say("Monitoring asked for a new model", reason)
         if done := self._trained(as_of):
             self._say(f"Training as of {as_of:%-d %B}", f"version {done.version} is there already")
             return done, None
         self._await_training(f"Airflow retrains as of {as_of:%-d %B}, while requests go on", None)
-        if self.services.registry.champion(USE_CASE).version == first.version:
+        if self.services.registry.champion(self.script.use_case).version == first.version:
             self._say("The new model kept not every promise", "the champion goes on serving")
             return first, None
         return self._await_swap(as_of)
 
     def _await_training(self, what: str, run_id: str | None) -> None:
         def chosen() -> Iterator[Run]:
-            runs = self.airflow.runs(f"{USE_CASE}__train")
+            runs = self.airflow.runs(f"{self.script.use_case}__train")
             return (run for run in runs if run.run_id == run_id or (run_id is None and run.kind == "asset_triggered"))
 
         with self._progress(what, 1) as advance:
@@ -171,7 +192,7 @@ class Story:
                 raise PipelineError(f"serving did not swap to version {version.version} in {_SWAP_TIMEOUT_SECONDS:.0f} s")
             time.sleep(0.1)
         promoted = next(
-            event for event in reversed(self.services.audit.events(USE_CASE)) if event.version == version.version
+            event for event in reversed(self.services.audit.events(self.script.use_case)) if event.version == version.version
         )
         seconds = (self.services.clock.now() - promoted.at).total_seconds()
         self._say(f"Serving swapped to version {version.version}", f"within {seconds:.1f} s of its promotion")
@@ -179,37 +200,39 @@ class Story:
 
     def _trained(self, as_of: datetime) -> ModelVersion | None:
         """The version in force for what begins at `as_of`, if it was trained as of then."""
-        number = self.services.audit.version_in_force(USE_CASE, as_of)
-        version = self.services.registry.version(USE_CASE, number)
+        number = self.services.audit.version_in_force(self.script.use_case, as_of)
+        version = self.services.registry.version(self.script.use_case, number)
         return version if version.as_of == as_of else None
 
     def _retrain_request(self) -> tuple[datetime, str] | None:
         query = "select as_of, reason from ops.retrain_requests where use_case = %(use_case)s order by as_of desc limit 1"
         with self.services.warehouse.engine.connect() as connection:
-            row = connection.exec_driver_sql(query, {"use_case": USE_CASE}).first()
+            row = connection.exec_driver_sql(query, {"use_case": self.script.use_case}).first()
         return (row.as_of, row.reason) if row else None
 
-    def _may_flights(self, use_case: UseCase) -> list[dict[str, Any]]:
-        """Real flights of May, evenly spread over the month, as a booking system would send them."""
+    def _live_entities(self) -> list[dict[str, Any]]:
+        """Real entities of the first live interval, evenly spread over it, as a booking system would send them."""
         from noria.data.features import read_features
 
-        month = use_case.schedule.data.interval_starting(LIVE.start)
-        rows = read_features(self.services.warehouse, use_case, month)
-        step = max(1, rows.num_rows // REQUESTS)
+        use_case = self.use_case
+        interval = use_case.schedule.data.interval_starting(self.script.live.start)
+        rows = read_features(self.services.warehouse, use_case, interval)
+        step = max(1, rows.num_rows // self.script.requests)
         wanted = [use_case.entity, *use_case.features.names]
         return [{name: row[name] for name in wanted} for row in rows.take(range(0, rows.num_rows, step)).to_pylist()]
 
     def _send(self, app: BusinessApp) -> None:
-        with self._progress(f"A business app asks about {REQUESTS:,} real flights of May, one by one", REQUESTS) as advance:
-            while (seen := app.traffic.answered + app.traffic.failed) < REQUESTS:
+        wanted = self.script.requests
+        with self._progress(f"A business app asks about {wanted:,} real entities, one by one", wanted) as advance:
+            while (seen := app.traffic.answered + app.traffic.failed) < wanted:
                 advance(seen)
                 time.sleep(0.2)
-            advance(REQUESTS)
+            advance(wanted)
 
     def _served(self) -> dict[str, Any]:
         """What serving says of itself; version "" while it cannot be reached."""
         try:
-            response = httpx.get(f"{self.services.settings.serving_url}/v1/{USE_CASE}", timeout=10.0)
+            response = httpx.get(f"{self.services.settings.serving_url}/v1/{self.script.use_case}", timeout=10.0)
             response.raise_for_status()
         except httpx.HTTPError as error:
             raise NoriaError(f"serving does not answer at {self.services.settings.serving_url}: {error}") from error

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from noria.bootstrap import Services
 from noria.core.registry import ModelVersion
-from noria.demo.story import USE_CASE, Outcome
+from noria.core.use_case import UseCase
+from noria.demo.story import Outcome
 
 _LEDGER = """
 select l.start_at, l.version, l.decisions, l.value, l.baseline_value, l.cost, l.currency, v.verdict
@@ -19,11 +20,11 @@ order by l.start_at
 """
 
 
-def show_summary(console: Console, services: Services, outcome: Outcome) -> None:
+def show_summary(console: Console, services: Services, use_case: UseCase, outcome: Outcome) -> None:
     """Print what the demo came to."""
     console.print()
-    console.print(_versions(services))
-    console.print(_months(services))
+    console.print(_versions(services, use_case))
+    console.print(_months(services, use_case))
     traffic = outcome.traffic
     versions = ", ".join(f"version {version}: {count:,}" for version, count in sorted(traffic.versions.items()))
     console.print(
@@ -36,13 +37,13 @@ def show_summary(console: Console, services: Services, outcome: Outcome) -> None
         )
 
 
-def _versions(services: Services) -> Table:
+def _versions(services: Services, use_case: UseCase) -> Table:
     table = Table(title="Versions", title_justify="left", title_style="bold")
     for heading, justify in (("version", "left"), ("trained as of", "left"), ("stage", "left"), ("ROC AUC", "right")):
         table.add_column(heading, justify="right" if justify == "right" else "left")
     table.add_column("value / 1,000", justify="right")
-    currency = services.catalog.get(USE_CASE).business.currency
-    for version in services.registry.versions(USE_CASE):
+    currency = use_case.business.currency
+    for version in services.registry.versions(use_case.name):
         as_of = f"{version.as_of:%Y-%m-%d}" if version.as_of else "the rule"
         table.add_row(version.version, as_of, version.stage, _metric(version, "roc_auc", ".4f"), _money(version, currency))
     return table
@@ -56,7 +57,7 @@ def _money(version: ModelVersion, currency: str) -> str:
     return f"{version.metrics['value']:,.0f} {currency}" if "value" in version.metrics else "–"
 
 
-def _months(services: Services) -> Table:
+def _months(services: Services, use_case: UseCase) -> Table:
     table = Table(title="Months", title_justify="left", title_style="bold")
     table.add_column("month")
     table.add_column("version")
@@ -64,9 +65,9 @@ def _months(services: Services) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     table.add_column("mail")
-    mailed = _mailed_months(services)
+    mailed = _mailed_months(services, use_case)
     with services.warehouse.engine.connect() as connection:
-        rows = connection.exec_driver_sql(_LEDGER, {"use_case": USE_CASE}).all()
+        rows = connection.exec_driver_sql(_LEDGER, {"use_case": use_case.name}).all()
     for row in rows:
         gain = row.value - row.baseline_value - row.cost
         table.add_row(
@@ -80,10 +81,10 @@ def _months(services: Services) -> Table:
     return table
 
 
-def _mailed_months(services: Services) -> frozenset[str]:
+def _mailed_months(services: Services, use_case: UseCase) -> frozenset[str]:
     query = "select key from ops.deliveries where use_case = %(use_case)s"
     with services.warehouse.engine.connect() as connection:
-        keys = [row.key for row in connection.exec_driver_sql(query, {"use_case": USE_CASE})]
+        keys = [row.key for row in connection.exec_driver_sql(query, {"use_case": use_case.name})]
     return frozenset(month for key in keys for month in _months_in(key))
 
 
