@@ -152,9 +152,11 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(20)
 
-    def stop(self) -> int:
+    def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        # uvicorn finishes its work, then dies of the signal that it was sent
+        assert self.process.wait(40) == -signal.SIGTERM, self.log.read_text()
+        assert "Application shutdown complete" in self.log.read_text()
 
 
 @pytest.fixture
@@ -221,3 +223,11 @@ def stored() -> Callable[[str], list[str]]:
             return [str(row[0]) for row in connection.execute("select id from ops.predictions order by id")]
 
     return read
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,322 @@
+"""Serving follows the champion of a real MLflow server, and stays as it was when something on the way fails."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+
+import httpx
+import mlflow
+import pytest
+from fastapi.testclient import TestClient
+
+from noria.core.clock import SystemClock
+from noria.registry.mlflow_registry import MlflowRegistry
+from noria.testing.builders import write_use_case
+from serving.app import create_app
+from serving.state import assemble
+
+TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
+
+
+@pytest.fixture
+def name(use_cases):
+    """A use case of its own for each test: they share one MLflow server."""
+    name = f"parcels_{uuid.uuid4().hex[:8]}"
+    shutil.rmtree(use_cases / "parcels")
+    write_use_case(use_cases, name=name)
+    return name
+
+
+@pytest.fixture
+def registry(mlflow_url):
+    return MlflowRegistry(mlflow_url)
+
+
+@pytest.fixture
+def register(registry, name, make_bundle):
+    """Registers a trained bundle as the next version."""
+
+    def register(seed, **changes):
+        bundle = make_bundle(seed, use_case=name, **changes)
+        version = registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags=TAGS)
+        return version.version, bundle
+
+    return register
+
+
+@pytest.fixture
+def parts(settings, mlflow_url):
+    """The parts of an app, asked by hand: nothing runs in the background."""
+    parts = assemble(settings.model_copy(update={"mlflow_url": mlflow_url}), SystemClock())
+    parts.source.restore()
+    return parts
+
+
+def serves(parts, name):
+    parts.source.refresh()
+    model = parts.models.get(name)
+    return model.version, model.digest, str(model.origin)
+
+
+def test_it_follows_the_alias_forth_and_back(parts, name, registry, register):
+    assert serves(parts, name) == ("0", "", "rule")
+    (first, one), (second, two) = register(1), register(2)
+    assert serves(parts, name) == ("0", "", "rule")
+    for version, bundle in ((first, one), (second, two), (first, one)):
+        registry.set_champion(name, version)
+        assert serves(parts, name) == (version, bundle.digest, "registry")
+    registry.set_champion(name, "0")
+    assert serves(parts, name) == ("0", "", "rule")
+    assert f'noria_serving_swaps_total{{use_case="{name}"}} 4.0' in parts.metrics.text().decode()
+
+
+def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, registry, register):
+    version, bundle = register(1)
+    with TestClient(create_app(settings.model_copy(update={"mlflow_url": mlflow_url}))) as client:
+        before = client.get("/openapi.json").json()["components"]["schemas"]
+        registry.set_champion(name, version)
+        client.app.state.parts.source.refresh()
+        instance = {"weight": 3.5, "hour": 19, "depot": "north"}
+        (answer,) = client.post(f"/v1/{name}/predict", json={"instances": [instance]}).json()["predictions"]
+        assert answer["score"] == pytest.approx(bundle.score, abs=1e-6)
+        assert (answer["version"], answer["threshold"], answer["decision"]) == (version, 0.4, bundle.score >= 0.4)
+        after = client.get("/openapi.json").json()["components"]["schemas"]
+        assert before != after
+        (schema,) = (schema for kind, schema in after.items() if kind.endswith("Instance"))
+        assert schema["properties"]["depot"]["x-seen-categories"] == ["north", "south"]
+        assert schema["properties"]["weight"]["description"] == "Weight. In kg. Usually 0 to 70."
+        about = client.get(f"/v1/{name}").json()["serves"]
+        assert (about["version"], about["digest"], about["metrics"]) == (version, bundle.digest, {"roc_auc": 0.71})
+        assert about["as_of"] == "2024-05-01T00:00:00Z"
+        many = client.post(f"/v1/{name}/predict", json={"instances": [instance] * 1000}).json()["predictions"]
+        assert {prediction["score"] for prediction in many} == {answer["score"]}
+
+
+def test_a_new_replica_answers_with_the_champion_from_its_first_request(settings, mlflow_url, name, registry, register):
+    version, _ = register(1)
+    registry.set_champion(name, version)
+    with TestClient(create_app(settings.model_copy(update={"mlflow_url": mlflow_url}))) as client:
+        assert client.get("/readyz").json()["versions"] == {name: version}
+
+
+def test_a_restart_without_the_registry_serves_the_last_good_version(parts, settings, name, registry, register):
+    version, bundle = register(1)
+    registry.set_champion(name, version)
+    serves(parts, name)
+    alone = assemble(settings, SystemClock())  # its registry is a port that nobody listens on
+    alone.source.restore()
+    assert serves(alone, name) == (version, bundle.digest, "disk")
+    assert "does not answer" in alone.source.trouble
+    shutil.rmtree(settings.serving_state / "bundles")
+    alone = assemble(settings, SystemClock())
+    alone.source.restore()
+    assert serves(alone, name) == ("0", "", "rule")
+
+
+def test_a_rolled_back_version_does_not_come_back_with_a_restart(parts, settings, name, registry, register):
+    version, _ = register(1)
+    for champion in (version, "0"):
+        registry.set_champion(name, champion)
+        serves(parts, name)
+    alone = assemble(settings, SystemClock())
+    alone.source.restore()
+    assert serves(alone, name) == ("0", "", "rule")
+
+
+def test_a_bundle_damaged_on_disk_is_fetched_again(parts, settings, name, registry, register):
+    version, bundle = register(1)
+    registry.set_champion(name, version)
+    serves(parts, name)
+    (settings.serving_state / "bundles" / name / bundle.digest / "model.onnx").write_bytes(b"damaged")
+    again = assemble(parts_settings(settings, registry), SystemClock())
+    again.source.restore()
+    assert again.models.get(name).version == "0"
+    assert serves(again, name) == (version, bundle.digest, "registry")
+
+
+def parts_settings(settings, registry):
+    return settings.model_copy(update={"mlflow_url": registry._url})
+
+
+def test_wrong_golden_scores_are_refused_and_the_old_version_stays(parts, name, registry, register):
+    good, bundle = register(1)
+    bad, _ = register(2, golden_score=0.123)
+    registry.set_champion(name, good)
+    serves(parts, name)
+    registry.set_champion(name, bad)
+    for _ in range(3):  # tried once: the next try waits
+        assert serves(parts, name) == (good, bundle.digest, "registry")
+    assert "golden request 0" in parts.source.refusals[name]
+    assert f'noria_serving_refused_bundles_total{{use_case="{name}"}} 1.0' in parts.metrics.text().decode()
+    assert not parts.source.trouble
+    registry.set_champion(name, good)
+    serves(parts, name)
+    assert parts.source.refusals == {}
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing", "no graph", "other use case", "other digest", "no digest"])
+def test_a_damaged_bundle_is_refused(parts, settings, name, registry, register, make_bundle, damage):
+    good, bundle = register(1)
+    registry.set_champion(name, good)
+    serves(parts, name)
+    client = mlflow.MlflowClient(registry._url, registry._url)
+    champion = _register_damaged(client, registry, name, make_bundle, damage)
+    client.set_registered_model_alias(name, "champion", champion)
+    assert serves(parts, name) == (good, bundle.digest, "registry")
+    assert parts.source.refusals[name].startswith(f"version {champion}: ")
+    kept = settings.serving_state / "bundles" / name
+    assert [path.name for path in kept.iterdir()] == [bundle.digest]
+
+
+def _register_damaged(client, registry, name, make_bundle, damage):
+    bundle = make_bundle(3, use_case="letters" if damage == "other use case" else name)
+    folder, digest = bundle.folder, bundle.digest
+    if damage == "altered":
+        (folder / "model.onnx").write_bytes(b"altered")
+    elif damage == "missing":
+        (folder / "golden.json").unlink()
+    elif damage == "no graph":
+        digest = _without_graph(folder)
+    run = client.create_run(client.get_experiment_by_name(name).experiment_id)
+    client.log_artifacts(run.info.run_id, str(folder), "bundle")
+    tags = {"bundle_digest": "0" * 64 if damage == "other digest" else digest} if damage != "no digest" else {}
+    source = f"{run.info.artifact_uri}/bundle"
+    return client.create_model_version(name, source, run.info.run_id, tags=tags, await_creation_for=None).version
+
+
+def _without_graph(folder):
+    from noria.core.bundle import MANIFEST, Manifest, write_bundle
+
+    manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    return write_bundle(folder, manifest, {"model.onnx": b"not a graph"})
+
+
+def test_two_processes_fetch_at_once_into_one_folder(settings, mlflow_url, name, registry, register):
+    version, bundle = register(1)
+    registry.set_champion(name, version)
+    replicas = [assemble(settings.model_copy(update={"mlflow_url": mlflow_url}), SystemClock()) for _ in range(3)]
+    for replica in replicas:
+        replica.source.restore()
+    barrier = threading.Barrier(3)
+
+    def refresh(replica):
+        barrier.wait()
+        replica.source.refresh()
+
+    threads = [threading.Thread(target=refresh, args=(replica,)) for replica in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [serves(replica, name)[:2] for replica in replicas] == [(version, bundle.digest)] * 3
+    assert [path.name for path in (settings.serving_state / "bundles" / name).iterdir()] == [bundle.digest]
+
+
+def test_old_bundles_are_pruned(parts, settings, name, registry, register):
+    for seed in range(8):
+        version, bundle = register(seed)
+        registry.set_champion(name, version)
+        assert serves(parts, name)[0] == version
+    kept = {path.name for path in (settings.serving_state / "bundles" / name).iterdir()}
+    assert len(kept) == 5
+    assert bundle.digest in kept
+
+
+def test_promotions_under_load_fail_no_request(settings, mlflow_url, name, registry, register, serve, eventually):
+    versions = dict(register(seed) for seed in (1, 2))
+    expected = {"0": 1.0} | {version: bundle.score for version, bundle in versions.items()}
+    server = serve(settings.model_copy(update={"mlflow_url": mlflow_url}))
+    stop, answers = threading.Event(), []
+
+    def load():
+        with httpx.Client(base_url=server.client.base_url) as client:
+            body = {"instances": [{"weight": 3.5, "hour": 19, "depot": "north"}] * 3}
+            while not stop.is_set():
+                answers.append(client.post(f"/v1/{name}/predict", json=body))
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for champion in ("1", "2", "1", "0", "2"):
+            registry.set_champion(name, champion)
+            # the promise is ten seconds; a busy machine gets more before the test gives up
+            eventually(lambda wanted=champion: answers[-1].json()["version"] == wanted, seconds=30)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(answers) > 50
+    for answer in answers:
+        version = answer.json()["version"]
+        for prediction in answer.json()["predictions"]:
+            assert prediction["version"] == version
+            assert prediction["score"] == pytest.approx(expected[version], abs=1e-6)
+    assert {answer.json()["version"] for answer in answers} == {"0", "1", "2"}
+
+
+def test_mlflow_really_stops_and_comes_back(settings, tmp_path, name, make_bundle, serve, eventually, unused_port):
+    own = _OwnMlflow(tmp_path / "mlflow", unused_port)
+    own.start(eventually)
+    try:
+        registry = MlflowRegistry(own.url)
+        for seed in (1, 2):
+            bundle = make_bundle(seed, use_case=name)
+            registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags=TAGS)
+        registry.set_champion(name, "1")
+        ours = settings.model_copy(update={"mlflow_url": own.url})
+        server = serve(ours)
+        assert server.predict(name)["version"] == "1"
+        own.stop()
+        eventually(lambda: not server.client.get("/readyz").json()["registry"]["answers"])
+        assert server.client.get("/readyz").status_code == 200
+        assert [server.predict(name)["version"] for _ in range(20)] == ["1"] * 20
+        server.stop()
+        again = serve(ours)
+        assert again.predict(name)["version"] == "1"
+        assert again.client.get(f"/v1/{name}").json()["serves"]["origin"] == "disk"
+        own.start(eventually)
+        registry.set_champion(name, "2")
+        eventually(lambda: again.predict(name)["version"] == "2")
+    finally:
+        own.stop()
+
+
+class _OwnMlflow:
+    """An MLflow server that a test may stop."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port = folder, port
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = None
+        folder.mkdir()
+
+    def start(self, eventually):
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts")),
+        ]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        log = self.folder / "mlflow.log"
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | quiet, stdout=output, stderr=output, start_new_session=True
+            )
+        eventually(self._answers, what=log.read_text, seconds=180)
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _answers(self):
+        try:
+            return httpx.get(f"{self.url}/health").status_code == 200
+        except httpx.TransportError:
+            return False
