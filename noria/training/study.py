@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import optuna
 
 MAX_RETRIES = 2
+TAKEOVER_SECONDS = 30.0
+"""How long a worker waits for a killed predecessor of the same number: its connection may take a moment to go."""
 WORKER, ATTEMPT = "worker", "attempt"
 _SCHEMA = "optuna"
 _log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ class Desk:
 
     def __enter__(self) -> Desk:
         self._connection = _connect(self._url)
-        deadline = time.monotonic() + 30  # a killed predecessor's connection may take a moment to be noticed
+        deadline = time.monotonic() + TAKEOVER_SECONDS
         while not self._try_lock(self._worker):
             if time.monotonic() > deadline:
                 self._connection.close()
