@@ -90,7 +90,8 @@ class ModelSource:
     def stop(self) -> None:
         """Ask no more."""
         self._stopping.set()
-        self._thread.join(15)
+        if self._thread.is_alive():
+            self._thread.join(15)
         self._registry.close()
 
     @property

@@ -19,6 +19,7 @@ from noria.testing.builders import write_use_case
 from serving.app import create_app
 from serving.state import assemble
 
+NOBODY = "http://127.0.0.1:9"  # a port that nobody listens on
 TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
 
 
@@ -49,11 +50,24 @@ def register(registry, name, make_bundle):
 
 
 @pytest.fixture
-def parts(settings, mlflow_url):
-    """The parts of an app, asked by hand: nothing runs in the background."""
-    parts = assemble(settings.model_copy(update={"mlflow_url": mlflow_url}), SystemClock())
-    parts.source.restore()
-    return parts
+def restart(settings, mlflow_url):
+    """Makes the parts of an app, as a start does, to be asked by hand: nothing runs in the background."""
+    made = []
+
+    def restart(url=mlflow_url):
+        parts = assemble(settings.model_copy(update={"mlflow_url": url}), SystemClock())
+        made.append(parts)
+        parts.source.restore()
+        return parts
+
+    yield restart
+    for parts in made:
+        parts.source.stop()
+
+
+@pytest.fixture
+def parts(restart):
+    return restart()
 
 
 def serves(parts, name):
@@ -103,43 +117,35 @@ def test_a_new_replica_answers_with_the_champion_from_its_first_request(settings
         assert client.get("/readyz").json()["versions"] == {name: version}
 
 
-def test_a_restart_without_the_registry_serves_the_last_good_version(parts, settings, name, registry, register):
+def test_a_restart_without_the_registry_serves_the_last_good_version(parts, restart, settings, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
     serves(parts, name)
-    alone = assemble(settings, SystemClock())  # its registry is a port that nobody listens on
-    alone.source.restore()
+    alone = restart(NOBODY)
     assert serves(alone, name) == (version, bundle.digest, "disk")
     assert "does not answer" in alone.source.trouble
     shutil.rmtree(settings.serving_state / "bundles")
-    alone = assemble(settings, SystemClock())
-    alone.source.restore()
+    alone = restart(NOBODY)
     assert serves(alone, name) == ("0", "", "rule")
 
 
-def test_a_rolled_back_version_does_not_come_back_with_a_restart(parts, settings, name, registry, register):
+def test_a_rolled_back_version_does_not_come_back_with_a_restart(parts, restart, name, registry, register):
     version, _ = register(1)
     for champion in (version, "0"):
         registry.set_champion(name, champion)
         serves(parts, name)
-    alone = assemble(settings, SystemClock())
-    alone.source.restore()
+    alone = restart(NOBODY)
     assert serves(alone, name) == ("0", "", "rule")
 
 
-def test_a_bundle_damaged_on_disk_is_fetched_again(parts, settings, name, registry, register):
+def test_a_bundle_damaged_on_disk_is_fetched_again(parts, restart, settings, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
     serves(parts, name)
     (settings.serving_state / "bundles" / name / bundle.digest / "model.onnx").write_bytes(b"damaged")
-    again = assemble(parts_settings(settings, registry), SystemClock())
-    again.source.restore()
+    again = restart()
     assert again.models.get(name).version == "0"
     assert serves(again, name) == (version, bundle.digest, "registry")
-
-
-def parts_settings(settings, registry):
-    return settings.model_copy(update={"mlflow_url": registry._url})
 
 
 def test_wrong_golden_scores_are_refused_and_the_old_version_stays(parts, name, registry, register):
@@ -195,12 +201,10 @@ def _without_graph(folder):
     return write_bundle(folder, manifest, {"model.onnx": b"not a graph"})
 
 
-def test_two_processes_fetch_at_once_into_one_folder(settings, mlflow_url, name, registry, register):
+def test_two_processes_fetch_at_once_into_one_folder(restart, settings, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
-    replicas = [assemble(settings.model_copy(update={"mlflow_url": mlflow_url}), SystemClock()) for _ in range(3)]
-    for replica in replicas:
-        replica.source.restore()
+    replicas = [restart() for _ in range(3)]
     barrier = threading.Barrier(3)
 
     def refresh(replica):

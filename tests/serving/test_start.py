@@ -14,7 +14,8 @@ def start(settings, port):
         "NORIA_USE_CASES": str(settings.use_cases),
         "NORIA_SERVING_PORT": str(port),
     }
-    return subprocess.run([sys.executable, "-m", "serving"], env=environment, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-m", "serving"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_taken_port_is_named_with_the_setting_that_changes_it(settings):
