@@ -28,7 +28,6 @@ from noria.data.warehouse import Table, Warehouse, quote
 
 log = logging.getLogger(__name__)
 _SAMPLE = 5
-_LIBRARY = "great_expectations"
 
 
 @dataclass(frozen=True)
@@ -253,12 +252,9 @@ def _exception(result: Any) -> str | None:
 def _quiet() -> Iterator[None]:
     """Keep the library's storm of INFO lines out of the task's log, and its reports about its users at home."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations  # noqa: F401 - it sets its own level when imported, so first that, then ours
-
-    logger = logging.getLogger(_LIBRARY)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)  # its loggers set levels of their own, one by one
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)
