@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from monitoring.assessment import Assessment, Money, Performance, SegmentFinding
+from monitoring.records import record
 from noria.bootstrap import Services
 from noria.core.bundle import (
     EVALUATION,
@@ -24,11 +27,15 @@ from noria.core.bundle import (
     declared_signature,
     write_bundle,
 )
+from noria.core.drift import FeatureDrift
 from noria.core.evaluation import EvaluationReport, SegmentMetrics
 from noria.core.interval import Interval
 from noria.core.metrics import measure
 from noria.core.use_case import UseCase
+from noria.core.verdict import Verdict
 from noria.data.predictions import replace_batch_predictions
+from noria.data.warehouse import Table, append
+from noria.governance.audit import Action
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
@@ -44,19 +51,13 @@ NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FIRST = datetime(2024, 1, 8, tzinfo=UTC)
 
 
+FEATURES, LABELS = Table("features", "ftr_parcels"), Table("labels", "lbl_parcels")
+MAY = Interval.parse("2013-05-01", "2013-06-01")
+
+
 class Frozen:
     def now(self) -> datetime:
         return NOW
-
-
-class InForce:
-    """Says which version is in force; stands in for the audit trail's replay of promotions."""
-
-    def __init__(self, version: str) -> None:
-        self.promoted: list[tuple[datetime, str]] = [(datetime.min.replace(tzinfo=UTC), version)]
-
-    def version_in_force(self, _use_case: str, at: datetime) -> str:
-        return [version for as_of, version in sorted(self.promoted) if as_of <= at][-1]
 
 
 def day(number: int) -> Interval:
@@ -82,6 +83,53 @@ def draw(rows: int, seed: int, *, heavier: float = 0.0, later: float = 0.0, nois
     )
 
 
+def moved(name: str, distance: float, explanation: str) -> FeatureDrift:
+    return FeatureDrift(name=name, distance=distance, drifted=distance >= 0.1, explanation=explanation)
+
+
+def an_assessment(**changes: Any) -> Assessment:
+    found: dict[str, Any] = {
+        "use_case": "parcels",
+        "start": MAY.start,
+        "end": MAY.end,
+        "version": "3",
+        "verdict": Verdict.DRIFT,
+        "reason": "2 of 3 features moved by 0.1 or more",
+        "rows": 28_128,
+        "reference_rows": 20_000,
+        "features": (
+            moved("weight", 0.61, "median 6.2 → 11.9 kg"),
+            moved("depot", 0.14, "harbour: 20 % → 34 %"),
+            moved("hour", 0.03, "median 14 → 13"),
+        ),
+        "prediction": moved("score", 0.12, "median 0.18 → 0.26"),
+        "label": moved("late", 0.04, "yes: 24 % → 27 %"),
+        "performance": Performance(
+            labelled=27_900,
+            positives=7_533,
+            metrics={"roc_auc": 0.681, "precision": 0.41, "recall": 0.58, "value": 412.4, "brier": 0.2},
+            promised={"roc_auc": 0.71, "precision": 0.44, "recall": 0.61, "value": 598.1},
+            baseline={"roc_auc": 0.6, "precision": 0.3, "recall": 0.52, "value": -120.5},
+        ),
+        "segments": (
+            SegmentFinding(
+                segment="depot",
+                value="harbour",
+                rows=9_100,
+                labelled=9_000,
+                distance=0.31,
+                roc_auc=0.58,
+                promised_roc_auc=0.69,
+                gain_per_1000=-120.0,
+            ),
+        ),
+        "money": Money(
+            currency="EUR", decisions=28_128, labelled=27_900, value=11_505.96, baseline_value=-3_362, cost=121.4
+        ),
+    }
+    return Assessment(**{**found, **changes})
+
+
 @dataclass
 class World:
     """Everything that monitoring meets."""
@@ -89,7 +137,6 @@ class World:
     services: Services
     use_case: UseCase
     registry: InMemoryRegistry
-    in_force: InForce
     catcher: Catcher
     folder: Path
 
@@ -135,7 +182,16 @@ class World:
         files = {REFERENCE: sink.getvalue().to_pybytes(), EVALUATION: report.model_dump_json().encode()}
         digest = write_bundle(folder, manifest, files)
         version = self.registry.register(self.use_case.name, folder, digest, key=f"k{seed}", params={}, tags={})
-        self.in_force.promoted.append((as_of, version.version))
+        self.services.audit.append(
+            self.use_case.name,
+            Action.PROMOTED,
+            version=version.version,
+            previous="0",
+            as_of=as_of,
+            actor="a test",
+            reason="it is the best",
+            evidence={},
+        )
         return version.version
 
     def score(self, interval: Interval, table: pa.Table, version: str, *, labelled: bool = True) -> None:
@@ -144,25 +200,26 @@ class World:
         times = [interval.start + index * step for index in range(len(table))]
         names = [f"{interval.start:%m%d}-{index:06d}" for index in range(len(table))]
         features = table.select(["weight", "hour", "depot"])
-        keyed = features.add_column(0, "promised_at", pa.array(times, pa.timestamp("us", "UTC"))).add_column(
-            0, "parcel_id", [names]
-        )
-        labels = [
-            {"id": name, "at": at, "late": late if labelled else None, "known": at + timedelta(hours=20)}
-            for name, at, late in zip(names, times, table["label"].to_pylist(), strict=True)
-        ]
+        moments = pa.array(times, pa.timestamp("us", "UTC"))
+        keyed = features.add_column(0, "promised_at", moments).add_column(0, "parcel_id", [names])
+        known = pa.array([at + timedelta(hours=20) for at in times], pa.timestamp("us", "UTC"))
+        late = table["label"] if labelled else pa.nulls(len(table), pa.bool_())
+        labels = pa.table({"parcel_id": names, "promised_at": moments, "late": late, "label_known_at": known})
         with self.services.warehouse.transaction() as connection:
-            for where in ("features.ftr_parcels", "labels.lbl_parcels"):
+            for where, found in ((FEATURES, keyed), (LABELS, labels)):
                 connection.execute(
                     text(f"delete from {where} where promised_at >= :s and promised_at < :e"), _bounds(interval)
                 )
-            connection.execute(
-                text("insert into features.ftr_parcels values (:parcel_id, :promised_at, :weight, :hour, :depot)"),
-                keyed.to_pylist(),
-            )
-            connection.execute(text("insert into labels.lbl_parcels values (:id, :at, :late, :known)"), labels)
+                append(connection, where, found)
         scores = np.array(table["score"].to_pylist())
         replace_batch_predictions(self.services.warehouse, self.use_case, interval, version, keyed, scores, THRESHOLD)
+
+    def judged(self, number: int, verdict: str, version: str) -> None:
+        """What a monitor step leaves behind for a day, without the work; with enough labels to train on."""
+        self.score(day(number), draw(120, number), version)
+        interval = {"start": day(number).start, "end": day(number).end}
+        found = an_assessment(**interval, version=version, verdict=Verdict(verdict))
+        record(self.services.warehouse, found, "", NOW)
 
 
 def _bounds(interval: Interval) -> dict[str, datetime]:
@@ -187,8 +244,8 @@ def world(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[World
         serving_url="http://serving.example.com",
     )
     services = Services(settings=settings, clock=Frozen())
-    registry, in_force = InMemoryRegistry(), InForce("0")
-    services.__dict__.update(registry=registry, audit=in_force)
+    registry = InMemoryRegistry()
+    services.__dict__["registry"] = registry
     rule = tmp_path / "rule"
     registry.register_baseline(use_case.name, rule, write_bundle(rule, baseline_manifest(use_case), {}))
     with services.warehouse.transaction() as connection:
@@ -200,5 +257,5 @@ def world(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[World
                 "label_known_at timestamptz)"
             )
         )
-    yield World(services, use_case, registry, in_force, catcher, tmp_path)
+    yield World(services, use_case, registry, catcher, tmp_path)
     services.warehouse.close()

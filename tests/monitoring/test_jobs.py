@@ -179,7 +179,7 @@ def test_a_report_is_mailed_once_and_again_when_it_says_something_else(world: Wo
 def test_two_drifts_wake_training_once(world: World) -> None:
     version = world.train(FIRST)
     for number in (0, 1):
-        assert judge(world, number, version, heavier=9) == "drift"
+        world.judged(number, "drift", version)
     first = decide_retrain(world.services, world.use_case, day(0), "monitor of day 0")
     assert (first.retrain, first.as_of) == (True, day(1).end.isoformat())
     second = decide_retrain(world.services, world.use_case, day(1), "monitor of day 1")
@@ -191,7 +191,7 @@ def test_two_drifts_wake_training_once(world: World) -> None:
 def test_a_retried_task_gets_the_answer_it_got_before(world: World) -> None:
     version = world.train(FIRST)
     for number in (0, 1):
-        judge(world, number, version, heavier=9)
+        world.judged(number, "drift", version)
         answer = decide_retrain(world.services, world.use_case, day(number), f"run {number}")
     assert answer.retrain
     world.train(day(1).end, seed=2)  # even when the new model is in force by then
@@ -200,10 +200,10 @@ def test_a_retried_task_gets_the_answer_it_got_before(world: World) -> None:
 
 def test_verdicts_that_come_out_of_order_wake_training_when_the_case_is_made(world: World) -> None:
     version = world.train(FIRST)
-    judge(world, 1, version, heavier=9)
+    world.judged(1, "drift", version)
     waiting = decide_retrain(world.services, world.use_case, day(1), "run 1")
     assert (waiting.retrain, waiting.reason) == (False, "1 of the last 3 verdicts on version 1 ask for it; 2 needed")
-    judge(world, 0, version, heavier=9)
+    world.judged(0, "drift", version)
     made = decide_retrain(world.services, world.use_case, day(0), "run 0")
     assert (made.retrain, made.as_of) == (True, day(1).end.isoformat())
 
@@ -211,7 +211,7 @@ def test_verdicts_that_come_out_of_order_wake_training_when_the_case_is_made(wor
 def test_two_at_once_ask_once(world: World) -> None:
     version = world.train(FIRST)
     for number in (0, 1):
-        judge(world, number, version, heavier=9)
+        world.judged(number, "drift", version)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(decide_retrain, world.services, world.use_case, day(1), f"run {index}") for index in range(4)]
         answers = [future.result() for future in asked]
@@ -222,7 +222,7 @@ def test_two_at_once_ask_once(world: World) -> None:
 def test_a_replaced_model_does_not_wake_training(world: World) -> None:
     version = world.train(FIRST)
     for number in (0, 1):
-        judge(world, number, version, heavier=9)
+        world.judged(number, "drift", version)
     world.train(FIRST + timedelta(hours=30), seed=2)
     answer = decide_retrain(world.services, world.use_case, day(1), "run")
     assert (answer.retrain, answer.reason) == (False, "the verdict is about version 1, which version 2 has replaced")
@@ -231,7 +231,7 @@ def test_a_replaced_model_does_not_wake_training(world: World) -> None:
 def test_cooldown_and_new_labels_hold_back(world: World) -> None:
     version = world.train(FIRST)
     for number in range(4):
-        judge(world, number, version, heavier=9)
+        world.judged(number, "drift", version)
     assert decide_retrain(world.services, world.use_case, day(1), "run 1").retrain
     held = decide_retrain(world.services, world.use_case, day(3), "run 3")
     assert held.reason == "cooldown of 3d until 2024-01-13 00:00 UTC since the last request"

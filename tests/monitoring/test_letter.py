@@ -10,68 +10,19 @@ from typing import Any
 import pytest
 
 from monitoring import message as message_module
-from monitoring.assessment import Assessment, Money, Performance, SegmentFinding
+from monitoring.assessment import Assessment, Performance
 from monitoring.chart import describe_money, draw_money
 from monitoring.letter import Letter, write_letter
 from monitoring.message import attach, compose, render
 from monitoring.records import LedgerLine
-from noria.core.drift import FeatureDrift
-from noria.core.interval import Interval
 from noria.core.retrain import RetrainDecision
 from noria.core.use_case import UseCase
 from noria.core.verdict import Verdict
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
+from tests.monitoring.conftest import MAY, an_assessment, moved
 
 GOLDEN = Path(__file__).parent / "letter.golden.txt"
-MAY = Interval.parse("2013-05-01", "2013-06-01")
-
-
-def moved(name: str, distance: float, explanation: str) -> FeatureDrift:
-    return FeatureDrift(name=name, distance=distance, drifted=distance >= 0.1, explanation=explanation)
-
-
-def an_assessment(**changes: Any) -> Assessment:
-    found: dict[str, Any] = {
-        "use_case": "parcels",
-        "start": MAY.start,
-        "end": MAY.end,
-        "version": "3",
-        "verdict": Verdict.DRIFT,
-        "reason": "2 of 3 features moved by 0.1 or more",
-        "rows": 28_128,
-        "reference_rows": 20_000,
-        "features": (
-            moved("weight", 0.61, "median 6.2 → 11.9 kg"),
-            moved("depot", 0.14, "harbour: 20 % → 34 %"),
-            moved("hour", 0.03, "median 14 → 13"),
-        ),
-        "prediction": moved("score", 0.12, "median 0.18 → 0.26"),
-        "label": moved("late", 0.04, "yes: 24 % → 27 %"),
-        "performance": Performance(
-            labelled=27_900,
-            positives=7_533,
-            metrics={"roc_auc": 0.681, "precision": 0.41, "recall": 0.58, "value": 412.4, "brier": 0.2},
-            promised={"roc_auc": 0.71, "precision": 0.44, "recall": 0.61, "value": 598.1},
-            baseline={"roc_auc": 0.6, "precision": 0.3, "recall": 0.52, "value": -120.5},
-        ),
-        "segments": (
-            SegmentFinding(
-                segment="depot",
-                value="harbour",
-                rows=9_100,
-                labelled=9_000,
-                distance=0.31,
-                roc_auc=0.58,
-                promised_roc_auc=0.69,
-                gain_per_1000=-120.0,
-            ),
-        ),
-        "money": Money(
-            currency="EUR", decisions=28_128, labelled=27_900, value=11_505.96, baseline_value=-3_362, cost=121.4
-        ),
-    }
-    return Assessment(**{**found, **changes})
 
 
 @pytest.fixture
