@@ -13,7 +13,7 @@ from noria.bootstrap import Services
 from noria.core.bundle import baseline_manifest, specification_digest, write_bundle
 from noria.core.gates import check_gates, summarise
 from noria.core.interval import Interval
-from noria.core.registry import ModelVersion
+from noria.core.registry import ModelVersion, Stage
 from noria.core.results import (
     IngestResult,
     PromotionResult,
@@ -81,14 +81,21 @@ def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker:
 
 
 def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRef) -> RegisteredModel:
-    """Fit the best trial, judge it on the last slice of time, check the gates, register it. Same snapshot, same version."""
+    """Fit the best trial, judge it on the last slice of time, check the gates, register it. Same snapshot, same version.
+
+    A candidate that was judged against a champion which no longer serves is judged again, as a version of its own.
+    """
     from noria.inference.predictor import load_predictor
     from noria.training.fit import fit_bundle
 
-    key = f"{snapshot.digest[:16]}-{specification_digest(use_case)[:16]}"
-    if registered := services.registry.find(use_case.name, key):
-        return _registered(registered)
     champion = services.registry.champion(use_case.name)
+    key = f"{snapshot.digest[:16]}-{specification_digest(use_case)[:16]}"
+    registered = services.registry.find(use_case.name, key)
+    if registered and registered.stage is Stage.CANDIDATE and registered.tags["champion"] != champion.version:
+        key += f"-against-{champion.version}"
+        registered = services.registry.find(use_case.name, key)
+    if registered:
+        return _registered(registered)
     rival = load_predictor(services.registry.download(champion, services.settings.bundles), champion.bundle_digest)
     fitted = fit_bundle(
         use_case,

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from noria.core.bundle import BASELINE_VERSION
 from noria.core.errors import PromotionConflictError
-from noria.core.registry import ModelRegistry, ModelVersion
+from noria.core.registry import ModelRegistry, ModelVersion, Stage
 from noria.core.results import PromotionResult, RegisteredModel
 from noria.core.use_case import UseCase
 from noria.governance.audit import Action, AuditEvent, AuditTrail, champion_of, promotions_in_force
@@ -46,6 +46,9 @@ def decide_promotion(candidate: RegisteredModel, registered: ModelVersion, champ
     """
     if champion == candidate.version:
         return PromotionDecision(Verdict.ALREADY_CHAMPION, f"version {champion} is champion already")
+    if registered.stage is Stage.RETIRED:
+        why = f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself"
+        return PromotionDecision(Verdict.REFUSE, why)
     if registered.bundle_digest != candidate.bundle_digest:
         return PromotionDecision(
             Verdict.REFUSE, f"version {candidate.version} in the registry is not the bundle that was judged"

@@ -128,6 +128,15 @@ def test_of_many_at_once_one_wins_and_the_others_see_a_conflict(registry, audit,
     assert audit.verify() == 2
 
 
+def test_what_was_taken_back_does_not_return_when_its_run_is_repeated(registry, audit, use_case, tmp_path):
+    candidate = a_candidate(registry, tmp_path, "1")
+    promote(registry, audit, use_case, candidate, actor="ana")
+    roll_back(registry, audit, use_case, actor="ben", reason="complaints")
+    again = promote(registry, audit, use_case, candidate, actor="a repeated run")
+    assert (again.promoted, registry.champion("parcels").version) == (False, "0")
+    assert "does not return by itself" in again.reason
+
+
 class Killed(BaseException):
     """Nothing catches it, as nothing catches kill -9."""
 
