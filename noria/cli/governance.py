@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from noria.cli.arguments import Reason, UseCaseName, actor, opened
 from noria.cli.console import facts, out, say
@@ -85,20 +86,27 @@ def roll_back(use_case: UseCaseName, reason: Reason) -> None:
 
 def audit_list(use_case: UseCaseName) -> None:
     """List what happened to a use case's versions, oldest first."""
+    from rich.table import Table
+
     services, chosen = opened(use_case)
-    events = list(services.audit.events(chosen.name))
-    for event in events:
-        out.print(facts("", dict(event.model_dump(mode="json")) if hasattr(event, "model_dump") else vars(event)))
+    events = services.audit.events(chosen.name)
     if not events:
         say(f"nothing has been promoted or rolled back in {chosen.name} yet")
+        return
+    table = Table("#", "when (UTC)", "what", "version", "before", "who", "why", box=None, padding=(0, 2, 0, 0))
+    for event in events:
+        when, what = f"{event.at:%Y-%m-%d %H:%M:%S}", event.action.replace("_", " ")
+        cells = (str(event.sequence), when, what, event.version, event.previous, event.actor, event.reason)
+        table.add_row(*map(escape, cells))
+    out.print(table)
 
 
 def audit_verify() -> None:
     """Recompute the trail's chain of hashes. Exit code 1, and which event, where it was altered."""
     from noria.bootstrap import bootstrap
 
-    bootstrap().audit.verify()
-    say("the audit trail is whole", "green")
+    events = bootstrap().audit.verify()
+    say(f"the audit trail is whole: {events} events", "green")
 
 
 def _figure(value: float | None, shape: str) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import multiprocessing
+import re
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing.queues import Queue
 from queue import Empty
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from noria.cli.console import out
 from noria.core.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
 
 _LOGGER = "noria.training"
+_TRIAL_ENDED = re.compile(r"trial \d+: ")
 
 
 def search_all(use_case: UseCase, snapshot: SnapshotRef) -> tuple[SearchResult, ...]:
@@ -48,16 +50,14 @@ def _report_to(lines: Queue[logging.LogRecord]) -> None:
     logger.addHandler(logging.handlers.QueueHandler(lines))
 
 
-def _follow(futures: list[Future[SearchResult]], lines: Queue[logging.LogRecord], progress: Progress, bar: int) -> None:
-    from rich.progress import TaskID
-
+def _follow(futures: list[Future[SearchResult]], lines: Queue[logging.LogRecord], progress: Progress, bar: TaskID) -> None:
     waiting = set(futures)
     while waiting:
         _, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
         for record in _drained(lines):
             message = record.getMessage()
-            if "trial" in message.lower():
-                progress.advance(TaskID(bar))
+            if _TRIAL_ENDED.match(message):
+                progress.advance(bar)
             progress.console.print(message, style="dim", markup=False, highlight=False)
 
 

@@ -178,9 +178,10 @@ def logs(
 
 def demo() -> None:
     """Run the whole loop on real flights through the real scheduler: data, training, serving, drift, mail, retraining."""
-    from importlib import import_module
+    from noria.demo.run import run
 
-    import_module("noria.demo.run").run(out)
+    up(None)
+    run(out)
 
 
 def migrate() -> None:

@@ -135,6 +135,7 @@ class FileSource(Frozen):
     name: Name
     """Table name in the raw schema."""
     kind: Literal["files"]
+    """What the source is; decides its other fields."""
     path: str
     """File or glob, relative to the use case's folder; `package:NAME/PATH` reads from an installed package."""
     event_time: Name | None = None
@@ -149,6 +150,7 @@ class SqlSource(Frozen):
     name: Name
     """Table name in the raw schema."""
     kind: Literal["sql"]
+    """What the source is; decides its other fields."""
     connection: Name
     """Which connection; its URL comes from the setting NORIA_SOURCE_<CONNECTION>_URL."""
     query: str

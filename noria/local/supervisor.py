@@ -39,10 +39,13 @@ class Supervisor:
     Args:
         home: the stack's home; state and logs are written there.
         processes: what to run.
+        adopts: this whole Python process is the supervisor's: descendants that lose their parent become its children, and
+            every child that is left at the end is ended.
     """
 
-    def __init__(self, home: Path, processes: Sequence[Process]) -> None:
+    def __init__(self, home: Path, processes: Sequence[Process], *, adopts: bool = False) -> None:
         self._home = home
+        self._adopts = adopts
         self._probes = ThreadPoolExecutor(max_workers=max(1, len(processes)), thread_name_prefix="probe")
         self._children = {process.name: Child(process, home / "logs", home, self._probes) for process in processes}
         self._phase = Phase.STARTING
@@ -56,7 +59,8 @@ class Supervisor:
 
     def run(self) -> bool:
         """Start everything and keep it running until stopped; returns whether it ended as asked."""
-        sessions.adopt_orphans()
+        if self._adopts:
+            sessions.adopt_orphans()
         try:
             while not self._stopping:
                 self._tick()
@@ -76,7 +80,8 @@ class Supervisor:
             if child.condition is not before:
                 log.info("%s: %s -> %s (pid %s)", child.process.name, before, child.condition, child.pid)
                 self._write()
-        sessions.bury_orphans(child.pid for child in self._children.values() if child.pid)
+        if self._adopts:
+            sessions.bury_orphans(child.pid for child in self._children.values() if child.pid)
         if self._phase is Phase.STARTING and all(child.is_ready for child in self._children.values()):
             self._phase = Phase.RUNNING
         self._write()
@@ -91,7 +96,7 @@ class Supervisor:
                     child.stop()
             self._write()
             time.sleep(_TICK)
-        strays = psutil.Process().children(recursive=True)
+        strays = psutil.Process().children(recursive=True) if self._adopts else []
         if killed := sessions.end(strays, grace=5.0):
             log.warning("killed %s", ", ".join(str(process.pid) for process in killed))
         for child in self._children.values():
@@ -126,7 +131,7 @@ def main() -> int:
         return 1
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        supervisor = Supervisor(home, _processes(settings))
+        supervisor = Supervisor(home, _processes(settings), adopts=True)
     except Exception as error:
         log.exception("could not prepare")
         write_state(home, StackState(phase=Phase.FAILED, supervisor=os.getpid(), error=str(error) or repr(error)))
