@@ -50,10 +50,11 @@ def up(
     """
     stack = _stack()
     started = stack.launch(port_offset)
-    if out.is_terminal:
-        _watch(stack)
-    else:
-        _tell(stack)
+    try:
+        (_watch if out.is_terminal else _tell)(stack)
+    except KeyboardInterrupt:
+        say("The stack goes on starting: `noria status` shows how far it is, `noria down` stops it.", "yellow")
+        raise
     say("The stack is up." if started else "The stack is up (it was running already).", "bold green")
     _welcome()
 

@@ -94,6 +94,8 @@ class Supervisor:
             for child in waiting:
                 if not any(child.process.name in other.process.after for other in waiting):
                     child.stop()
+                    if child.is_gone:
+                        log.info("%s: stopped", child.process.name)
             self._write()
             time.sleep(_TICK)
         strays = psutil.Process().children(recursive=True) if self._adopts else []
