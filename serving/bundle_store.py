@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from noria.core.bundle import MANIFEST, Manifest, sha256
 from noria.core.errors import BundleError
 
 _KEPT = 5
+_DRAFT = ".fetching-"
+_ABANDONED_SECONDS = 3600
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 Download = Callable[[str, Path], None]
 """Fetches the file of that name into a path."""
@@ -56,7 +59,7 @@ class BundleStore:
         """
         place = self.folder(use_case, digest)
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".fetching-", dir=place.parent))
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
         try:
             download(MANIFEST, draft / MANIFEST)
             for name in _files(draft / MANIFEST, digest):
@@ -79,8 +82,13 @@ class BundleStore:
             path for path in (self._bundles / use_case).glob("*") if path.name != keep and _DIGEST.fullmatch(path.name)
         ]
         bundles.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in bundles[_KEPT - 1 :]:
+        for path in (*bundles[_KEPT - 1 :], *self._abandoned(use_case)):
             shutil.rmtree(path, ignore_errors=True)
+
+    def _abandoned(self, use_case: str) -> list[Path]:
+        """Half-fetched bundles of killed processes: so old that nobody is still fetching them."""
+        drafts = (self._bundles / use_case).glob(f"{_DRAFT}*")
+        return [path for path in drafts if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS]
 
     def pointer(self, use_case: str) -> Pointer | None:
         """Which version answered last; None where nothing did, or the file cannot be read."""

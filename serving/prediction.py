@@ -16,6 +16,8 @@ from serving.instances import Instance, read_instances
 from serving.prediction_id import uuid7
 from serving.served_model import ServedModel
 
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # json.dumps would build one for every call
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -64,10 +66,10 @@ def answer(body: bytes, model: ServedModel, record: Callable[[bytes], None], clo
         "latency_ms": round((perf_counter() - started) * 1000, 3),
         "predictions": [_record(*pair) for pair in zip(predictions, instances, strict=True)],
     }
-    record(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+    record(_to_json(line).encode() + b"\n")
     reply = {"use_case": model.name, "version": model.version, "predictions": predictions}
     yes = sum(score >= model.threshold for score in scores)
-    return Answer(json.dumps(reply, separators=(",", ":")).encode(), (yes, len(scores) - yes))
+    return Answer(_to_json(reply).encode(), (yes, len(scores) - yes))
 
 
 def _score(model: ServedModel, instances: list[Instance]) -> list[float]:

@@ -68,7 +68,7 @@ def test_a_full_disk_is_an_error_and_the_next_line_is_not_glued_to_the_torn_one(
             journal.append(b"2222\n")
     journal.append(b"3\n")
     journal.seal()
-    assert drain(journal) == [b"1", b"3"]
+    assert sorted(drain(journal)) == [b"1", b"3"]
 
 
 def test_two_claim_at_once_and_each_segment_goes_to_one(journal):

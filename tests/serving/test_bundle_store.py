@@ -1,0 +1,41 @@
+"""Bundles on disk: a few are kept, and what is pointed to can be read or is not there."""
+
+import os
+
+import pytest
+
+from noria.core.errors import BundleError
+from serving.bundle_store import BundleStore, Pointer
+
+
+@pytest.fixture
+def store(tmp_path):
+    return BundleStore(tmp_path)
+
+
+def test_the_bundles_used_last_are_kept_and_half_fetched_ones_go(store, tmp_path):
+    digests = [f"{number:064x}" for number in range(8)]
+    for number, digest in enumerate(digests):
+        store.folder("parcels", digest).mkdir(parents=True)
+        os.utime(store.folder("parcels", digest), (number, number))
+    abandoned, fresh = (tmp_path / "bundles" / "parcels" / f".fetching-{name}" for name in ("abandoned", "fresh"))
+    abandoned.mkdir()
+    fresh.mkdir()
+    os.utime(abandoned, (0, 0))
+    store.prune("parcels", keep=digests[0])
+    kept = {path.name for path in (tmp_path / "bundles" / "parcels").iterdir()}
+    assert kept == {digests[0], *digests[4:], fresh.name}
+
+
+def test_a_pointer_is_read_back_and_a_damaged_one_is_none(store, tmp_path):
+    assert store.pointer("parcels") is None
+    store.point("parcels", Pointer("3", "a" * 64))
+    assert store.pointer("parcels") == Pointer("3", "a" * 64)
+    (tmp_path / "current" / "parcels.json").write_text('{"version": ')
+    assert store.pointer("parcels") is None
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc", "A" * 64, "a" * 63])
+def test_only_a_digest_names_a_folder(store, digest):
+    with pytest.raises(BundleError, match="SHA-256"):
+        store.folder("parcels", digest)
