@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,8 +83,7 @@ class Story:
         script, use_case = self.script, self.use_case
         self._say(f"[bold]{use_case.title}[/]", f"If the model says yes: {use_case.business.decision}.")
         self._wake_pipelines()
-        served = self._served()
-        self._say("Serving answers before any training", f"version {served['version']} serves: the rule of today")
+        self._say("Serving answers before any training", f"version {self._served()['version']}: {self._served()['kind']}")
         self._fill(script.history, f"History {script.history}: ingest, check, transform, check, score, judge")
         first, first_swap = self._train_first()
         self._fill(script.live, f"New data {script.live}: scored by the model, drift is judged, owners get mail")
@@ -230,13 +229,13 @@ class Story:
             advance(wanted)
 
     def _served(self) -> dict[str, Any]:
-        """What serving says of itself; version "" while it cannot be reached."""
+        """What serving says of the version that serves."""
         try:
             response = httpx.get(f"{self.services.settings.serving_url}/v1/{self.script.use_case}", timeout=10.0)
             response.raise_for_status()
         except httpx.HTTPError as error:
             raise NoriaError(f"serving does not answer at {self.services.settings.serving_url}: {error}") from error
-        return dict(response.json())
+        return dict(response.json()["serves"])
 
     def _say(self, what: str, detail: str) -> None:
         if what:
@@ -245,8 +244,24 @@ class Story:
             self.console.print(f"  [dim]{detail}[/]")
 
     @contextmanager
-    def _progress(self, what: str, total: int) -> Iterator[Any]:
+    def _progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        if not self.console.is_terminal:
+            yield self._lines(what, total)
+            return
         columns = (SpinnerColumn(finished_text="[green]●[/]"), TextColumn("{task.description}"), BarColumn(bar_width=20))
         with Progress(*columns, MofNCompleteColumn(), TimeElapsedColumn(), console=self.console) as progress:
             task = progress.add_task(what, total=total)
             yield lambda done: progress.update(task, completed=done)
+
+    def _lines(self, what: str, total: int) -> Callable[[int], None]:
+        """A line for each tenth that is done, where nobody watches a screen."""
+        self.console.print(f"● {what}")
+        told = 0
+
+        def advance(done: int) -> None:
+            nonlocal told
+            if done * 10 // total > told * 10 // total:
+                told = done
+                self.console.print(f"  {done:,} of {total:,}")
+
+        return advance
