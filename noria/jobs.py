@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from noria.bootstrap import Services
-from noria.core.bundle import baseline_manifest, specification_digest, write_bundle
+from noria.core.bundle import BASELINE_VERSION, baseline_manifest, specification_digest, write_bundle
 from noria.core.gates import check_gates, summarise
 from noria.core.interval import Interval
 from noria.core.registry import ModelVersion, Stage
@@ -60,10 +60,11 @@ def transform(services: Services, use_case: UseCase, interval: Interval) -> Tran
 
 
 def ensure_baseline(services: Services, use_case: UseCase) -> ModelVersion:
-    """Register version 0, the rule; harmless when it is there."""
+    """Register version 0, the rule; harmless when it is there, and when several intervals need it at once."""
     folder = services.settings.bundles / use_case.name / f"baseline-{specification_digest(use_case)[:16]}"
-    digest = write_bundle(folder, baseline_manifest(use_case), {})
-    return services.registry.register_baseline(use_case.name, folder, digest)
+    with services.audit.exclusively(use_case.name):
+        digest = write_bundle(folder, baseline_manifest(use_case), {})
+        return services.registry.register_baseline(use_case.name, folder, digest)
 
 
 def take_snapshot(services: Services, use_case: UseCase, as_of: datetime) -> SnapshotRef:
@@ -164,4 +165,6 @@ def version_in_force(services: Services, use_case: UseCase, interval: Interval) 
     gives the same version as long as no promotion is added or taken back.
     """
     number = services.audit.version_in_force(use_case.name, interval.start)
+    if number == BASELINE_VERSION:
+        return ensure_baseline(services, use_case)
     return services.registry.version(use_case.name, number)
