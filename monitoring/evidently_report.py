@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -28,9 +29,10 @@ from noria.core.use_case import DriftPolicy
 
 _METHOD = "noria_jensen_shannon"
 _SCORE = "score (prediction)"
-_MOST_ROWS = 50_000
+_MOST_ROWS = 20_000
 """More rows change no picture; a sample spread evenly over time is drawn."""
-_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9A-Za-z])")
+"""Standing alone: Evidently's scripts hold longer runs of such letters, which are tables of colours."""
 _REGISTRATION = threading.Lock()
 
 
@@ -162,12 +164,15 @@ def _register(distances: Mapping[str, float], limit: float) -> None:
 
 
 def _settle_ids(page: str, texts: AbstractSet[str]) -> str:
-    """Number Evidently's random ids, but leave alone what looks like one and comes from the data."""
-    numbered: dict[str, str] = {}
+    """Number Evidently's random ids in their own form, and leave alone what looks like one and comes from the data."""
+    numbers: dict[str, int] = {}
 
     def settle(found: re.Match[str]) -> str:
         name = found.group()
-        return name if name in texts else numbered.setdefault(name, f"noria-{len(numbered)}")
+        if name in texts:
+            return name
+        settled = UUID(int=numbers.setdefault(name, len(numbers)))
+        return str(settled) if "-" in name else settled.hex  # some of them are parts of JavaScript names
 
     return _UUID.sub(settle, page)
 

@@ -28,6 +28,8 @@ _BINS = 10
 _FREQUENT = 0.01
 """A category with at least this share of the reference has a bin of its own; the rare ones share one."""
 _MOST_CATEGORIES = 20
+_NOTICEABLE = 0.1
+"""How far a median must move among the reference's ranks to be worth telling."""
 
 
 class FeatureDrift(BaseModel):
@@ -162,17 +164,26 @@ def _explain_missing(binned: _Binned) -> str:
 
 
 def _explain_numbers(before: Shares, now: Shares, unit: str) -> str:
-    if np.isnan(before).all() or np.isnan(now).all():
+    """The median where it moved noticeably among the reference's values, else the range, else the mean."""
+    before, now = before[~np.isnan(before)], now[~np.isnan(now)]
+    if not before.size or not now.size:
         return "no values to compare"
     suffix = f" {unit}" if unit else ""
-    was, new = float(np.nanmedian(before)), float(np.nanmedian(now))
-    if number(was) != number(new):
-        return f"median {number(was)} → {number(new)}{suffix}"
-    was_low, was_high = np.nanquantile(before, [0.1, 0.9])
-    low, high = np.nanquantile(now, [0.1, 0.9])
-    if (number(was_low), number(was_high)) == (number(low), number(high)):
-        return f"mean {number(float(np.nanmean(before)))} → {number(float(np.nanmean(now)))}{suffix}"
-    return f"middle 80 % {number(was_low)} to {number(was_high)} → {number(low)} to {number(high)}{suffix}"
+    (was_low, was, was_high), (low, new, high) = (np.quantile(values, [0.1, 0.5, 0.9]).tolist() for values in (before, now))
+    median = f"median {number(was)} → {number(new)}{suffix}"
+    span = f"middle 80 % {number(was_low)} to {number(was_high)} → {number(low)} to {number(high)}{suffix}"
+    same_median = number(was) == number(new)
+    same_span = (number(was_low), number(was_high)) == (number(low), number(high))
+    if not same_median and (same_span or abs(_rank(before, new) - 0.5) >= _NOTICEABLE):
+        return median
+    if not same_span:
+        return span
+    return f"mean {number(float(before.mean()))} → {number(float(now.mean()))}{suffix}"
+
+
+def _rank(values: Shares, value: float) -> float:
+    """Share of the values below, ties counting half."""
+    return float(np.mean(values < value) + np.mean(values == value) / 2)
 
 
 def _explain_categories(binned: _Binned) -> str:

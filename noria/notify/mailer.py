@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
 _PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt."""
+_HEADER_LINE = 300
 
 
 class Mailer:
@@ -78,6 +79,8 @@ class Mailer:
         for name, value in values.items():
             del message[name]
             message[name] = value
+        # Python folds a long line beside an encoded word into two blanks; headers this long need no folding.
+        message.policy = message.policy.clone(max_line_length=_HEADER_LINE)
 
     def _send(self, message: EmailMessage) -> tuple[str, ...]:
         """Recipients that the server accepted, after as many attempts as it takes."""

@@ -80,6 +80,8 @@ def test_distance_agrees_with_scipy_where_chance_is_negligible() -> None:
         (TEMPERATURE, [39.0] * 50, [None] * 50, "missing 0 % → 100 %"),
         (TEMPERATURE, [None] * 50, [3.0] * 50, "missing 100 % → 0 %"),
         (DELAY, [5.0] * 50, [5.0] * 30 + [900.0] * 20, "middle 80 % 5 to 5 → 5 to 900"),
+        (DELAY, [*range(100)], [*range(30, 70)], "middle 80 % 9.9 to 89.1 → 33.9 to 65.1"),
+        (DELAY, [*range(100)], [*range(70, 80)], "median 49.5 → 74.5"),
         (DELAY, [5.0] * 99 + [6.0], [5.0] * 100, "mean 5.01 → 5"),
         (DELAY, [1234.5] * 50, [23456.0] * 50, "median 1,234 → 23,456"),
         (DESTINATION, ["LAX"] * 50, ["LAX"] * 20 + ["SFO"] * 30, "values not seen before: 0 % → 60 %"),

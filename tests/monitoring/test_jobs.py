@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.message import EmailMessage
@@ -57,6 +58,9 @@ def test_a_planted_drift_is_found_named_and_reported(world: World) -> None:
     assert "<h1" in page
     assert "Parcels, 8 January 2024" in page
     assert str(round(details["features"][0]["distance"], 6))[:6] in page  # Evidently shows our distance
+    ids = re.findall(r"root_metric_([\w-]+)", page)
+    assert ids  # parts of JavaScript names: with a hyphen in them the page stays blank
+    assert all(re.fullmatch(r"[0-9a-f]{32}", name) for name in ids)
 
 
 def test_a_replay_replaces_and_gives_the_same(world: World) -> None:

@@ -98,6 +98,15 @@ def test_a_message_arrives_and_is_recorded(warehouse: Warehouse, catcher: Catche
     assert record.delivered_at == NOON
 
 
+def test_a_long_subject_arrives_as_it_was_written(warehouse: Warehouse, catcher: Catcher) -> None:
+    message, subject = a_message(), "[drift] Flight delays, June 2013: dew_point, median 35.6 → 61 °F; and the label: −3 %"
+    del message["Subject"]
+    message["Subject"] = subject
+    result = a_mailer(warehouse, catcher.smtp_port).deliver(message, key=uuid.uuid4().hex, use_case="parcels")
+    arrived = {found["message_id"]: found["subject"] for found in catcher.messages()}
+    assert arrived[result.message_id] == subject
+
+
 def test_the_same_report_goes_out_once(warehouse: Warehouse, catcher: Catcher) -> None:
     key = uuid.uuid4().hex
     mailer = a_mailer(warehouse, catcher.smtp_port)
