@@ -16,7 +16,7 @@ What lies where, for whoever reads it without this class (serving does, over pla
         tag ``passed``          "true" where every enforced gate passed, else "false"
         tag ``summary``         one line: metrics against the rule, and any broken promise
         tag ``champion``        the version that served when the gates were checked
-        tag ``promoted``        "true" once it has been champion
+        tag ``retired``         "true" once another version has taken its place as champion
     run                in the experiment named like the use case, with parameters, metrics (per segment too) and the
                        training set as dataset; artifact ``bundle/`` holds the files of `noria.core.bundle`,
                        ``signature.json`` the inputs
@@ -106,11 +106,14 @@ class MlflowRegistry:
     def set_champion(self, use_case: str, version: str) -> None:
         """Move the champion alias ("0" removes it)."""
         with self._asking(f"make version {version} of {use_case} champion"):
+            outgoing = self._champion_number(use_case)
+            if outgoing not in (BASELINE_VERSION, version):
+                # Before the move: killed in between, it is still champion, which counts for more than this tag.
+                self._client.set_model_version_tag(use_case, outgoing, "retired", "true")
             if version == BASELINE_VERSION:
                 self._client.delete_registered_model_alias(use_case, CHAMPION)
-                return
-            self._client.set_model_version_tag(use_case, version, "promoted", "true")
-            self._client.set_registered_model_alias(use_case, CHAMPION, version)
+            else:
+                self._client.set_registered_model_alias(use_case, CHAMPION, version)
 
     def download(self, version: ModelVersion, cache: Path) -> Path:
         """The bundle's folder under `cache`, fetched unless it is there; checked against its digest."""
@@ -183,8 +186,17 @@ class MlflowRegistry:
         """Two at once may both have created a version; the first keeps the key, later ones go."""
         first, *others = [version for version in self._trained(use_case) if version.tags.get("key") == key]
         for other in others:
-            self._client.delete_model_version(use_case, other.version)
+            self._delete_version(use_case, other.version)
         return first
+
+    def _delete_version(self, use_case: str, version: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_model_version(use_case, version)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # the other process was as quick
+                raise
 
     def _trained(self, use_case: str) -> tuple[ModelVersion, ...]:
         with self._asking(f"list the versions of {use_case}"):
@@ -241,4 +253,4 @@ def _trained_version(found: Any, champion: str) -> ModelVersion:
 def _stage(version: str, champion: str, tags: Mapping[str, str]) -> Stage:
     if version == champion:
         return Stage.CHAMPION
-    return Stage.RETIRED if tags.get("promoted") == "true" else Stage.CANDIDATE
+    return Stage.RETIRED if tags.get("retired") == "true" else Stage.CANDIDATE

@@ -17,7 +17,7 @@ class InMemoryRegistry:
         self._versions: dict[str, dict[str, ModelVersion]] = {}
         self._folders: dict[str, Path] = {}
         self._champions: dict[str, str] = {}
-        self._promoted: set[tuple[str, str]] = set()
+        self._retired: set[tuple[str, str]] = set()
         self.moves: list[tuple[str, str]] = []
         """Every champion that was set, in order: (use case, version)."""
         self.params: dict[str, Mapping[str, str]] = {}
@@ -86,8 +86,8 @@ class InMemoryRegistry:
     def set_champion(self, use_case: str, version: str) -> None:
         """Make a version champion ("0": none)."""
         self.version(use_case, version)
+        self._retired.add((use_case, self._champions.get(use_case, BASELINE_VERSION)))
         self._champions[use_case] = version
-        self._promoted.add((use_case, version))
         self.moves.append((use_case, version))
 
     def download(self, version: ModelVersion, cache: Path) -> Path:  # noqa: ARG002 - the port has a cache
@@ -102,5 +102,5 @@ class InMemoryRegistry:
     def _stage(self, use_case: str, version: str) -> Stage:
         if version == self._champions.get(use_case, BASELINE_VERSION):
             return Stage.CHAMPION
-        retired = version == BASELINE_VERSION or (use_case, version) in self._promoted
+        retired = version == BASELINE_VERSION or (use_case, version) in self._retired
         return Stage.RETIRED if retired else Stage.CANDIDATE

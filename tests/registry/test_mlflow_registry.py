@@ -80,6 +80,22 @@ def test_a_run_killed_half_way_is_marked_and_logged_again(registry, client, use_
     assert registry.download(version, tmp_path / "cache").is_dir()
 
 
+def test_a_promotion_killed_half_way_leaves_the_candidate_a_candidate(registry, use_case, tmp_path, monkeypatch):
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in "123":
+        register_trained(registry, tmp_path / number, use_case, f"key-{number}", f"hour >= {number}")
+    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    registry.set_champion(use_case, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry._client, "set_registered_model_alias", die)
+        with pytest.raises(KeyboardInterrupt):
+            registry.set_champion(use_case, "2")
+    stages = [version.stage.value for version in registry.versions(use_case)]
+    assert stages == ["retired", "champion", "candidate", "candidate"]
+
+
 def test_two_at_once_end_with_one_version(mlflow_url, use_case, tmp_path):
     bundle, digest = a_bundle(tmp_path / "a", use_case, trained=True)
     registries = [MlflowRegistry(mlflow_url) for _ in range(2)]
