@@ -209,8 +209,8 @@ def _qualities(assessment: Assessment) -> tuple[Quality, ...]:
     ]
     if "value" in found.metrics:
         worth = [source.get("value") for source in (found.metrics, found.promised, found.baseline)]
-        shown = ["–" if amount is None else money(amount, currency) for amount in worth]
-        lines.append(Quality("Value per 1,000", *shown))
+        shown = ["–" if amount is None else money(amount, "").strip() for amount in worth]
+        lines.append(Quality(f"{currency} per 1,000", *shown))
     return tuple(lines)
 
 

@@ -24,7 +24,7 @@ _SCORE = Field(name="score", kind=Kind.NUMERIC)
 
 
 def worst_segments(use_case: UseCase, rows: ScoredRows, reference: Reference | None) -> tuple[SegmentFinding, ...]:
-    """The few segments that lost most, the worst first; those with too few rows are left out.
+    """The few segments that lost most, the worst first; those that lost nothing or have too few rows are left out.
 
     Ranked by the drop of ROC AUC against the segment's own evaluation; where that cannot be taken (the rule serves, one
     class only) by the money that the model brings above the rule.
@@ -35,7 +35,7 @@ def worst_segments(use_case: UseCase, rows: ScoredRows, reference: Reference | N
         for segment in use_case.segments
         for value, index in _groups(rows.columns[segment])
     ]
-    return tuple(sorted(found, key=_badness)[:_SHOWN])
+    return tuple(sorted(filter(_lost, found), key=_badness)[:_SHOWN])
 
 
 def _groups(column: Sequence[object]) -> Iterator[tuple[str, np.ndarray]]:
@@ -92,6 +92,12 @@ def _promised(reference: Reference | None, segment: str, value: str) -> float | 
         if (found.segment, found.value) == (segment, value) and found.judged:
             return found.metrics.get("roc_auc")
     return None
+
+
+def _lost(found: SegmentFinding) -> bool:
+    """Whether it does worse than promised, or worse than the rule."""
+    drop, _gain, *_ = _badness(found)
+    return drop < 0 or (found.gain_per_1000 is not None and found.gain_per_1000 < 0)
 
 
 def _badness(found: SegmentFinding) -> tuple[float, float, str, str]:
