@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ class BestTrial:
 def run_worker(use_case: UseCase, snapshot: SnapshotRef, worker: int, *, storage_url: str) -> SearchResult:
     """Try hyperparameters until the study has its trials or the time is up; a second call goes on where this one stopped.
 
+    The time is held between fits: a worker ends at most one fit late, and never without a completed trial in the study.
+
     Raises:
         NotEnoughDataError: the training set is too small to hold slices back.
         NoriaError: the same worker is at work in another process.
@@ -50,14 +53,18 @@ def run_worker(use_case: UseCase, snapshot: SnapshotRef, worker: int, *, storage
     effort = Effort(use_case.training.seed, threads_per_worker(use_case.training.workers))
     seed = use_case.training.seed + worker
     with limited_threads(effort.threads), open_study(use_case, snapshot, storage_url, seed=seed) as study:
+
+        def time_is_up() -> bool:
+            return time.monotonic() >= deadline and bool(_completed(study))
+
         folds = search_folds(use_case, read_snapshot(use_case, snapshot))
-        trials = 0
+        search, trials = _Search(use_case, study, folds, effort, time_is_up), 0
         with Desk(study, storage_url, worker) as desk:
-            while time.monotonic() < deadline or not _completed(study):
+            while not time_is_up():
                 trial = desk.next_trial(use_case.training.trials, use_case.training.candidates)
                 if trial is None:
                     break
-                _run_trial(use_case, study, trial, folds, effort)
+                search.run(trial)
                 trials += 1
         best = study.best_value if _completed(study) else None
         return SearchResult(study=study.study_name, trials=trials, best_value=best)
@@ -103,26 +110,37 @@ def _completed(study: optuna.Study) -> list[Any]:
     return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def _run_trial(use_case: UseCase, study: optuna.Study, trial: optuna.Trial, folds: tuple[Fold, ...], effort: Effort) -> None:
-    from optuna.trial import TrialState
+@dataclass(frozen=True)
+class _Search:
+    """What all trials of a worker have in common."""
 
-    started = time.monotonic()
-    name = trial.suggest_categorical("candidate", list(use_case.training.candidates))
-    candidate = CANDIDATES[name]
-    params = candidate.suggest(trial)
-    values: list[float] = []
-    for step, fold in enumerate(folds):
-        value, taught = _try(use_case, candidate, params, fold, effort)
-        values.append(value)
-        trial.report(value, step)
-        if step + 1 < len(folds) and trial.should_prune():
-            study.tell(trial, state=TrialState.PRUNED)
-            break
-    else:
-        trial.set_user_attr("taught", dict(taught))  # of the latest fold, which is most like what will be fitted
-        study.tell(trial, sum(values) / len(values))
-    outcome = "pruned" if len(values) < len(folds) else f"{use_case.training.metric} {sum(values) / len(values):.4f}"
-    _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, time.monotonic() - started, _show(params))
+    use_case: UseCase
+    study: optuna.Study
+    folds: tuple[Fold, ...]
+    effort: Effort
+    time_is_up: Callable[[], bool]
+
+    def run(self, trial: optuna.Trial) -> None:
+        """Run one trial and tell the study."""
+        from optuna.trial import TrialState
+
+        started = time.monotonic()
+        name = trial.suggest_categorical("candidate", list(self.use_case.training.candidates))
+        params = CANDIDATES[name].suggest(trial)
+        values: list[float] = []
+        for fold in self.folds:
+            if values and (trial.should_prune() or self.time_is_up()):
+                self.study.tell(trial, state=TrialState.PRUNED)
+                outcome = "given up"
+                break
+            value, taught = _try(self.use_case, CANDIDATES[name], params, fold, self.effort)
+            trial.report(value, len(values))
+            values.append(value)
+        else:
+            trial.set_user_attr("taught", dict(taught))  # of the latest fold, which is most like what will be fitted
+            self.study.tell(trial, sum(values) / len(values))
+            outcome = f"{self.use_case.training.metric} {sum(values) / len(values):.4f}"
+        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, time.monotonic() - started, _show(params))
 
 
 def _try(use_case: UseCase, candidate: Candidate, params: Params, fold: Fold, effort: Effort) -> tuple[float, Params]:

@@ -26,18 +26,18 @@ from noria.core.results import SnapshotRef
 
 folder, snapshot, worker, url, hang_in = sys.argv[1:6]
 use_case = load_use_case(Path(folder) / "parcels" / "use_case.yaml")
-original, calls = search._run_trial, 0
+original, calls = search._Search.run, 0
 
-def run_trial(use_case, study, trial, folds, effort):
+def run(self, trial):
     global calls
     calls += 1
     if calls == int(hang_in):
         trial.suggest_categorical("candidate", list(use_case.training.candidates))
         Path(folder, "hanging").write_text(str(trial.number))
         time.sleep(600)
-    original(use_case, study, trial, folds, effort)
+    original(self, trial)
 
-search._run_trial = run_trial
+search._Search.run = run
 Path(folder, f"ready-{worker}").touch()
 while not Path(folder, "go").exists():
     time.sleep(0.01)
@@ -156,6 +156,16 @@ def test_the_same_worker_twice_at_once_is_refused(use_case, snapshot, database_u
             pass
         with Desk(study, database_url, 1):
             pass
+
+
+def test_time_that_runs_out_in_a_trial_gives_that_trial_up(use_case, snapshot, database_url, rows):
+    from noria.training.candidate import Effort
+    from noria.training.search import _Search
+
+    with open_study(use_case, snapshot, database_url, seed=0) as study, Desk(study, database_url, 0) as desk:
+        search = _Search(use_case, study, search_folds(use_case, rows), Effort(7, 1), lambda: True)
+        search.run(desk.next_trial(6, ("linear",)))
+        assert next(trial.state.name for trial in study.trials) == "PRUNED"
 
 
 def test_time_that_is_up_still_gives_one_trial(snapshot, database_url, tmp_path):
