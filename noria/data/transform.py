@@ -82,8 +82,10 @@ def _are_ready(warehouse: Warehouse, use_case: UseCase) -> bool:
 def _build(use_case: UseCase, interval: Interval, project: Path, folder: Path) -> None:
     from dbt.cli.main import dbtRunner  # takes seconds to import
 
-    runner = dbtRunner(callbacks=[_forward])
-    outcome = runner.invoke(_arguments(use_case, interval, project, folder))
+    try:
+        outcome = dbtRunner(callbacks=[_forward]).invoke(_arguments(use_case, interval, project, folder))
+    finally:
+        _close_logs()
     if not outcome.success:
         raise TransformError(_explain(use_case, interval, outcome, folder))
 
@@ -109,6 +111,16 @@ def _forward(event: Any) -> None:
     """Lines about models and tests go to our own log; the rest is in dbt's file."""
     if event.info.name in _SHOWN:
         log.info("%s", event.info.msg)
+
+
+def _close_logs() -> None:
+    """dbt leaves its log files open, and a worker process runs many intervals."""
+    for name in ("file_log", "stdout_log"):
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
 
 
 def _explain(use_case: UseCase, interval: Interval, outcome: Any, folder: Path) -> str:

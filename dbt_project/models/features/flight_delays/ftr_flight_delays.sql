@@ -1,4 +1,10 @@
-{{ config(event_time="scheduled_departure", indexes=[{"columns": ["scheduled_departure"]}, {"columns": ["flight_id"]}]) }}
+{{
+    config(
+        event_time="scheduled_departure",
+        indexes=[{"columns": ["scheduled_departure"]}, {"columns": ["flight_id"]}],
+        pre_hook="set local work_mem = '256MB'",
+    )
+}}
 
 -- Grain: one scheduled departure of the interval.
 --
