@@ -9,6 +9,7 @@ from noria.training.candidate import Labels, Probabilities
 
 _MOST_BINS = 100
 _ROWS_PER_BIN = 100
+_EDGE = 1e-9
 
 
 def calibrate(scores: Probabilities, labels: Labels) -> Calibration:
@@ -27,6 +28,25 @@ def calibrate(scores: Probabilities, labels: Labels) -> Calibration:
     # The ends keep scores beyond the outermost centres apart; equal scores can make equal centres, of which one is enough.
     points = {0.0: 0.0} | {center: probability for center, probability, _ in blocks} | {1.0: 1.0}
     return Calibration(scores=tuple(points), probabilities=tuple(points.values()))
+
+
+def at_level(scores: Probabilities, rate: float) -> Probabilities:
+    """The scores moved by one constant in log odds, so that their mean is `rate`.
+
+    A model is fitted again with the rows that its predecessor was calibrated on, and learns their overall rate by itself.
+    Calibrating on scores that are at the right level already leaves only their spread to mend, so that the rate is not
+    corrected twice.
+    """
+    odds = np.log(np.clip(scores, _EDGE, 1 - _EDGE)) - np.log1p(-np.clip(scores, _EDGE, 1 - _EDGE))
+    low, high = -20.0, 20.0
+    for _ in range(60):  # the mean grows with the shift: halve the range until it is as narrow as float64 goes
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(np.mean(_sigmoid(odds + middle))) < rate else (low, middle)
+    return _sigmoid(odds + (low + high) / 2)
+
+
+def _sigmoid(odds: Probabilities) -> Probabilities:
+    return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
 
 
 def _pool(one: tuple[float, float, int], other: tuple[float, float, int]) -> tuple[float, float, int]:

@@ -25,8 +25,8 @@ from noria.core.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.core.value import best_threshold
 from noria.inference.predictor import OnnxPredictor, Predictor, baseline_predictor
-from noria.training.calibrate import calibrate
-from noria.training.candidate import Effort, Probabilities
+from noria.training.calibrate import at_level, calibrate
+from noria.training.candidate import Effort, Labels, Probabilities
 from noria.training.candidates import CANDIDATES
 from noria.training.dataset import Fold, TrainingSet, last_slice, read_snapshot
 from noria.training.evaluate import evaluate
@@ -101,9 +101,13 @@ def _judge(use_case: UseCase, recipe: Recipe, rows: TrainingSet) -> _Judged:
     window, gap = use_case.training.test_window, use_case.label.available_after
     final = last_slice(rows, window, gap)
     earlier = last_slice(final.training, window, gap)
-    calibration = calibrate(recipe.fit(earlier.training).score(earlier.validation), earlier.validation.labels)
+    calibration = _calibration_for_next(recipe.fit(earlier.training).score(earlier.validation), earlier.validation.labels)
     raw = recipe.fit(final.training).score(final.validation)
-    return _Judged(final, calibration.apply(raw), calibrate(raw, final.validation.labels))
+    return _Judged(final, calibration.apply(raw), _calibration_for_next(raw, final.validation.labels))
+
+
+def _calibration_for_next(scores: Probabilities, labels: Labels) -> Calibration:
+    return calibrate(at_level(scores, float(labels.mean())), labels)
 
 
 def _seal(training: _Training, champion: tuple[str, Predictor], folder: Path) -> FittedBundle:
