@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -13,6 +14,7 @@ from noria.core.use_case import Approval, UseCase
 from noria_airflow import assets
 from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
+from noria_airflow.retries import retry_arguments
 from noria_airflow.runs import current_as_of, current_step, handed_on
 from noria_airflow.timetables import TrainingTimetable
 from noria_airflow.use_cases import whole_use_cases
@@ -104,7 +106,7 @@ def build(use_case: UseCase) -> None:
                 subject=f"Promote a new model? {use_case.title}",
                 body=f"{passed}",
                 response_timeout=APPROVE_WITHIN,
-                retries=0,
+                **retry_arguments(HITLTimeoutError),
                 doc_md="Someone says yes or no under Required Actions; no answer in a week fails the run.",
             )
             passed >> approve

@@ -35,9 +35,13 @@ FINAL: tuple[type[Exception], ...] = (
 """Errors that say the same however often one asks: someone must change the data, the use case or a setting first."""
 
 
-def retry_arguments() -> dict[str, Any]:
-    """What every task has: two more tries for what passes by itself, such as a database that restarts."""
-    rule = RetryRule(exception=list(FINAL), action=RetryAction.FAIL, reason="trying again would not change this")
+def retry_arguments(*also_final: type[Exception]) -> dict[str, Any]:
+    """What every task has: two more tries for what passes by itself, such as a database that restarts.
+
+    Args:
+        also_final: further errors that another try would not change.
+    """
+    rule = RetryRule(exception=[*FINAL, *also_final], action=RetryAction.FAIL, reason="trying again would not change this")
     return {
         "retries": 2,
         "retry_delay": timedelta(seconds=20),

@@ -109,7 +109,7 @@ def test_house_policy(bag: dict[str, Any]) -> None:
         for task_id, task in dag["tasks"].items():
             assert task["owner"] == "logistics@example.com", task_id
             assert task["doc"], task_id
-            assert task["retries"] == (0 if task_id == "approve" else 2), task_id
+            assert task["retries"] == 2, task_id
     assert bag["dags"]["ended__data"]["doc"] == "# Written by hand\n"
 
 

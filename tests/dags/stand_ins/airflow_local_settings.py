@@ -1,0 +1,128 @@
+"""Stands in for `config/airflow_local_settings.py` in the scheduler test: gives tasks jobs that only write down their calls.
+
+What is tested there is which runs Airflow makes, for which interval, and what they wake; what jobs do is tested elsewhere,
+against real services. Tasks are forked from the scheduler, so what is put in place here is what they import.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import monitoring
+import noria
+from noria.core import results
+from noria.core.errors import QualityError
+from noria.core.interval import Interval
+
+FOLDER = Path(os.environ["NORIA_HOME"])
+
+
+def note(job: str, about: object) -> None:
+    """Append one line to the calls; whole even when several tasks write at once."""
+    line = json.dumps([job, str(about)]) + "\n"
+    descriptor = os.open(FOLDER / "calls.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+
+
+def switched_on(name: str) -> bool:
+    """Whether the test has put a switch in place."""
+    return (FOLDER / name).exists()
+
+
+def ingest(_services: object, _use_case: object, interval: object) -> results.IngestResult:
+    note("ingest", interval)
+    return results.IngestResult(rows={"parcels": 3})
+
+
+def validate(_services: object, _use_case: object, interval: object, stage: str) -> results.QualityResult:
+    note(f"validate_{stage}", interval)
+    if switched_on(f"bad_{stage}"):
+        raise QualityError("parcels.weight: 2 of 3 rows are negative")
+    return results.QualityResult(suite=stage, expectations=1)
+
+
+def transform(_services: object, _use_case: object, interval: object) -> results.TransformResult:
+    note("transform", interval)
+    return results.TransformResult(rows={"ftr_parcels": 3})
+
+
+def score(_services: object, _use_case: object, interval: object) -> results.ScoreResult:
+    note("score", interval)
+    return results.ScoreResult(version="0", rows=3, digest="0" * 64)
+
+
+def ensure_baseline(_services: object, _use_case: object) -> Any:
+    note("ensure_baseline", "0")
+    return types.SimpleNamespace(version="0")
+
+
+def take_snapshot(_services: object, _use_case: object, as_of: datetime) -> results.SnapshotRef:
+    note("take_snapshot", as_of.date())
+    return results.SnapshotRef(digest="s" * 64, path="s.parquet", as_of=as_of.isoformat(), rows=3, positives=1)
+
+
+def search(_services: object, _use_case: object, _snapshot: object, worker: int) -> results.SearchResult:
+    note("search", worker)
+    return results.SearchResult(study="study", trials=1, best_value=0.5)
+
+
+def fit_and_register(_services: object, _use_case: object, _snapshot: object) -> results.RegisteredModel:
+    note("fit_and_register", "1")
+    return results.RegisteredModel(
+        version="1",
+        bundle_digest="b" * 64,
+        run_id="run",
+        passed=not switched_on("bad_model"),
+        summary="roc_auc 0.71",
+        champion="0",
+    )
+
+
+def promote(
+    _services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, reason: str = ""
+) -> results.PromotionResult:
+    note("promote", f"{actor}: {reason}")
+    return results.PromotionResult(promoted=True, version=candidate.version, previous="0", reason=reason)
+
+
+def monitor(_services: object, _use_case: object, interval: Interval) -> results.MonitorResult:
+    note("monitor", interval)
+    return results.MonitorResult(version="0", verdict="stable", report="", summary="as before")
+
+
+def notify(_services: object, _use_case: object, interval: Interval) -> results.NotifyResult:
+    note("notify", interval)
+    return results.NotifyResult(message_id="1", recipients=("a@example.com",), delivered_now=True)
+
+
+def decide_retrain(_services: object, _use_case: object, interval: Interval, _run_id: str) -> results.RetrainResult:
+    """Asks for training after February, once, as the real job does."""
+    note("decide_retrain", interval)
+    asked = FOLDER / "asked"
+    retrain = interval.start.month == 2 and not asked.exists()
+    if retrain:
+        asked.touch()
+    return results.RetrainResult(retrain=retrain, as_of=interval.end.isoformat(), reason="2 of 3 say drift")
+
+
+def put_in_place(package: types.ModuleType, *jobs: Callable[..., Any]) -> None:
+    """Let tasks import the stand-ins as `<package>.jobs`."""
+    module = types.ModuleType(f"{package.__name__}.jobs")
+    for job in jobs:
+        setattr(module, job.__name__, job)
+    sys.modules[module.__name__] = module
+    package.jobs = module  # type: ignore[attr-defined]  # what an import of the real module does
+
+
+if "scheduler" in sys.argv:
+    fitting = (ensure_baseline, take_snapshot, search, fit_and_register, promote)
+    put_in_place(noria, ingest, validate, transform, score, *fitting)
+    put_in_place(monitoring, monitor, notify, decide_retrain)
