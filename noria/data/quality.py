@@ -225,12 +225,12 @@ def _finding(batch: _Batch, result: Any) -> _Finding:
         parts.append(f"found {found['observed_value']}")
     elif found.get("partial_unexpected_list"):
         parts.append(f"found {found['partial_unexpected_list'][:_SAMPLE]}")
+    if expectation.why:
+        parts.append(expectation.why)
     if rows := found.get("partial_unexpected_index_list"):
         parts.append("such as " + "; ".join(_row(row) for row in rows[:_SAMPLE]))
     elif found.get("element_count") and found.get("partial_unexpected_list"):
         parts.append(f"such as {found['partial_unexpected_list'][:_SAMPLE]}")
-    if expectation.why:
-        parts.append(expectation.why)
     return _Finding(expectation.severity, ": ".join(parts[:2]) + "".join(f"; {part}" for part in parts[2:]))
 
 
