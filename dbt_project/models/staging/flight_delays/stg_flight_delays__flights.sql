@@ -11,7 +11,6 @@ flights as (
 airports as (
     select
         faa,
-        -- The four airports of Puerto Rico and the Virgin Islands are missing from the source, three more lack a zone there.
         tzone as time_zone
     from {{ source("flight_delays", "airports") }}
 ),
@@ -29,6 +28,7 @@ scheduled as (
         flights.air_time::int as air_minutes,
         flights.time_hour + make_interval(mins => flights.minute::int) as scheduled_departure,
         make_interval(hours => flights.sched_arr_time::int / 100, mins => flights.sched_arr_time::int % 100) as arrival_clock,
+        -- Missing from the source are four destinations (BQN, PSE, SJU, STT), all in this zone.
         coalesce(airports.time_zone, 'America/Puerto_Rico') as destination_zone
     from flights
     left join airports on flights.dest = airports.faa
