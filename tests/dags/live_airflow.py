@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 _OVER = {"success", "failed"}
@@ -95,7 +96,7 @@ class LiveAirflow:
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, str]:
         """State of each task of a run."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.request.quote(run_id)}/taskInstances"
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances"
         return {task["task_id"]: task["state"] for task in self.call("GET", path)[1]["task_instances"]}
 
     def settle(self, *dag_ids: str) -> None:

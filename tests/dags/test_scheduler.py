@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from noria.local.postgres import PostgresServer
 from noria.testing.builders import write_use_case
 from tests.conftest import free_port
+from tests.dags.live_airflow import LiveAirflow
 from tests.notify.catcher import Catcher, mail_catcher
-
-from .live_airflow import LiveAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 
@@ -186,7 +185,7 @@ def test_a_person_is_asked_before_promotion_and_named_after_it(stage: Stage) -> 
     _, run = airflow.call("POST", path, {"logical_date": None, "partition_key": "2013-03-01"})
     run_id = run["dag_run_id"]
     airflow.wait(lambda: airflow.tasks(dag_id, run_id)["approve"] == "awaiting_input", "the question")
-    question = f"{path}/{urllib.request.quote(run_id)}/taskInstances/approve/-1/hitlDetails"
+    question = f"{path}/{quote(run_id)}/taskInstances/approve/-1/hitlDetails"
     assert "roc_auc 0.71" in airflow.call("GET", question)[1]["body"]
 
     def promoted() -> bool:
@@ -194,7 +193,7 @@ def test_a_person_is_asked_before_promotion_and_named_after_it(stage: Stage) -> 
         states = airflow.tasks(dag_id, run_id)
         if states["approve"] == "awaiting_input":
             airflow.call("PATCH", question, {"chosen_options": ["Approve"], "params_input": {}})
-        return states["promote"] == "success"
+        return bool(states["promote"] == "success")
 
     airflow.wait(promoted, "the promotion")
     assert stage.calls()[-1] == ("promote", "Anonymous: planned; roc_auc 0.71")
