@@ -218,7 +218,7 @@ class Story:
         rows = read_features(self.services.warehouse, use_case, interval)
         step = max(1, rows.num_rows // self.script.requests)
         wanted = [use_case.entity, *use_case.features.names]
-        return [{name: row[name] for name in wanted} for row in rows.take(range(0, rows.num_rows, step)).to_pylist()]
+        return [{name: row[name] for name in wanted} for row in rows.take(list(range(0, rows.num_rows, step))).to_pylist()]
 
     def _send(self, app: BusinessApp) -> None:
         wanted = self.script.requests
