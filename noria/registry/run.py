@@ -88,8 +88,22 @@ def _log_facts(client: Any, run_id: str, manifest: Manifest, bundle: Path, param
     measured = [Metric(name, value, 0, 0) for name, value in _metrics(manifest, bundle)]
     for start in range(0, max(len(recorded), len(measured)), 100):  # MLflow takes a hundred parameters at a time
         client.log_batch(run_id, params=recorded[start : start + 100], metrics=measured[start : start + 100])
-    if manifest.provenance:
-        client.log_inputs(run_id, list(_datasets(manifest)))
+    _log_datasets(client, run_id, manifest)
+
+
+def _log_datasets(client: Any, run_id: str, manifest: Manifest) -> None:
+    from mlflow.exceptions import MlflowException
+
+    datasets = list(_datasets(manifest))
+    if not datasets:
+        return
+    try:
+        client.log_inputs(run_id, datasets)
+    except MlflowException as error:
+        # Two runs that bring the same data set at the same moment: MLflow looks, then inserts, and the slower one fails.
+        if "duplicate key" not in str(error) and "UNIQUE constraint" not in str(error):
+            raise
+        client.log_inputs(run_id, datasets)
 
 
 def _metrics(manifest: Manifest, bundle: Path) -> Iterator[tuple[str, float]]:
