@@ -42,20 +42,26 @@ def ingest(services: Services, use_case: UseCase, interval: Interval) -> IngestR
 
 
 def validate(services: Services, use_case: UseCase, interval: Interval, stage: Literal["raw", "features"]) -> QualityResult:
-    """Hold the interval's rows against the use case's expectations.
+    """Hold the interval's rows against the use case's expectations; features that pass may be used from then on.
 
     Raises:
         QualityError: a critical expectation failed; says which rows.
     """
     from noria.data.quality import validate as run
+    from noria.data.quarantine import release
 
-    return run(services.warehouse, use_case, services.folder(use_case), interval, stage)
+    result = run(services.warehouse, use_case, services.folder(use_case), interval, stage)
+    if stage == "features":
+        release(services.warehouse, use_case, interval)
+    return result
 
 
 def transform(services: Services, use_case: UseCase, interval: Interval) -> TransformResult:
-    """Build the interval's features and labels with dbt, and test them."""
+    """Build the interval's features and labels with dbt, and test them; nobody uses them until they are validated."""
+    from noria.data.quarantine import quarantine
     from noria.data.transform import transform as run
 
+    quarantine(services.warehouse, use_case, interval)
     return run(services.warehouse, use_case, interval, services.settings.dbt_project, services.settings.home / "dbt")
 
 
@@ -144,11 +150,17 @@ def roll_back(services: Services, use_case: UseCase, *, actor: str, reason: str)
 
 
 def score(services: Services, use_case: UseCase, interval: Interval) -> ScoreResult:
-    """Predict every entity of the interval with the version in force when it began, and replace its batch predictions."""
+    """Predict every entity of the interval with the version in force when it began, and replace its batch predictions.
+
+    Raises:
+        QualityError: the interval's features have not passed their checks.
+    """
     from noria.data.features import read_features
     from noria.data.predictions import replace_batch_predictions
+    from noria.data.quarantine import refuse_quarantined
     from noria.inference.predictor import load_predictor
 
+    refuse_quarantined(services.warehouse, use_case, interval)
     version = version_in_force(services, use_case, interval)
     predictor = load_predictor(services.registry.download(version, services.settings.bundles), version.bundle_digest)
     rows = read_features(services.warehouse, use_case, interval)

@@ -30,6 +30,15 @@ create table if not exists ops.reference_tables (
     primary key (use_case, source)
 );
 
+-- Intervals whose features were rebuilt and have not passed their checks since; training and scoring leave them alone.
+-- Grain: one interval of one use case.
+create table if not exists ops.quarantined (
+    use_case text not null,
+    start_at timestamptz not null,
+    end_at timestamptz not null,
+    primary key (use_case, start_at, end_at)
+);
+
 -- Predictions served over REST. Grain: one answered instance.
 create table if not exists ops.predictions (
     id uuid primary key,

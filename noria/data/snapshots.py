@@ -16,11 +16,12 @@ from noria.core.errors import NotEnoughDataError
 from noria.core.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.data.features import LABEL_KNOWN_AT, arrived, feature_table, label_table, require, selection, with_boolean_label
+from noria.data.quarantine import passed
 from noria.data.warehouse import Warehouse, quote
 
 
 def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, folder: Path) -> SnapshotRef:
-    """Freeze every entity whose label had arrived by `as_of`.
+    """Freeze every entity whose label had arrived by `as_of`, but for intervals in quarantine.
 
     The file `<digest>.parquet` has the entity, the event time, the features and `label` (boolean), ordered by event time and
     entity. The same data gives the same bytes, so taking it twice gives the same file.
@@ -60,7 +61,8 @@ def _labelled_rows(warehouse: Warehouse, use_case: UseCase, as_of: datetime) -> 
     found = warehouse.read_arrow(
         f"select {selection(use_case)}, l.{quote(use_case.label.column)} as label from {features} as f "
         f"join {labels} as l on l.{entity} = f.{entity} and l.{event_time} = f.{event_time} "
-        f"where f.{event_time} >= $1 and {arrived(use_case, 2)} order by f.{event_time}, f.{entity}",
+        f"where f.{event_time} >= $1 and {arrived(use_case, 2)} and {passed(use_case, 'f')} "
+        f"order by f.{event_time}, f.{entity}",
         (first, as_of, as_of - use_case.label.available_after),
     )
     return with_boolean_label(use_case, found)
