@@ -1,18 +1,27 @@
-"""The closing table of the demo: versions, quality, money, drift, e-mails, and where to look."""
+"""The closing tables of the demo: versions, quality, money, drift, e-mails."""
 
 from __future__ import annotations
 
-import httpx
+import re
+
 from rich.console import Console
 from rich.table import Table
 
 from noria.bootstrap import Services
 from noria.core.registry import ModelVersion
 from noria.core.use_case import UseCase
-from noria.demo.story import Outcome
+from noria.demo.story import Outcome, Traffic
 
 _LEDGER = """
-select l.start_at, l.version, l.decisions, l.value, l.baseline_value, l.cost, l.currency, v.verdict
+select
+    l.start_at,
+    l.version,
+    l.decisions,
+    l.value,
+    l.baseline_value,
+    l.cost,
+    v.verdict,
+    (v.details -> 'performance' -> 'metrics' ->> 'roc_auc')::float as roc_auc
 from ops.ledger as l
 join ops.verdicts as v using (use_case, start_at)
 where l.use_case = %(use_case)s
@@ -24,79 +33,73 @@ def show_summary(console: Console, services: Services, use_case: UseCase, outcom
     """Print what the demo came to."""
     console.print()
     console.print(_versions(services, use_case))
-    console.print(_months(services, use_case))
-    traffic = outcome.traffic
+    console.print(_intervals(services, use_case))
+    console.print(f"[bold]Requests[/]  {_describe(outcome.traffic)}")
+    if outcome.swap_seconds:
+        swaps = ", ".join(f"{seconds:.1f} s" for seconds in outcome.swap_seconds)
+        console.print(f"[bold]Swaps[/]     {swaps} after promotion")
+
+
+def _describe(traffic: Traffic) -> str:
     versions = ", ".join(f"version {version}: {count:,}" for version, count in sorted(traffic.versions.items()))
-    console.print(
-        f"[bold]Requests[/]  {traffic.answered:,} answered, {traffic.failed} failed ({versions}); "
+    return (
+        f"{traffic.answered:,} answered, {traffic.failed} failed ({versions}); "
         f"median {traffic.percentile(0.5):.1f} ms, 99th percentile {traffic.percentile(0.99):.1f} ms"
     )
-    if outcome.swap_seconds:
-        console.print(
-            f"[bold]Swaps[/]     {', '.join(f'{seconds:.1f} s' for seconds in outcome.swap_seconds)} after promotion"
-        )
 
 
 def _versions(services: Services, use_case: UseCase) -> Table:
-    table = Table(title="Versions", title_justify="left", title_style="bold")
-    for heading, justify in (("version", "left"), ("trained as of", "left"), ("stage", "left"), ("ROC AUC", "right")):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
-    table.add_column("value / 1,000", justify="right")
-    currency = use_case.business.currency
+    table = _table("Versions, judged on the last slice of time before their date")
+    for heading in ("version", "trained as of", "stage"):
+        table.add_column(heading)
+    for heading in ("ROC AUC", f"{use_case.business.currency} per 1,000"):
+        table.add_column(heading, justify="right")
     for version in services.registry.versions(use_case.name):
-        as_of = f"{version.as_of:%Y-%m-%d}" if version.as_of else "the rule"
-        table.add_row(version.version, as_of, version.stage, _metric(version, "roc_auc", ".4f"), _money(version, currency))
+        as_of = f"{version.as_of:%-d %b %Y}" if version.as_of else "the rule"
+        table.add_row(
+            version.version, as_of, version.stage, _metric(version, "roc_auc", ".3f"), _metric(version, "value", ",.0f")
+        )
     return table
+
+
+def _intervals(services: Services, use_case: UseCase) -> Table:
+    table = _table(
+        f"Intervals, in {use_case.business.currency}: gain is the value beyond the rule's, less what running it costs"
+    )
+    for heading in ("from", "version"):
+        table.add_column(heading)
+    for heading in ("ROC AUC", "decisions", "value", "rule", "cost", "gain"):
+        table.add_column(heading, justify="right")
+    for heading in ("verdict", "mail"):
+        table.add_column(heading)
+    mailed = _mailed(services, use_case)
+    with services.warehouse.engine.connect() as connection:
+        rows = connection.exec_driver_sql(_LEDGER, {"use_case": use_case.name}).all()
+    for row in rows:
+        amounts = (row.value, row.baseline_value, row.cost, row.value - row.baseline_value - row.cost)
+        table.add_row(
+            f"{row.start_at:%-d %b %Y}",
+            row.version,
+            f"{row.roc_auc:.3f}" if row.roc_auc is not None else "–",
+            f"{row.decisions:,}",
+            *(f"{amount:,.0f}" for amount in amounts),
+            row.verdict,
+            "sent" if f"{row.start_at:%Y-%m-%d}" in mailed else "–",
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
 
 
 def _metric(version: ModelVersion, name: str, style: str) -> str:
     return format(version.metrics[name], style) if name in version.metrics else "–"
 
 
-def _money(version: ModelVersion, currency: str) -> str:
-    return f"{version.metrics['value']:,.0f} {currency}" if "value" in version.metrics else "–"
-
-
-def _months(services: Services, use_case: UseCase) -> Table:
-    table = Table(title="Months", title_justify="left", title_style="bold")
-    table.add_column("month")
-    table.add_column("version")
-    for heading in ("decisions", "value", "rule's value", "cost", "gain"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    table.add_column("mail")
-    mailed = _mailed_months(services, use_case)
-    with services.warehouse.engine.connect() as connection:
-        rows = connection.exec_driver_sql(_LEDGER, {"use_case": use_case.name}).all()
-    for row in rows:
-        gain = row.value - row.baseline_value - row.cost
-        table.add_row(
-            f"{row.start_at:%B %Y}",
-            row.version,
-            f"{row.decisions:,}",
-            *(f"{amount:,.0f}" for amount in (row.value, row.baseline_value, row.cost, gain)),
-            row.verdict,
-            "sent" if f"{row.start_at:%Y-%m}" in mailed else "–",
-        )
-    return table
-
-
-def _mailed_months(services: Services, use_case: UseCase) -> frozenset[str]:
+def _mailed(services: Services, use_case: UseCase) -> frozenset[str]:
+    """Days on which the intervals begin whose report an SMTP server has accepted."""
     query = "select key from ops.deliveries where use_case = %(use_case)s"
     with services.warehouse.engine.connect() as connection:
         keys = [row.key for row in connection.exec_driver_sql(query, {"use_case": use_case.name})]
-    return frozenset(month for key in keys for month in _months_in(key))
-
-
-def _months_in(key: str) -> list[str]:
-    import re
-
-    return re.findall(r"\d{4}-\d{2}(?=-\d{2})", key)[:1]
-
-
-def mail_count(mail_url: str) -> int:
-    """Messages that the mail catcher holds; 0 where it cannot be reached."""
-    try:
-        return len(httpx.get(f"{mail_url}/api/messages", timeout=5.0).json())
-    except (httpx.HTTPError, ValueError):
-        return 0
+    return frozenset(day for key in keys for day in re.findall(r"\d{4}-\d{2}-\d{2}", key)[:1])
