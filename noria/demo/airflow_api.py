@@ -110,6 +110,11 @@ class AirflowApi:
             raise
         return dict(json.loads(value) if isinstance(value, str) else value or {})
 
+    def durations(self, run: Run) -> tuple[tuple[str, float], ...]:
+        """Tasks of a run with the seconds each took; mapped tasks are there once for each map index."""
+        tasks = self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")["task_instances"]
+        return tuple((task["task_id"], task["duration"] or 0.0) for task in tasks)
+
     def wait(
         self,
         select: Callable[[], Iterable[Run]],

@@ -84,9 +84,9 @@ class Story:
         self._say(f"[bold]{use_case.title}[/]", f"If the model says yes: {use_case.business.decision}.")
         self._wake_pipelines()
         self._say("Serving answers before any training", f"version {self._served()['version']}: {self._served()['kind']}")
-        self._fill(script.history, f"History {script.history}: ingest, check, transform, check, score, judge")
+        self._fill(script.history, f"History {script.history}: ingest, check, transform, score")
         first, first_swap = self._train_first()
-        self._fill(script.live, f"New data {script.live}: scored by the model, drift is judged, owners get mail")
+        self._fill(script.live, f"New data {script.live}: scored, judged, reported by mail")
         with BusinessApp(self.services.settings.serving_url, use_case.name, self._live_entities()) as app:
             self._send(app)
             last, last_swap = self._retrain(first)
@@ -144,7 +144,7 @@ class Story:
 
     def _train_first(self) -> tuple[ModelVersion, float | None]:
         as_of = self.script.history.end
-        what = f"Training as of {as_of:%-d %B %Y}: search in parallel, judge on the last slice, check promises"
+        what = f"Training as of {as_of:%-d %B %Y}: search, judge, hold to its promises"
         if done := self._trained(as_of):
             self._say(what, f"version {done.version} is there already")
             return done, None

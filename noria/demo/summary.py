@@ -10,7 +10,8 @@ from rich.table import Table
 from noria.bootstrap import Services
 from noria.core.registry import ModelVersion
 from noria.core.use_case import UseCase
-from noria.demo.story import Outcome, Traffic
+from noria.demo.business_app import Traffic
+from noria.demo.story import Outcome
 
 _LEDGER = """
 select

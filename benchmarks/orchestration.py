@@ -1,0 +1,165 @@
+"""One turn of the wheel through Airflow's scheduler, against the same jobs called in one Python process.
+
+Both do data, training, score and monitor of April 2013 on the shipped flights, on one PostgreSQL server and one MLflow, each
+in a database of its own that already holds January to March. The ratio says what orchestration costs. The search has a
+fixed number of trials, so that both do the same work.
+
+Starts an embedded stack of its own (ports moved by 7000) and stops it: about eight minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent
+NORIA = Path(sys.executable).with_name("noria")
+USE_CASE = "flight_delays"
+MONTHS = ("2013-01-01", "2013-02-01", "2013-03-01", "2013-04-01", "2013-05-01")
+TRIALS = 4
+
+
+def main() -> None:
+    """Measure both, print the table."""
+    with tempfile.TemporaryDirectory(prefix="noria-orchestration-") as folder, stack(Path(folder)) as environment:
+        other = {**environment, "NORIA_USE_CASES": str(use_cases(Path(folder) / "one_process", seed=8))}
+        other["NORIA_WAREHOUSE_URL"] = second_database()
+        alone = run_in_process(other)
+        subprocess.run(
+            [NORIA, "roll-back", USE_CASE, "--reason", "benchmark"], env=other, check=True, stdout=subprocess.DEVNULL
+        )
+        scheduled = run_in_scheduler()
+    show(alone, scheduled)
+
+
+def show(alone: dict[str, float], scheduled: dict[str, float]) -> None:
+    """Print seconds of each step on both sides, and the ratio of the whole."""
+    print(f"{'step':<22}{'one process':>14}{'scheduler':>14}   seconds")
+    for step, seconds in alone.items():
+        print(f"{step:<22}{seconds:>14.1f}{scheduled.get(step, float('nan')):>14.1f}")
+    print(f"\nratio {scheduled['whole turn'] / alone['whole turn']:.2f}: the scheduler's wall time over one process's")
+
+
+@contextmanager
+def stack(folder: Path) -> Iterator[dict[str, str]]:
+    """An embedded stack in a temporary home; yields the environment of its clients."""
+    os.environ |= {"NORIA_HOME": str(folder / "home"), "NORIA_USE_CASES": str(use_cases(folder / "scheduler", seed=7))}
+    try:
+        subprocess.run([NORIA, "up", "--port-offset", "7000"], check=True, stdout=subprocess.DEVNULL)
+        yield dict(os.environ)
+    finally:
+        subprocess.run([NORIA, "down"], check=False, stdout=subprocess.DEVNULL)
+
+
+def use_cases(root: Path, seed: int) -> Path:
+    """The shipped use case with a fixed number of trials; the seed keeps both sides' versions apart in MLflow."""
+    shutil.copytree(PROJECT / "use_cases" / USE_CASE, root / USE_CASE)
+    path = root / USE_CASE / "use_case.yaml"
+    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    fields["training"] |= {"trials": TRIALS, "minutes": 60, "seed": seed}
+    path.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
+    return root
+
+
+def second_database() -> str:
+    """URL of a new database beside the stack's own."""
+    from noria.local.postgres import PostgresServer
+    from noria.settings import load_settings
+
+    settings = load_settings()
+    server = PostgresServer(settings.home / "postgres", settings.postgres_port)
+    server.create_database("one_process")
+    return server.url("one_process")
+
+
+def run_in_process(environment: dict[str, str]) -> dict[str, float]:
+    """Seconds of each step in a Python process of its own, imports included."""
+    prepare(environment)
+    started = time.monotonic()
+    code = "from benchmarks.orchestration import turn; turn()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=environment, check=True, capture_output=True, text=True
+    )
+    return {**json.loads(result.stdout.splitlines()[-1]), "whole turn": time.monotonic() - started}
+
+
+def prepare(environment: dict[str, str]) -> None:
+    """January to March, not timed."""
+    command = [NORIA, "data", USE_CASE, "--start", MONTHS[0], "--end", MONTHS[-2]]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def turn() -> None:
+    """All jobs of April, one after the other; prints seconds by step as JSON."""
+    from monitoring import jobs as monitoring
+    from noria import jobs
+    from noria.bootstrap import bootstrap
+    from noria.core.interval import Interval
+
+    services = bootstrap()
+    case, april = services.use_case(USE_CASE), Interval.parse(*MONTHS[-2:])
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, call: Any) -> Any:
+        started = time.monotonic()
+        result = call()
+        seconds[step] = seconds.get(step, 0.0) + time.monotonic() - started
+        return result
+
+    timed("ingest", lambda: jobs.ingest(services, case, april))
+    timed("validate_raw", lambda: jobs.validate(services, case, april, "raw"))
+    timed("transform", lambda: jobs.transform(services, case, april))
+    timed("validate_features", lambda: jobs.validate(services, case, april, "features"))
+    timed("score", lambda: jobs.score(services, case, april))
+    timed("monitor", lambda: monitoring.monitor(services, case, april))
+    timed("notify", lambda: monitoring.notify(services, case, april))
+    timed("decide_retrain", lambda: monitoring.decide_retrain(services, case, april, "benchmark"))
+    timed("baseline", lambda: jobs.ensure_baseline(services, case))
+    snapshot = timed("snapshot", lambda: jobs.take_snapshot(services, case, april.end))
+    for worker in range(case.training.workers):
+        timed("search", lambda worker=worker: jobs.search(services, case, snapshot, worker))
+    candidate = timed("fit_and_register", lambda: jobs.fit_and_register(services, case, snapshot))
+    timed("promote", lambda: jobs.promote(services, case, candidate, actor="benchmark"))
+    print(json.dumps(seconds))
+
+
+def run_in_scheduler() -> dict[str, float]:
+    """Seconds of each task as Airflow reports them, and of the whole turn from the first call to the last task's end."""
+    from noria.core.interval import Interval
+    from noria.demo.airflow_api import AirflowApi
+    from noria.settings import load_settings
+
+    settings = load_settings()
+    prepare(dict(os.environ))
+    airflow = AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
+    while not {f"{USE_CASE}__data", f"{USE_CASE}__train"} <= airflow.dag_ids():
+        time.sleep(1)
+    april = Interval.parse(*MONTHS[-2:])
+    started = time.monotonic()
+    airflow.backfill(f"{USE_CASE}__data", [april], max_active_runs=1)
+    airflow.wait(lambda: airflow.runs(f"{USE_CASE}__data"), expected=1, what="data")
+    airflow.trigger(f"{USE_CASE}__train", "benchmark", {"as_of": MONTHS[-1]})
+    kinds = ("data", "score", "monitor", "train")
+    runs = airflow.wait(
+        lambda: [run for kind in kinds for run in airflow.runs(f"{USE_CASE}__{kind}")], expected=4, what="the turn"
+    )
+    seconds = {"whole turn": time.monotonic() - started}
+    for run in runs:
+        for task, duration in airflow.durations(run):
+            seconds[task] = max(seconds.get(task, 0.0), duration)  # mapped tasks run at the same time
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
