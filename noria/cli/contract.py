@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check() -> None:
-    """Hold every use case against its contract: fields, names, rules, gates, expectations.
+    """Hold every use case against its contract: fields, names, rules, gates, expectations, columns of its dbt models.
 
     Lists all that is wrong at once, each with file, field, what was found and what would be right. Needs no stack.
     """
@@ -25,15 +26,18 @@ def check() -> None:
 
     from noria.core.catalog import load_catalog
     from noria.core.errors import Problem, UseCaseError
+    from noria.data.models import DbtProject, check_models
     from noria.settings import load_settings
 
-    root = load_settings().use_cases
+    settings = load_settings()
+    root, models = settings.use_cases, DbtProject(settings.dbt_project)
     catalog = load_catalog(root)
     if not catalog.use_cases:
         raise UseCaseError([Problem(str(root), "no use case", "add a folder with a use_case.yaml")])
     table = Table("use case", "features", "sources", "gates", "expectations")
     problems: list[Problem] = []
     for use_case in catalog:
+        problems += check_models(use_case, models)
         try:
             expectations = str(_expectations(catalog.folder(use_case)))
         except UseCaseError as error:
@@ -44,15 +48,19 @@ def check() -> None:
     if problems:
         raise UseCaseError(problems)
     out.print(table)
-    say(f"{len(catalog.use_cases)} use case{'s' if len(catalog.use_cases) > 1 else ''} in {root}: all well")
+    say(f"{len(catalog.use_cases)} use case{'s' if len(catalog.use_cases) > 1 else ''} in {_short(root)}: all well")
 
 
-def _expectations(folder: object) -> int:
-    from pathlib import Path
+def _short(root: Path) -> Path:
+    """The path as a reader would type it, where it lies below the current folder."""
+    here = Path.cwd()
+    return root.relative_to(here) if root.is_relative_to(here) else root
 
+
+def _expectations(folder: Path) -> int:
     from noria.data.quality import read_suites
 
-    suites = read_suites(Path(str(folder)))
+    suites = read_suites(folder)
     return sum(len(suite.expectations) for suite in suites)
 
 

@@ -183,6 +183,7 @@ def demo() -> None:
 
     up(None)
     run(out)
+    _welcome()
 
 
 def migrate() -> None:

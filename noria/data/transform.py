@@ -13,12 +13,13 @@ from typing import Any
 
 from sqlalchemy import make_url, text
 
-from noria.core.errors import TransformError
+from noria.core.errors import TransformError, UseCaseError
 from noria.core.interval import Interval
 from noria.core.results import TransformResult
 from noria.core.use_case import UseCase
 from noria.data.features import LABEL_KNOWN_AT, feature_table, label_table
 from noria.data.locks import cells, holding
+from noria.data.models import DbtProject, check_models
 from noria.data.warehouse import Table, Warehouse, quote
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,10 @@ def transform(
 
     Raises:
         TransformError: a model or a test failed; names it, with the rows that fail.
+        UseCaseError: a model that the use case names is not there, or lacks a column.
     """
+    if problems := tuple(check_models(use_case, DbtProject(project))):
+        raise UseCaseError(problems)
     folder = state_folder / use_case.name / f"{interval.start:%Y%m%dT%H%M%S}-{interval.end:%Y%m%dT%H%M%S}"
     with (
         holding(warehouse, tuple(f"transform/{cell}" for cell in cells(use_case, interval))),

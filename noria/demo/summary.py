@@ -17,7 +17,6 @@ _LEDGER = """
 select
     l.start_at,
     l.version,
-    l.decisions,
     l.value,
     l.baseline_value,
     l.cost,
@@ -64,12 +63,10 @@ def _versions(services: Services, use_case: UseCase) -> Table:
 
 
 def _intervals(services: Services, use_case: UseCase) -> Table:
-    table = _table(
-        f"Intervals, in {use_case.business.currency}: gain is the value beyond the rule's, less what running it costs"
-    )
+    table = _table(f"Intervals, in {use_case.business.currency}; gain: value beyond the rule's, less the cost of running")
     for heading in ("from", "version"):
         table.add_column(heading)
-    for heading in ("ROC AUC", "decisions", "value", "rule", "cost", "gain"):
+    for heading in ("ROC AUC", "value", "rule", "cost", "gain"):
         table.add_column(heading, justify="right")
     for heading in ("verdict", "mail"):
         table.add_column(heading)
@@ -82,7 +79,6 @@ def _intervals(services: Services, use_case: UseCase) -> Table:
             f"{row.start_at:%-d %b %Y}",
             row.version,
             f"{row.roc_auc:.3f}" if row.roc_auc is not None else "–",
-            f"{row.decisions:,}",
             *(f"{amount:,.0f}" for amount in amounts),
             row.verdict,
             "sent" if f"{row.start_at:%Y-%m-%d}" in mailed else "–",
@@ -91,7 +87,7 @@ def _intervals(services: Services, use_case: UseCase) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
 
 
 def _metric(version: ModelVersion, name: str, style: str) -> str:
