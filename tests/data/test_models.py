@@ -1,0 +1,87 @@
+"""A use case and its dbt models must name the same columns; what they do not is told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from noria.core.use_case import UseCase
+from noria.data.models import DbtProject, check_models
+from noria.testing.builders import a_use_case
+
+Check = Callable[..., list[str]]
+
+
+@pytest.fixture
+def use_case(tmp_path: Path) -> UseCase:
+    return a_use_case(tmp_path)
+
+
+@pytest.fixture
+def check(tmp_path: Path, use_case: UseCase) -> Check:
+    """Problems of a project whose models have these columns; None leaves a model out."""
+
+    def run(features: dict[str, str] | None, labels: dict[str, str] | None, contracts: bool = True) -> list[str]:
+        project = tmp_path / "dbt_project"
+        for layer, model, columns in (
+            ("features", use_case.features.model, features),
+            ("labels", use_case.label.model, labels),
+        ):
+            if columns is None:
+                continue
+            folder = project / "models" / layer
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{model}.sql").write_text("select 1")
+            lines = [f"    - {{name: {name}, data_type: {kind}}}" for name, kind in columns.items()]
+            text = "\n".join(["models:", f"- name: {model}", "  columns:", *lines])
+            (folder / f"{model}.yml").write_text(text if contracts else "models: []")
+        return [str(problem) for problem in check_models(use_case, DbtProject(project))]
+
+    return run
+
+
+def columns_of(use_case: UseCase) -> tuple[dict[str, str], dict[str, str]]:
+    keys = {use_case.entity: "text", use_case.event_time: "timestamp with time zone"}
+    features = keys | dict.fromkeys(use_case.features.names, "double precision")
+    labels = keys | {use_case.label.column: "boolean", "label_known_at": "timestamptz"}
+    return features, labels
+
+
+def test_models_that_have_every_column_are_well(check: Check, use_case: UseCase) -> None:
+    assert check(*columns_of(use_case)) == []
+
+
+def test_a_model_that_is_not_there_is_named_with_its_place(check: Check, use_case: UseCase) -> None:
+    features, _ = columns_of(use_case)
+    (problem,) = check(features, None)
+    model = use_case.label.model
+    assert problem == (
+        f"use_cases/{use_case.name}/use_case.yaml: label.model: there is no dbt model {model!r}; "
+        f"add dbt_project/models/labels/{use_case.name}/{model}.sql"
+    )
+
+
+def test_a_model_without_a_contract_is_told(check: Check, use_case: UseCase) -> None:
+    problems = check(*columns_of(use_case), contracts=False)
+    assert len(problems) == 2
+    assert f"no .yml states the columns of {use_case.features.model!r}" in problems[0]
+
+
+def test_a_column_that_is_not_there_is_named_by_the_field_that_asks_for_it(check: Check, use_case: UseCase) -> None:
+    features, labels = columns_of(use_case)
+    first = next(iter(use_case.features.numeric))
+    features[f"{first}s"] = features.pop(first)
+    del labels["label_known_at"]
+    numeric, known = check(features, labels)
+    assert f"features.numeric.{first}: dbt model" in numeric
+    assert f"did you mean {first}s?" in numeric
+    assert "has no column 'label_known_at'" in known
+
+
+def test_an_event_time_without_a_zone_is_refused(check: Check, use_case: UseCase) -> None:
+    features, labels = columns_of(use_case)
+    features[use_case.event_time] = "timestamp"
+    (problem,) = check(features, labels)
+    assert "event_time: timestamp in dbt model" in problem
