@@ -72,7 +72,7 @@ def notify(services: Services, use_case: UseCase, interval: Interval) -> NotifyR
     stored = read_verdict(services.warehouse, use_case, interval)
     name = f"{use_case.name}-{_folder_name(interval)}-drift"
     attachment, where = attach(Path(stored.report), name) if stored.report else (None, "")
-    decision = _retraining(services, use_case).preview(interval)
+    decision = retraining(services, use_case).preview(interval)
     letter = write_letter(use_case, stored.assessment, decision, services.settings, where)
     ledger = read_ledger(services.warehouse, use_case, interval.end, _LINES_SHOWN)
     message = compose(
@@ -95,7 +95,7 @@ def decide_retrain(services: Services, use_case: UseCase, interval: Interval, ru
         interval: whose verdict is new.
         run_id: who asks; the same run asking again gets the same answer.
     """
-    return _retraining(services, use_case).decide(interval, run_id=run_id, now=services.clock.now())
+    return retraining(services, use_case).decide(interval, run_id=run_id, now=services.clock.now())
 
 
 def report_path(services: Services, use_case: UseCase, interval: Interval, version: str) -> Path:
@@ -129,7 +129,8 @@ def _training_runs(services: Services, use_case: UseCase, interval: Interval) ->
     return sum(version.as_of is not None and version.as_of in interval for version in versions)
 
 
-def _retraining(services: Services, use_case: UseCase) -> Retraining:
+def retraining(services: Services, use_case: UseCase) -> Retraining:
+    """The retrain policy of a use case at work on its verdicts."""
     from monitoring.retraining import Retraining
 
     return Retraining(

@@ -231,9 +231,9 @@ def _segment(found: SegmentFinding, currency: str) -> str:
 
 
 def _next(assessment: Assessment, decision: RetrainDecision) -> str:
-    if decision.retrain:
+    if decision.as_of is not None:
         return (
-            f"Training is asked for as of {assessment.end.day} {assessment.end:%B %Y}: {decision.reason}. "
+            f"Training is asked for as of {decision.as_of.day} {decision.as_of:%B %Y}: {decision.reason}. "
             "The new model serves only if it keeps every promise of the use case."
         )
     if assessment.verdict.is_alarm:

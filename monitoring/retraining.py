@@ -43,24 +43,25 @@ class Retraining:
             lock_retraining(connection, self.use_case)
             if earlier := self._asked_before(connection, interval, run_id):
                 return earlier
-            first, *later = self._judged_from(connection, interval)
-            decided, decision = first, self._consider(connection, first)
-            for candidate in later:
-                if decision.retrain:
-                    break
-                if (other := self._consider(connection, candidate)).retrain:
-                    decided, decision = candidate, other
-            if decision.retrain:
-                request_training(connection, self.use_case, decided.end, reason=decision.reason, run_id=run_id, now=now)
-        return RetrainResult(retrain=decision.retrain, as_of=decided.end.isoformat(), reason=decision.reason)
+            decision = self._first_case(connection, interval)
+            if decision.as_of is not None:
+                request_training(connection, self.use_case, decision.as_of, reason=decision.reason, run_id=run_id, now=now)
+        as_of = decision.as_of or interval.end
+        return RetrainResult(retrain=decision.retrain, as_of=as_of.isoformat(), reason=decision.reason)
 
     def preview(self, interval: Interval) -> RetrainDecision:
         """What would be decided about this interval now; or what was decided, where a request is there."""
         with self.warehouse.transaction() as connection:
+            ends = {judged.end for judged in self._judged_from(connection, interval)}
             for request in requests(connection, self.use_case):
-                if request.as_of == interval.end:
-                    return RetrainDecision(True, request.reason)
-            return self._consider(connection, interval)
+                if request.as_of in ends:
+                    return RetrainDecision(True, request.reason, request.as_of)
+            return self._first_case(connection, interval)
+
+    def _first_case(self, connection: Connection, interval: Interval) -> RetrainDecision:
+        """The decision about the interval, or about the first later one that had been waiting for it."""
+        decisions = [self._consider(connection, judged) for judged in self._judged_from(connection, interval)]
+        return next((decision for decision in decisions if decision.retrain), decisions[0])
 
     def _asked_before(self, connection: Connection, interval: Interval, run_id: str) -> RetrainResult | None:
         for request in requests(connection, self.use_case):

@@ -39,10 +39,12 @@ class RetrainEvidence:
 
 @dataclass(frozen=True)
 class RetrainDecision:
-    """Whether to train again, and why."""
+    """Whether to train again, why, and as of when."""
 
     retrain: bool
     reason: str
+    as_of: datetime | None = None
+    """None where nothing is asked for."""
 
 
 def decide_retrain(policy: RetrainPolicy, interval: Interval, evidence: RetrainEvidence) -> RetrainDecision:
@@ -66,7 +68,7 @@ def decide_retrain(policy: RetrainPolicy, interval: Interval, evidence: RetrainE
             False, f"{alarms} of the last {policy.window} verdicts on version {judged} ask for it; {policy.needed} needed"
         )
     return _hold_back(policy, interval.end, evidence) or RetrainDecision(
-        True, f"{alarms} of the last {policy.window} verdicts on version {judged} say drift or loss of quality"
+        True, f"{alarms} of the last {policy.window} verdicts on version {judged} say drift or loss of quality", interval.end
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from monitoring.jobs import decide_retrain, monitor, notify
+from monitoring.jobs import decide_retrain, monitor, notify, retraining
 from noria.core.errors import NoriaError, TransformError
 from tests.monitoring.conftest import FIRST, World, day, draw
 
@@ -208,8 +208,11 @@ def test_verdicts_that_come_out_of_order_wake_training_when_the_case_is_made(wor
     waiting = decide_retrain(world.services, world.use_case, day(1), "run 1")
     assert (waiting.retrain, waiting.reason) == (False, "1 of the last 3 verdicts on version 1 ask for it; 2 needed")
     world.judged(0, "drift", version)
+    foreseen = retraining(world.services, world.use_case).preview(day(0))  # what the mail about that day says
     made = decide_retrain(world.services, world.use_case, day(0), "run 0")
     assert (made.retrain, made.as_of) == (True, day(1).end.isoformat())
+    assert (foreseen.as_of, foreseen.reason) == (day(1).end, made.reason)
+    assert retraining(world.services, world.use_case).preview(day(0)) == foreseen
 
 
 def test_two_at_once_ask_once(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from tests.monitoring.conftest import MAY, an_assessment, moved
 
+FIRST_OF_JUNE = datetime(2013, 6, 1, tzinfo=UTC)
+
 GOLDEN = Path(__file__).parent / "letter.golden.txt"
 
 
@@ -36,7 +39,7 @@ def a_letter(use_case: UseCase, assessment: Assessment, decision: RetrainDecisio
 
 
 def test_the_text_is_as_agreed(use_case: UseCase) -> None:
-    decision = RetrainDecision(True, "2 of the last 3 verdicts on version 3 say drift or loss of quality")
+    decision = RetrainDecision(True, "2 of the last 3 verdicts on version 3 say drift or loss of quality", FIRST_OF_JUNE)
     letter = a_letter(
         use_case, an_assessment(), decision, "attached as parcels-2013-05-01-drift.html; open it in a browser."
     )
@@ -85,7 +88,11 @@ def test_money_is_said_both_ways(use_case: UseCase) -> None:
 @pytest.mark.parametrize(
     ("verdict", "decision", "words"),
     [
-        (Verdict.DRIFT, RetrainDecision(True, "because"), "Training is asked for as of 1 June 2013: because."),
+        (
+            Verdict.DRIFT,
+            RetrainDecision(True, "because", FIRST_OF_JUNE),
+            "Training is asked for as of 1 June 2013: because.",
+        ),
         (Verdict.DRIFT, RetrainDecision(False, "cooldown"), "No training for now: cooldown. The model goes on serving."),
         (Verdict.STABLE, RetrainDecision(False, "nothing to mend"), "Nothing to do. Planned training goes on as scheduled."),
     ],
