@@ -1,0 +1,63 @@
+"""What README and docs show exists: commands, targets, links, and the quoted use case."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from noria.cli import app
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("use_cases/*/README.md")]
+)
+CODE = re.compile(r"```(?:sh|shell|console)\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+
+
+def commands(program: str) -> set[tuple[str, str]]:
+    """First words after a program's name, in code of any page."""
+    found = set()
+    for page in PAGES:
+        for block, inline in CODE.findall(page.read_text(encoding="utf-8")):
+            found |= {
+                (page.name, word) for word in re.findall(rf"(?:^|\n|&& |\$ ){program} ([a-z][a-z-]*)", block or inline)
+            }
+    return found
+
+
+def test_every_make_target_that_is_shown_exists():
+    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    shown = commands("make")
+    assert {"demo", "test"} <= {target for _, target in shown}
+    assert [entry for entry in shown if entry[1] not in targets] == []
+
+
+def test_every_noria_command_that_is_shown_exists():
+    known = set(typer.main.get_command(app).commands)
+    shown = commands("noria")
+    assert {"check", "up", "roll-back"} <= {command for _, command in shown}
+    assert [entry for entry in shown if entry[1] not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_link_leads_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def test_the_readme_quotes_the_shipped_use_case():
+    quoted = yaml.safe_load(
+        re.search(r"```yaml\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    )
+    shipped = yaml.safe_load((PROJECT / "use_cases" / "flight_delays" / "use_case.yaml").read_text(encoding="utf-8"))
+
+    def is_part(part, whole):
+        if isinstance(part, dict):
+            return all(is_part(value, whole[name]) for name, value in part.items())
+        if isinstance(part, list):
+            return all(item in whole for item in part)
+        return part == whole
+
+    assert is_part(quoted, shipped)
