@@ -17,10 +17,19 @@ from noria.core.interval import Interval, parse_instant
 _OVER = frozenset({"success", "failed"})
 _POLL_SECONDS = 1.0
 _SIX_HOURS = 6 * 3600
+_BACKFILL_PATIENCE_SECONDS = 120.0
 
 
 class PipelineError(NoriaError):
     """A run failed, or did not end in time."""
+
+
+class RefusalError(PipelineError):
+    """Airflow refused a request; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,10 @@ class AirflowApi:
     def backfill(
         self, dag_id: str, intervals: Sequence[Interval], *, max_active_runs: int, reprocess: str = "failed"
     ) -> None:
-        """Run a DAG for past intervals. `reprocess` is none, failed or completed: which existing runs to run again."""
+        """Run a DAG for past intervals. `reprocess` is none, failed or completed: which existing runs to run again.
+
+        Airflow takes one backfill of a DAG at a time, and notices only twice a minute that one has ended.
+        """
         body = {
             "dag_id": dag_id,
             "from_date": intervals[0].start.isoformat(),
@@ -79,15 +91,24 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": reprocess,
         }
-        self._call("POST", "/backfills", json=body)
+        deadline = time.monotonic() + _BACKFILL_PATIENCE_SECONDS
+        while True:
+            try:
+                self._call("POST", "/backfills", json=body)
+            except RefusalError as error:
+                if error.status != httpx.codes.CONFLICT or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any], partition_key: str | None = None) -> None:
         """Start one run; harmless when a run of that id is there."""
         body = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf), "partition_key": partition_key}
         try:
             self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code != httpx.codes.CONFLICT:
+        except RefusalError as error:
+            if error.status != httpx.codes.CONFLICT:
                 raise
 
     def retry(self, run: Run) -> None:
@@ -104,8 +125,8 @@ class AirflowApi:
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         try:
             value = self._call("GET", f"{path}?map_index={map_index}&deserialize=false")["value"]
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.NOT_FOUND:
+        except RefusalError as error:
+            if error.status == httpx.codes.NOT_FOUND:
                 return {}
             raise
         return dict(json.loads(value) if isinstance(value, str) else value or {})
@@ -157,16 +178,24 @@ class AirflowApi:
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         if time.monotonic() >= self._expires:
             self._log_in()
-        response = self._http.request(method, f"/api/v2{path}", **arguments)
-        response.raise_for_status()
+        response = self._send(method, f"/api/v2{path}", **arguments)
         return dict(response.json()) if response.content else {}
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise PipelineError(f"Airflow does not answer at {self.url} ({error}); see `noria status`") from error
+        if response.is_error:
+            said = response.text[:500]
+            raise RefusalError(f"Airflow refused {method} {path} ({response.status_code}): {said}", response.status_code)
+        return response
 
     def _log_in(self) -> None:
         if self._credentials:
-            response = self._http.post("/auth/token", json=self._credentials)
+            response = self._send("POST", "/auth/token", json=self._credentials)
         else:
-            response = self._http.get("/auth/token")
-        response.raise_for_status()
+            response = self._send("GET", "/auth/token")
         self._http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         self._expires = time.monotonic() + _SIX_HOURS
 

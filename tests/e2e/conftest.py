@@ -15,8 +15,9 @@ import yaml
 from noria.bootstrap import Services, bootstrap
 from noria.demo.airflow_api import AirflowApi
 from noria.settings import load_settings
+from tests.conftest import free_port
 
-PORT_OFFSET = "3000"
+PORTS = ("POSTGRES", "AIRFLOW", "MLFLOW", "SERVING", "SMTP", "MAIL")
 
 
 def slice_of_flights(project: Path, root: Path) -> Path:
@@ -42,9 +43,11 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services
     patch = pytest.MonkeyPatch()
     patch.setenv("NORIA_HOME", str(root / "home"))
     patch.setenv("NORIA_USE_CASES", str(slice_of_flights(project, root / "use_cases")))
+    for name in PORTS:
+        patch.setenv(f"NORIA_{name}_PORT", str(free_port()))
     noria = Path(sys.executable).with_name("noria")
     try:
-        started = subprocess.run([noria, "up", "--port-offset", PORT_OFFSET], capture_output=True, text=True, check=False)
+        started = subprocess.run([noria, "up"], capture_output=True, text=True, check=False)
         assert started.returncode == 0, f"{started.stdout}\n{started.stderr}"
         yield bootstrap(load_settings())
     finally:
