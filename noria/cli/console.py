@@ -36,6 +36,8 @@ def explain(error: BaseException) -> str | None:
 def facts(title: str, rows: dict[str, object]) -> Table:
     """A table of names and values."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")  # a path or a digest that is cut short cannot be copied
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(str(value)))
     return table

@@ -46,7 +46,7 @@ def ingest(use_case: UseCaseName, start: Start, end: End) -> None:
     from noria import jobs
 
     services, chosen = opened(use_case)
-    _show("ingest", jobs.ingest(services, chosen, interval(start, end)))
+    _show("ingest", jobs.ingest(services, chosen, interval(chosen, start, end)))
 
 
 def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption = Stage.RAW) -> None:
@@ -54,7 +54,7 @@ def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption 
     from noria import jobs
 
     services, chosen = opened(use_case)
-    _show(f"validate {stage}", jobs.validate(services, chosen, interval(start, end), stage.value))
+    _show(f"validate {stage}", jobs.validate(services, chosen, interval(chosen, start, end), stage.value))
 
 
 def transform(use_case: UseCaseName, start: Start, end: End) -> None:
@@ -62,7 +62,7 @@ def transform(use_case: UseCaseName, start: Start, end: End) -> None:
     from noria import jobs
 
     services, chosen = opened(use_case)
-    _show("transform", jobs.transform(services, chosen, interval(start, end)))
+    _show("transform", jobs.transform(services, chosen, interval(chosen, start, end)))
 
 
 def data(
@@ -84,7 +84,7 @@ def data(
                 progress.update(bar, description=f"{piece} {name}")
                 step(services, chosen, piece)
                 progress.advance(bar)
-    say(f"{len(intervals)} intervals of {chosen.name} are in, checked and transformed")
+    say(f"{chosen.name}: {len(intervals)} interval{'s' if len(intervals) > 1 else ''} ingested, checked and transformed")
 
 
 def train(use_case: UseCaseName, as_of: AsOf) -> None:
@@ -116,7 +116,7 @@ def score(use_case: UseCaseName, start: Start, end: End) -> None:
     from noria import jobs
 
     services, chosen = opened(use_case)
-    _show("score", jobs.score(services, chosen, interval(start, end)))
+    _show("score", jobs.score(services, chosen, interval(chosen, start, end)))
 
 
 def monitor(
@@ -129,7 +129,7 @@ def monitor(
     from monitoring import jobs
 
     services, chosen = opened(use_case)
-    piece = interval(start, end)
+    piece = interval(chosen, start, end)
     _show("verdict", jobs.monitor(services, chosen, piece))
     if mail:
         _show("e-mail", jobs.notify(services, chosen, piece))
@@ -170,5 +170,11 @@ def _progress() -> Progress:
 def _show(title: str, result: Result) -> None:
     rows: dict[str, object] = {}
     for name, value in result.model_dump(mode="json").items():
-        rows[name] = ", ".join(f"{key} {item:,}" for key, item in value.items()) if isinstance(value, dict) else value
+        rows[name] = _words(value)
     out.print(facts(title, rows))
+
+
+def _words(value: object) -> object:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item:,}" for key, item in value.items())
+    return "; ".join(map(str, value)) if isinstance(value, list) else value

@@ -17,7 +17,8 @@ from noria.core.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
 
 _LOGGER = "noria.training"
-_TRIAL_ENDED = re.compile(r"trial \d+: ")
+_TRIAL_ENDED = re.compile(r"trial \d+: .*?\d s\b")
+"""Its hyperparameters come after that, over many lines of a small terminal; the best trial's are in the registry."""
 
 
 def search_all(use_case: UseCase, snapshot: SnapshotRef) -> tuple[SearchResult, ...]:
@@ -56,8 +57,9 @@ def _follow(futures: list[Future[SearchResult]], lines: Queue[logging.LogRecord]
         _, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
         for record in _drained(lines):
             message = record.getMessage()
-            if _TRIAL_ENDED.match(message):
+            if ended := _TRIAL_ENDED.match(message):
                 progress.advance(bar)
+                message = ended[0]
             progress.console.print(message, style="dim", markup=False, highlight=False)
 
 
