@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noria.core.errors import IntervalError
 from noria.core.interval import Interval
 
 if TYPE_CHECKING:
     from noria.bootstrap import Services
     from noria.core.use_case import UseCase
+
+_FORM = "%Y-%m-%dT%H:%M"
 
 UseCaseName = Annotated[str, typer.Argument(metavar="USE_CASE", help="A folder of use_cases/, such as flight_delays.")]
 Start = Annotated[str, typer.Option("--start", metavar="DATE", help="First instant, such as 2013-01-01 (UTC).")]
@@ -33,13 +36,26 @@ def opened(name: str) -> tuple[Services, UseCase]:
     return services, services.catalog.get(name)
 
 
-def interval(start: str, end: str) -> Interval:
-    """The half-open interval of two dates.
+def interval(use_case: UseCase, start: str, end: str) -> Interval:
+    """The interval of the use case that two dates enclose.
+
+    Steps replace, score and judge whole intervals, as Airflow's runs do: a verdict over an odd week would break the row of
+    verdicts that decides on training.
 
     Raises:
-        IntervalError: one is not a date, or the end is not after the start.
+        IntervalError: one is not a date, or they do not enclose exactly one interval of the data.
     """
-    return Interval.parse(start, end)
+    asked, schedule = Interval.parse(start, end), use_case.schedule
+    touched = schedule.data.intervals(asked)
+    if touched != (asked,):
+        first = f"--start {touched[0].start:{_FORM}} --end {touched[0].end:{_FORM}}"
+        raise IntervalError(
+            f"{asked} is not one {schedule.data.value} interval of {use_case.name}; the first in it: {first}"
+        )
+    if asked.end.date() <= schedule.start or (schedule.end and asked.start.date() >= schedule.end):
+        until = f" and ends before {schedule.end}" if schedule.end else ""
+        raise IntervalError(f"{asked} is not part of the data of {use_case.name}, which starts on {schedule.start}{until}")
+    return asked
 
 
 def actor() -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from noria.cli.arguments import Reason, UseCaseName, actor, opened
 from noria.cli.console import facts, out, say
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from noria.governance.audit import AuditEvent
 
 _PANEL = "Versions"
 
@@ -84,21 +88,35 @@ def roll_back(use_case: UseCaseName, reason: Reason) -> None:
     out.print(facts("rolled back", result.model_dump()))
 
 
-def audit_list(use_case: UseCaseName) -> None:
-    """List what happened to a use case's versions, oldest first."""
-    from rich.table import Table
+def audit_list(
+    use_case: Annotated[str | None, typer.Argument(metavar="USE_CASE", help="Only this one's; all when left out.")] = None,
+) -> None:
+    """List who promoted, or rolled back, which version, when and why; oldest first."""
+    from noria.bootstrap import bootstrap
 
-    services, chosen = opened(use_case)
-    events = services.audit.events(chosen.name)
+    services = bootstrap()
+    chosen = services.catalog.get(use_case).name if use_case else None
+    events = services.audit.events(chosen)
     if not events:
-        say(f"nothing has been promoted or rolled back in {chosen.name} yet")
-        return
-    table = Table("#", "when (UTC)", "what", "version", "before", "who", "why", box=None, padding=(0, 2, 0, 0))
+        say(f"nothing has been promoted or rolled back{f' in {chosen}' if chosen else ''} yet")
     for event in events:
-        when, what = f"{event.at:%Y-%m-%d %H:%M:%S}", event.action.replace("_", " ")
-        cells = (str(event.sequence), when, what, event.version, event.previous, event.actor, event.reason)
-        table.add_row(*map(escape, cells))
-    out.print(table)
+        out.print(_told(event))
+
+
+def _told(event: AuditEvent) -> RenderableType:
+    """What happened on the first line; who and why below it, where they have the whole width."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    what = f"{event.use_case}: {event.action.replace('_', ' ')} version {event.version} (before: {event.previous})"
+    first = Text.assemble(f"#{event.sequence}  {event.at:%Y-%m-%d %H:%M:%S}  ", (what, "bold"))
+    below = [
+        Padding(Text(f"{name}: {value}"), (0, 0, 0, 4))
+        for name, value in (("by", event.actor), ("why", event.reason))
+        if value
+    ]
+    return Group(first, *below)
 
 
 def audit_verify() -> None:

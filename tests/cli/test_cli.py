@@ -2,11 +2,16 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+
+from noria.core.clock import SystemClock
+from noria.data.warehouse import Warehouse
+from noria.governance.audit import Action, AuditTrail
 
 ANSI = "\x1b["
 
@@ -67,6 +72,52 @@ def test_a_wrong_interval_is_told(noria, start, end, expected):
     assert result.returncode == 1
     assert expected in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("2013-05-03", "2013-05-09", "--start 2013-05-01T00:00 --end 2013-06-01T00:00"),
+        ("2013-05-01", "2013-07-01", "is not one @monthly interval of flight_delays"),
+        ("2012-12-01", "2013-01-01", "is not part of the data of flight_delays, which starts on 2013-01-01"),
+        ("2014-01-01", "2014-02-01", "ends before 2014-01-01"),
+    ],
+)
+def test_steps_take_whole_intervals_of_the_data_alone(noria, start, end, expected):
+    result = noria("score", "flight_delays", "--start", start, "--end", end)
+    assert result.returncode == 1
+    assert expected in result.stderr
+
+
+def test_the_audit_trail_is_listed_in_80_columns_of_one_use_case_or_of_all(noria, database_url):
+    settings = {"NORIA_WAREHOUSE_URL": database_url}
+    assert "nothing has been promoted or rolled back yet" in noria("audit", "list", **settings).stdout
+    _write_events(database_url)
+    everything = noria("audit", "list", **settings).stdout
+    assert "flight_delays: promoted version 1 (before: 0)" in everything
+    assert "parcels: promoted version 2 (before: 1)" in everything
+    assert "by: ana [the night shift]" in everything
+    assert max(map(len, everything.splitlines())) <= 80
+    one = noria("audit", "list", "flight_delays", **settings).stdout
+    assert "version 1" in one
+    assert "parcels" not in one
+
+
+def _write_events(url):
+    engine = Warehouse(url).engine
+    audit = AuditTrail(engine, SystemClock())
+    for use_case, version, previous in (("flight_delays", "1", "0"), ("parcels", "2", "1")):
+        audit.append(
+            use_case,
+            Action.PROMOTED,
+            version=version,
+            previous=previous,
+            as_of=datetime(2013, 5, 1, tzinfo=UTC),
+            actor="ana [the night shift]",
+            reason="roc_auc 0.757 (rule 0.588), average_precision 0.601 (rule 0.328); EUR 2,940 per 1,000 decisions",
+            evidence={},
+        )
+    engine.dispose()
 
 
 def test_without_a_stack_steps_say_what_to_do(noria):
