@@ -136,13 +136,19 @@ def turn() -> None:
 
 def run_in_scheduler() -> dict[str, float]:
     """Seconds of each task as Airflow reports them, and of the whole turn from the first call to the last task's end."""
-    from noria.core.interval import Interval
     from noria.demo.airflow_api import AirflowApi
     from noria.settings import load_settings
 
     settings = load_settings()
     prepare(dict(os.environ))
-    airflow = AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
+    with AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value()) as airflow:
+        return follow_turn(airflow)
+
+
+def follow_turn(airflow: Any) -> dict[str, float]:
+    """Start the turn and wait for its last run."""
+    from noria.core.interval import Interval
+
     while not {f"{USE_CASE}__data", f"{USE_CASE}__train"} <= airflow.dag_ids():
         time.sleep(1)
     april = Interval.parse(*MONTHS[-2:])

@@ -65,6 +65,12 @@ class AirflowApi:
         self._http = httpx.Client(base_url=self.url, timeout=60.0)
         self._expires = 0.0
 
+    def __enter__(self) -> AirflowApi:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._http.close()
+
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run a DAG."""
         self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})

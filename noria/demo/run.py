@@ -18,7 +18,7 @@ def run(console: Console) -> None:
     """
     services = bootstrap()
     settings = services.settings
-    airflow = AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
-    story = Story(FLIGHTS_OF_2013, services, airflow, console)
-    outcome = story.tell()
+    with AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value()) as airflow:
+        story = Story(FLIGHTS_OF_2013, services, airflow, console)
+        outcome = story.tell()
     show_summary(console, services, story.use_case, outcome)

@@ -49,14 +49,18 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services
     try:
         started = subprocess.run([noria, "up"], capture_output=True, text=True, check=False)
         assert started.returncode == 0, f"{started.stdout}\n{started.stderr}"
-        yield bootstrap(load_settings())
+        services = bootstrap(load_settings())
+        yield services
+        services.warehouse.close()
     finally:
         subprocess.run([noria, "down"], env=os.environ, check=False)
         patch.undo()
 
 
 @pytest.fixture(scope="session")
-def airflow(running_stack: Services) -> AirflowApi:
+def airflow(running_stack: Services) -> Iterator[AirflowApi]:
     """A client of the stack's Airflow."""
     settings = running_stack.settings
-    return AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
+    password = settings.airflow_password.get_secret_value()
+    with AirflowApi(settings.airflow_url, settings.airflow_user, password) as client:
+        yield client
