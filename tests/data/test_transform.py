@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable
 from datetime import timedelta
+from multiprocessing.synchronize import SemLock
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,16 @@ def test_a_second_run_changes_nothing_and_stays_inside_its_interval(
     assert set(outside) == {1.0}, "the next interval was left alone"
     transform(built, use_case, THIRD, root / "dbt_project", tmp_path)
     assert {table: fingerprint(built, table) for table in TABLES} == before
+
+
+def test_dbt_leaves_no_lock_behind(built: Warehouse, use_case: UseCase, root: Path, tmp_path: Path) -> None:
+    held = _locks()
+    transform(built, use_case, SECOND, root / "dbt_project", tmp_path)
+    assert _locks() <= held, "a task's process ends without finalizers, and Python would report a leak in its log"
+
+
+def _locks() -> set[str]:
+    return {lock._semlock.name for lock in gc.get_objects() if isinstance(lock, SemLock)}  # type: ignore[attr-defined]  # private
 
 
 def test_a_failed_test_is_named_with_its_rows(built: Warehouse, use_case: UseCase, root: Path, tmp_path: Path) -> None:
