@@ -52,8 +52,8 @@ class UnknownUseCaseError(RequestError):
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.known = tuple(known)
         close = difflib.get_close_matches(name, self.known, 1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        super().__init__(f"no use case {name[:60]!r}; {hint}Known: {', '.join(self.known) or 'none'}")
+        hint = f"did you mean {close[0]}? Known" if close else "known"
+        super().__init__(f"no use case {name[:60]!r}; {hint}: {', '.join(self.known) or 'none'}")
 
 
 class JournalError(NoriaError):

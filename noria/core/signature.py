@@ -50,11 +50,12 @@ class Field(BaseModel):
         """What a value should have been; None where it is right."""
         if value is None:
             return "a value (it is required)" if self.required else None
+        or_null = "" if self.required else " or null"
         if self.kind is Kind.CATEGORICAL:
-            return None if isinstance(value, str) else "a string or null"
+            return None if isinstance(value, str) else f"a string{or_null}"
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return "a number or null"
-        return None if math.isfinite(value) else "a finite number or null"
+            return f"a number{or_null}"
+        return None if math.isfinite(value) else f"a finite number{or_null}"
 
 
 class Signature(BaseModel):

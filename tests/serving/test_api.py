@@ -42,7 +42,7 @@ def test_before_any_training_the_rule_answers(client):
 def test_every_wrong_field_is_named_with_what_would_be_right(client):
     answer = predict(client, {"hour": "12", "wieght": 3, "depot": True}, {"weight": False}, 3)
     assert errors(answer) == {
-        "instances[0].hour": ('"12"', "a number or null", "send it without quotes: 12"),
+        "instances[0].hour": ('"12"', "a number", "send it without quotes: 12"),
         "instances[0].depot": ("true", "a string or null", 'send it as text: "true"'),
         "instances[0].wieght": (
             "a field that this model does not know",
