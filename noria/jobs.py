@@ -134,12 +134,21 @@ def _registered(version: ModelVersion) -> RegisteredModel:
 
 
 def promote(
-    services: Services, use_case: UseCase, candidate: RegisteredModel, *, actor: str, reason: str = ""
+    services: Services,
+    use_case: UseCase,
+    candidate: RegisteredModel,
+    *,
+    actor: str,
+    reason: str = "",
+    returning: bool = False,
 ) -> PromotionResult:
-    """Make a candidate champion if its gates passed and the champion it was judged against still serves."""
+    """Make a candidate champion if its gates passed and the champion it was judged against still serves.
+
+    One that was champion before is refused, unless it is `returning` because a person says so.
+    """
     from noria.governance.promotion import promote as run
 
-    return run(services.registry, services.audit, use_case, candidate, actor=actor, reason=reason)
+    return run(services.registry, services.audit, use_case, candidate, actor=actor, reason=reason, returning=returning)
 
 
 def roll_back(services: Services, use_case: UseCase, *, actor: str, reason: str) -> PromotionResult:

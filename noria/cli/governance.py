@@ -55,7 +55,7 @@ def promote(
 ) -> None:
     """Make a version champion, if its gates passed and the champion it was judged against still serves.
 
-    Serving takes it up within seconds, without dropping a request.
+    Serving takes it up within seconds, without dropping a request. With a reason, a version that was rolled back returns.
     """
     from noria import jobs
     from noria.core.results import RegisteredModel
@@ -70,7 +70,7 @@ def promote(
         summary=found.tags.get("summary", ""),
         champion=found.tags.get("champion", "0"),
     )
-    result = jobs.promote(services, chosen, candidate, actor=actor(), reason=reason)
+    result = jobs.promote(services, chosen, candidate, actor=actor(), reason=reason, returning=bool(reason))
     out.print(facts("promoted" if result.promoted else "not promoted", result.model_dump()))
     if not result.promoted:
         raise typer.Exit(1)
@@ -109,7 +109,7 @@ def _told(event: AuditEvent) -> RenderableType:
     from rich.padding import Padding
     from rich.text import Text
 
-    what = f"{event.use_case}: {event.action.replace('_', ' ')} version {event.version} (before: {event.previous})"
+    what = f"{event.use_case}: {event.action.replace('_', ' ')}, version {event.previous} → {event.version}"
     first = Text.assemble(f"#{event.sequence}  {event.at:%Y-%m-%d %H:%M:%S}  ", (what, "bold"))
     below = [
         Padding(Text(f"{name}: {value}"), (0, 0, 0, 4))

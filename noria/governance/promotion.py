@@ -36,18 +36,24 @@ class PromotionDecision:
     reason: str
 
 
-def decide_promotion(candidate: RegisteredModel, registered: ModelVersion, champion: str) -> PromotionDecision:
+def decide_promotion(
+    candidate: RegisteredModel, registered: ModelVersion, champion: str, *, returning: bool = False
+) -> PromotionDecision:
     """Whether a candidate may become champion.
 
     Args:
         candidate: what training handed on.
         registered: the same version as the registry has it.
         champion: the version that serves now.
+        returning: whether a version that was champion before may be so again.
     """
     if champion == candidate.version:
         return PromotionDecision(Verdict.ALREADY_CHAMPION, f"version {champion} is champion already")
-    if registered.stage is Stage.RETIRED:
-        why = f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself"
+    if registered.stage is Stage.RETIRED and not returning:
+        why = (
+            f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself: "
+            f"`noria promote {registered.use_case} {candidate.version} --reason ...` brings it back"
+        )
         return PromotionDecision(Verdict.REFUSE, why)
     if registered.bundle_digest != candidate.bundle_digest:
         return PromotionDecision(
@@ -72,8 +78,18 @@ def promote(
     *,
     actor: str,
     reason: str = "",
+    returning: bool = False,
 ) -> PromotionResult:
     """Make a candidate champion if its gates passed and the champion it was judged against still serves.
+
+    Args:
+        registry: moves the alias.
+        audit: keeps who, why and on which evidence.
+        use_case: whose champion it becomes.
+        candidate: what training handed on.
+        actor: who asks.
+        reason: why; the candidate's summary where it is empty.
+        returning: a person wants a version back that was taken back; a run that is repeated never does.
 
     Raises:
         PromotionConflictError: the champion has moved since the gates were checked.
@@ -82,7 +98,7 @@ def promote(
         _settle(registry, audit, use_case.name)
         champion = registry.champion(use_case.name).version
         registered = registry.version(use_case.name, candidate.version)
-        decision = decide_promotion(candidate, registered, champion)
+        decision = decide_promotion(candidate, registered, champion, returning=returning)
         if decision.verdict is Verdict.CONFLICT:
             raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
         if decision.verdict is Verdict.PROMOTE:

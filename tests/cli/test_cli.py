@@ -94,12 +94,12 @@ def test_the_audit_trail_is_listed_in_80_columns_of_one_use_case_or_of_all(noria
     assert "nothing has been promoted or rolled back yet" in noria("audit", "list", **settings).stdout
     _write_events(database_url)
     everything = noria("audit", "list", **settings).stdout
-    assert "flight_delays: promoted version 1 (before: 0)" in everything
-    assert "parcels: promoted version 2 (before: 1)" in everything
+    assert "flight_delays: promoted, version 0 → 1" in everything
+    assert "parcels: promoted, version 1 → 2" in everything
     assert "by: ana [the night shift]" in everything
     assert max(map(len, everything.splitlines())) <= 80
     one = noria("audit", "list", "flight_delays", **settings).stdout
-    assert "version 1" in one
+    assert "version 0 → 1" in one
     assert "parcels" not in one
 
 

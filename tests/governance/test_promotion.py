@@ -135,6 +135,20 @@ def test_what_was_taken_back_does_not_return_when_its_run_is_repeated(registry, 
     again = promote(registry, audit, use_case, candidate, actor="a repeated run")
     assert (again.promoted, registry.champion("parcels").version) == (False, "0")
     assert "does not return by itself" in again.reason
+    assert "noria promote parcels 1 --reason" in again.reason
+
+
+def test_a_person_may_bring_back_what_was_taken_back(registry, audit, use_case, tmp_path):
+    first, second = a_candidate(registry, tmp_path, "1"), a_candidate(registry, tmp_path, "2", champion="1")
+    promote(registry, audit, use_case, first, actor="ana")
+    promote(registry, audit, use_case, second, actor="ana")
+    with pytest.raises(PromotionConflictError, match="judged against champion 0"):
+        promote(registry, audit, use_case, first, actor="ana", reason="it was better", returning=True)
+    roll_back(registry, audit, use_case, actor="ben", reason="complaints")
+    back = promote(registry, audit, use_case, second, actor="ana", reason="they were about another app", returning=True)
+    assert (back.promoted, registry.champion("parcels").version) == (True, "2")
+    assert audit.version_in_force("parcels", AS_OF["3"]) == "2"
+    assert roll_back(registry, audit, use_case, actor="ben", reason="complaints").version == "1"
 
 
 class Killed(BaseException):
