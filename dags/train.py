@@ -84,6 +84,7 @@ def build(use_case: UseCase) -> None:
         f"Training and promotion: {use_case.title}",
         schedule=TrainingTimetable(assets.retrain(use_case), use_case.schedule.train, Span.of(use_case.schedule)),
         max_active_runs=1,
+        by_hand="To run it by hand: **Trigger ▸ Run Parameters ▸ As of** takes the date up to which it may look.",
         params={
             "as_of": Param(
                 None,

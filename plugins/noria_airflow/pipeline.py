@@ -9,12 +9,25 @@ from airflow.sdk import DAG
 
 from noria.core.use_case import UseCase
 from noria_airflow.failures import mail_owner
+from noria_airflow.partitions import Span, key_of
 from noria_airflow.retries import retry_arguments
 from noria_airflow.use_cases import readme
 
+BY_INTERVAL = (
+    "To run it by hand: **Trigger ▸ Backfill** takes dates; **Trigger ▸ Single Run ▸ Advanced Options ▸ Partition Key** "
+    "takes one interval by its start, such as `{key}`."
+)
+
 
 def pipeline(
-    use_case: UseCase, kind: str, what: str, *, schedule: Any, max_active_runs: int, params: dict[str, Any] | None = None
+    use_case: UseCase,
+    kind: str,
+    what: str,
+    *,
+    schedule: Any,
+    max_active_runs: int,
+    params: dict[str, Any] | None = None,
+    by_hand: str = BY_INTERVAL,
 ) -> DAG:
     """The DAG `<use case>__<kind>`, to be filled in a `with` block.
 
@@ -28,8 +41,11 @@ def pipeline(
         schedule: when it runs.
         max_active_runs: how many intervals at once; a backfill brings its own limit.
         params: what a person may choose when triggering it.
+        by_hand: where Airflow's pages take what a run needs to know; `{key}` becomes an example of a partition key.
     """
     start = use_case.schedule.start
+    first = Span.of(use_case.schedule)
+    how = by_hand.format(key=key_of(first.start, first.cadence))
     return DAG(
         f"{use_case.name}__{kind}",
         schedule=schedule,
@@ -39,7 +55,7 @@ def pipeline(
         is_paused_upon_creation=False,
         params=params,
         description=what,
-        doc_md=readme(use_case),
+        doc_md=f"**{what}.** {how}\n\n{readme(use_case)}",
         tags={"noria", use_case.name, kind},
         default_args={"owner": use_case.owner, **retry_arguments()},
         on_failure_callback=mail_owner(use_case),
