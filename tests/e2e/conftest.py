@@ -35,9 +35,9 @@ def slice_of_flights(project: Path, root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Services of a running stack; down again at the end, whatever happened."""
+    """Services of a running stack; down again at the end, whatever happened, with the environment as it was."""
     project = Path(__file__).resolve().parents[2]
     root = tmp_path_factory.mktemp("wheel")
     patch = pytest.MonkeyPatch()
@@ -57,7 +57,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services
         patch.undo()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow(running_stack: Services) -> Iterator[AirflowApi]:
     """A client of the stack's Airflow."""
     settings = running_stack.settings
