@@ -63,7 +63,7 @@ def _versions(services: Services, use_case: UseCase) -> Table:
 
 
 def _intervals(services: Services, use_case: UseCase) -> Table:
-    table = _table(f"Intervals, in {use_case.business.currency}; gain: value beyond the rule's, less the cost of running")
+    table = _table(f"Intervals, in {use_case.business.currency}; gain: beyond the rule, after costs")
     for heading in ("from", "version"):
         table.add_column(heading)
     for heading in ("ROC AUC", "value", "rule", "cost", "gain"):
