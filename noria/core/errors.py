@@ -13,7 +13,6 @@
     ├── BundleError         a bundle that is incomplete, altered or gives other scores than when it was made
     ├── RegistryError       the model registry refused or could not be reached
     │   └── PromotionConflictError   the champion moved while we were deciding
-    ├── GateError           a model broke an enforced promise
     ├── AuditError          the audit trail was altered
     ├── NotifyError         an e-mail could not be delivered
     └── StackError          a process of the embedded stack could not start, or a port is taken
@@ -109,10 +108,6 @@ class RegistryError(NoriaError):
 
 class PromotionConflictError(RegistryError):
     """The champion moved while we were deciding."""
-
-
-class GateError(NoriaError):
-    """A model broke an enforced promise."""
 
 
 class AuditError(NoriaError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from noria.core.interval import Interval
 from noria.core.use_case import GateMode
 
 
@@ -69,8 +68,3 @@ class GateResult(_Model):
     def stops(self) -> bool:
         """Whether this result keeps the model from being promoted."""
         return not self.passed and self.mode is GateMode.ENFORCED
-
-
-def slice_of(report: EvaluationReport) -> Interval:
-    """The evaluation slice as an interval."""
-    return Interval.parse(report.start, report.end)

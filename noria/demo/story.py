@@ -83,7 +83,8 @@ class Story:
         script, use_case = self.script, self.use_case
         self._say(f"[bold]{use_case.title}[/]", f"If the model says yes: {use_case.business.decision}.")
         self._wake_pipelines()
-        self._say("Serving answers before any training", f"version {self._served()['version']}: {self._served()['kind']}")
+        served = self._served()
+        self._say("Serving answers already", f"version {served['version']}: {served['kind']}")
         self._fill(script.history, f"History {script.history}: ingest, check, transform, score")
         first, first_swap = self._train_first()
         self._fill(script.live, f"New data {script.live}: scored, judged, reported by mail")

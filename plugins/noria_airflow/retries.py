@@ -9,7 +9,6 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from noria.core.errors import (
     AuditError,
-    GateError,
     InstanceError,
     IntervalError,
     NotEnoughDataError,
@@ -22,7 +21,6 @@ from noria.core.errors import (
 
 FINAL: tuple[type[Exception], ...] = (
     AuditError,
-    GateError,
     InstanceError,
     IntervalError,
     NotEnoughDataError,
