@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from noria.core.bundle import MANIFEST, Manifest, sha256
+from noria.core.bundle_folder import put_in_place
 from noria.core.errors import BundleError
 
 _KEPT = 5
@@ -64,8 +65,7 @@ class BundleStore:
             download(MANIFEST, draft / MANIFEST)
             for name in _files(draft / MANIFEST, digest):
                 download(name, draft / name)
-            shutil.rmtree(place, ignore_errors=True)  # only a damaged bundle is fetched again
-            draft.rename(place)
+            put_in_place(draft, place, digest)
         except OSError as error:
             raise BundleError(f"{place}: cannot be written ({error.strerror}); free or repair the disk") from error
         finally:

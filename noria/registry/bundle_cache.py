@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from noria.core.bundle import MANIFEST, read_manifest
-from noria.core.errors import BundleError
+from noria.core.bundle import read_manifest
+from noria.core.bundle_folder import is_whole, put_in_place
 
 
 def fetch_into_cache(folder: Path, digest: str, fetch: Callable[[Path], Path]) -> Path:
@@ -22,33 +21,12 @@ def fetch_into_cache(folder: Path, digest: str, fetch: Callable[[Path], Path]) -
     Raises:
         BundleError: what was fetched is not what the registry says.
     """
-    if _is_whole(folder, digest):
+    if is_whole(folder, digest):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as draft:
         fetched = fetch(Path(draft))
         read_manifest(fetched, digest)
         fetched.chmod(0o755)
-        _put_in_place(fetched, folder, digest)
+        put_in_place(fetched, folder, digest)
     return folder
-
-
-def _is_whole(folder: Path, digest: str) -> bool:
-    if not (folder / MANIFEST).exists():
-        return False
-    try:
-        read_manifest(folder, digest)
-    except BundleError:
-        return False
-    return True
-
-
-def _put_in_place(fetched: Path, folder: Path, digest: str) -> None:
-    if _is_whole(folder, digest):  # another process was faster
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        fetched.rename(folder)
-    except OSError:
-        if not _is_whole(folder, digest):
-            raise

@@ -1,9 +1,13 @@
 """Bundles on disk: a few are kept, and what is pointed to can be read or is not there."""
 
 import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from noria.core.bundle import GOLDEN, MODEL, read_manifest
 from noria.core.errors import BundleError
 from serving.bundle_store import BundleStore, Pointer
 
@@ -39,3 +43,34 @@ def test_a_pointer_is_read_back_and_a_damaged_one_is_none(store, tmp_path):
 def test_only_a_digest_names_a_folder(store, digest):
     with pytest.raises(BundleError, match="SHA-256"):
         store.folder("parcels", digest)
+
+
+def test_whoever_fetches_at_once_finds_the_bundle_whole(tmp_path, make_bundle):
+    bundle = make_bundle(1)
+    processes = [BundleStore(tmp_path) for _ in range(4)]
+    barrier = threading.Barrier(len(processes))
+
+    def fetch(store):
+        def download(name, into):
+            shutil.copy(bundle.folder / name, into)
+            if name == GOLDEN:  # the last of them: all put theirs in place in the same moment
+                barrier.wait()
+
+        place = store.fetch("parcels", bundle.digest, download)
+        return [read_manifest(place, bundle.digest).use_case for _ in range(20)]
+
+    assert list(read_manifest(bundle.folder).files) == [GOLDEN, MODEL]
+    with ThreadPoolExecutor(len(processes)) as pool:
+        for _ in range(25):
+            assert [set(seen) for seen in pool.map(fetch, processes)] == [{"parcels"}] * len(processes)
+            assert [path.name for path in (tmp_path / "bundles" / "parcels").iterdir()] == [bundle.digest]
+            shutil.rmtree(tmp_path / "bundles")
+
+
+def test_a_damaged_bundle_is_replaced(store, make_bundle):
+    bundle = make_bundle(1)
+    place = store.folder("parcels", bundle.digest)
+    place.mkdir(parents=True)
+    (place / MODEL).write_bytes(b"half of")
+    store.fetch("parcels", bundle.digest, lambda name, into: shutil.copy(bundle.folder / name, into))
+    assert read_manifest(place, bundle.digest).use_case == "parcels"
