@@ -21,11 +21,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from noria.core.calibration import Calibration
+from noria.core.decision import DecisionPolicy, policy_of
 from noria.core.encoder import Encoder
 from noria.core.errors import BundleError
 from noria.core.rule import Rule
 from noria.core.signature import Field, Kind, Signature
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
@@ -58,10 +59,15 @@ class Manifest(_Model):
     use_case: str
     kind: Literal["rule", "onnx"]
     candidate: str
-    """`baseline`, `linear`, `gradient_boosting`."""
+    """`baseline`, or the kind of model, such as `gradient_boosting`."""
     signature: Signature
-    threshold: float
-    """Decide yes where the probability is at least this."""
+    task: Task = Task.BINARY_CLASSIFICATION
+    threshold: float = 0.5
+    """Binary classification: decide yes where the probability is at least this."""
+    classes: tuple[str, ...] = ()
+    """Multiclass: the classes, in the order of the scores' columns."""
+    payoffs: tuple[tuple[float, ...], ...] = ()
+    """Multiclass: money by the class decided on, then by the class that came."""
     rule: str | None = None
     encoder: Encoder | None = None
     calibration: Calibration = Calibration()
@@ -71,12 +77,18 @@ class Manifest(_Model):
     files: dict[str, str] = {}
     """SHA-256 of every other file, by name."""
 
+    @property
+    def policy(self) -> DecisionPolicy:
+        """How this version decides."""
+        return DecisionPolicy(task=self.task, threshold=self.threshold, classes=self.classes, payoffs=self.payoffs)
+
 
 class GoldenRequest(_Model):
     """A request and the score it must give."""
 
     instance: dict[str, Any]
-    score: float
+    score: float | tuple[float, ...]
+    """A probability or a number; for multiclass one probability per class."""
 
 
 def sha256(content: bytes) -> str:
@@ -161,11 +173,14 @@ def declared_signature(use_case: UseCase) -> Signature:
 
 def baseline_manifest(use_case: UseCase) -> Manifest:
     """Version 0: the rule, made from the use case alone, so that it can serve before anything else is there."""
+    policy = policy_of(use_case)
     return Manifest(
         use_case=use_case.name,
         kind="rule",
         candidate="baseline",
+        task=use_case.task,
         signature=declared_signature(use_case),
-        threshold=0.5,
+        threshold=policy.threshold,
+        classes=policy.classes,
         rule=Rule(use_case.business.baseline).expression,
     )

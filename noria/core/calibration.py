@@ -1,25 +1,49 @@
-"""Turns a model's scores into probabilities that mean what they say."""
+"""Turns a model's scores into probabilities that mean what they say, or into the number that costs least."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+Scores = npt.NDArray[np.float64]
+_EDGE = 1e-12
+
 
 class Calibration(BaseModel):
-    """A non-decreasing piecewise linear map from score to probability; identity when it has no points.
+    """A map from score to score of the same shape, fitted by `noria.training` on rows the model has not seen.
 
-    Isotonic regression is of this form exactly; its points are fitted by `noria.training` on validation data.
+    Attributes:
+        kind: which map it is.
+        scores, probabilities: ``isotonic``: the points of a non-decreasing piecewise linear map. None at all: the identity.
+        slope, intercept: ``sigmoid``: the log odds become ``slope * log odds + intercept`` (Platt, 1999, on log odds).
+        temperature: ``temperature``: every class's log probability is divided by it, then normalised (Guo et al., "On
+            Calibration of Modern Neural Networks", 2017).
+        shift: ``shift``: is added to a number, so that it is the quantile that costs least.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["isotonic", "sigmoid", "temperature", "shift"] = "isotonic"
     scores: tuple[float, ...] = ()
     probabilities: tuple[float, ...] = ()
+    slope: float = 1.0
+    intercept: float = 0.0
+    temperature: float = 1.0
+    shift: float = 0.0
 
-    def apply(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Probabilities of scores, same shape."""
-        if not self.scores:
-            return scores
-        return np.interp(scores, self.scores, self.probabilities)
+    def apply(self, scores: Scores) -> Scores:
+        """Calibrated scores, same shape."""
+        if self.kind == "shift":
+            return scores + self.shift
+        if self.kind == "sigmoid":
+            clipped = np.clip(scores, _EDGE, 1 - _EDGE)
+            odds = self.slope * (np.log(clipped) - np.log1p(-clipped)) + self.intercept
+            return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
+        if self.kind == "temperature":
+            powered = np.log(np.clip(scores, _EDGE, 1.0)) / self.temperature
+            weights = np.exp(powered - powered.max(axis=1, keepdims=True))
+            return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+        return np.interp(scores, self.scores, self.probabilities) if self.scores else scores

@@ -14,15 +14,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from noria.core.errors import Problem, RuleError, UseCaseError
-from noria.core.rule import Rule
+from noria.core.consistency import Finding, check_promises, check_rule, check_task, suggest
+from noria.core.errors import Problem, UseCaseError
 from noria.core.use_case import UseCase
 
 FILE_NAME = "use_case.yaml"
+_TAGS = frozenset(
+    {("sources", "files"), ("sources", "sql"), ("business", "confusion"), ("business", "unit"), ("business", "classes")}
+)
+"""Names of variants that pydantic puts into the place of an error, though nobody wrote them."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's safe loader is ten times as fast, and Airflow reads these files again and again."""
-_Finding = tuple[str, str, str]
-"""Field, what was found, what was expected."""
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,19 @@ def load_use_case(path: Path) -> UseCase:
     return use_case
 
 
-def _cross_checks(use_case: UseCase, folder: str) -> Iterator[_Finding]:
+def _cross_checks(use_case: UseCase, folder: str) -> Iterator[Finding]:
     """What no single field can know: names that must agree with each other."""
     if use_case.name != folder:
         yield "name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"
     yield from _check_features(use_case)
-    yield from _check_rule(use_case)
-    yield from _check_gates(use_case)
+    yield from check_task(use_case)
+    yield from check_rule(use_case)
+    yield from check_promises(use_case)
     yield from _check_sources(use_case)
     yield from _check_schedule(use_case)
 
 
-def _check_features(use_case: UseCase) -> Iterator[_Finding]:
+def _check_features(use_case: UseCase) -> Iterator[Finding]:
     features = use_case.features
     if not features.names:
         yield "features", "no feature is listed", "list at least one under numeric or categorical"
@@ -122,36 +125,13 @@ def _check_features(use_case: UseCase) -> Iterator[_Finding]:
     for name in features.names:
         if name in {use_case.entity, use_case.event_time, use_case.label.column}:
             yield f"features.{name}", "is the entity, the event time or the label", "a model may not look at it; remove it"
-    for index, segment in enumerate(use_case.segments):
-        if segment not in features.categorical:
-            yield f"segments[{index}]", f"{segment!r} is no categorical feature", _suggest(segment, features.categorical)
+    for field in ("segments", "protected"):
+        for index, name in enumerate(getattr(use_case, field)):
+            if name not in features.categorical:
+                yield f"{field}[{index}]", f"{name!r} is no categorical feature", suggest(name, features.categorical)
 
 
-def _check_rule(use_case: UseCase) -> Iterator[_Finding]:
-    try:
-        rule = Rule(use_case.business.baseline)
-    except RuleError as error:
-        yield "business.baseline", str(error), "write a rule such as: scheduled_hour >= 18"
-        return
-    for name in sorted(rule.names - set(use_case.features.names)):
-        yield "business.baseline", f"{name!r} is not a feature", _suggest(name, use_case.features.names)
-
-
-def _check_gates(use_case: UseCase) -> Iterator[_Finding]:
-    for index, gate in enumerate(use_case.gates):
-        conditions = [gate.at_least, gate.at_most, gate.better_than, gate.worst_segment_at_least]
-        given = sum(condition is not None for condition in conditions)
-        if given != 1:
-            yield (
-                f"gates[{index}]",
-                f"{given} conditions",
-                "set exactly one of at_least, at_most, better_than, worst_segment_at_least",
-            )
-        if gate.worst_segment_at_least is not None and not use_case.segments:
-            yield f"gates[{index}].worst_segment_at_least", "there are no segments", "list segments, or use at_least"
-
-
-def _check_sources(use_case: UseCase) -> Iterator[_Finding]:
+def _check_sources(use_case: UseCase) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, source in enumerate(use_case.sources):
         if source.name in seen:
@@ -161,7 +141,7 @@ def _check_sources(use_case: UseCase) -> Iterator[_Finding]:
         yield "sources", "no source has an event_time", "set event_time on the source that brings new rows each interval"
 
 
-def _check_schedule(use_case: UseCase) -> Iterator[_Finding]:
+def _check_schedule(use_case: UseCase) -> Iterator[Finding]:
     schedule, retrain = use_case.schedule, use_case.monitoring.retrain
     if schedule.end is not None and schedule.end <= schedule.start:
         yield "schedule.end", f"found {schedule.end}", f"expected a day after schedule.start ({schedule.start})"
@@ -173,12 +153,12 @@ def _check_schedule(use_case: UseCase) -> Iterator[_Finding]:
 
 def _explain(where: str, detail: ErrorDetails) -> Problem:
     """Turn one pydantic error into found and expected, with a suggestion where one is close."""
-    location = [part for part in detail["loc"] if part not in ("files", "sql") or detail["loc"][0] != "sources"]
+    location = [part for part in detail["loc"] if (detail["loc"][0], part) not in _TAGS]
     field = _path(location)
     at = f"{where}: {field}" if field else where
     if detail["type"] == "extra_forbidden":
         known = _fields_at(location[:-1])
-        return Problem(at, "is not a field", _suggest(str(location[-1]), known))
+        return Problem(at, "is not a field", suggest(str(location[-1]), known))
     if detail["type"] == "missing":
         return Problem(at, "is missing", "add it")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
@@ -202,13 +182,6 @@ def _path(location: Sequence[int | str]) -> str:
 def _show(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, list(known), 1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"known: {', '.join(known)}" if known else "remove it"
 
 
 def _fields_at(location: Sequence[int | str]) -> tuple[str, ...]:

@@ -1,18 +1,26 @@
-"""What was found when a model was judged on the last slice of time."""
+"""What was found when a model was judged on rows that nothing else had touched."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from noria.core.use_case import GateMode
+from noria.core.use_case import GateMode, Task
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Estimate(_Model):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 class SegmentMetrics(_Model):
-    """Metrics of one value of one segment, or of one month."""
+    """Metrics of one value of one segment, or of one month (segment `event_month`)."""
 
     segment: str
     value: str
@@ -20,6 +28,8 @@ class SegmentMetrics(_Model):
     judged: bool
     """False where there are too few rows (or one class only) to judge."""
     metrics: dict[str, float]
+    intervals: dict[str, Estimate] = {}
+    """By metric; of the metrics that gates ask for, and of `value`."""
 
 
 class Rival(_Model):
@@ -29,23 +39,134 @@ class Rival(_Model):
     """`baseline`, or `champion`."""
     version: str
     metrics: dict[str, float]
+    differences: dict[str, Difference] = {}
+    """Candidate less rival by metric, paired on the same rows."""
+
+
+class Difference(_Model):
+    """Candidate less rival on the same rows, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    p_not_better: float
+    """Share of resamples in which the candidate was not better: small means that its lead is more than chance."""
+
+
+class ValueLine(_Model):
+    """What somebody's decisions on these rows were worth, per 1,000 decisions."""
+
+    name: str
+    """`candidate`, `champion`, `baseline`, `nothing` (do nothing) or `perfect` (perfect foresight)."""
+    per_1000: Estimate
+
+
+class CurvePoint(_Model):
+    """A point of a curve."""
+
+    x: float
+    y: float
+
+
+class CalibrationBin(_Model):
+    """Rows with similar scores."""
+
+    score: float
+    """Mean score."""
+    rate: float
+    """Share of them that turned out positive; for regression the mean label."""
+    rows: int
+
+
+class GroupRate(_Model):
+    """One value of a protected attribute."""
+
+    attribute: str
+    value: str
+    rows: int
+    judged: bool
+    """False where there are too few rows to judge."""
+    selection_rate: float
+    true_positive_rate: float | None = None
+    false_positive_rate: float | None = None
+
+
+class Fairness(_Model):
+    """Decisions over the values of one protected attribute."""
+
+    attribute: str
+    demographic_parity: float
+    """Largest less smallest share of yes decisions."""
+    disparate_impact: float
+    """Smallest over largest share of yes decisions; below 0.8 is what the four-fifths rule warns of."""
+    equalised_odds: float
+    """Larger of the spreads of true and of false positive rates."""
+    groups: tuple[GroupRate, ...]
+
+
+class Contribution(_Model):
+    """How much a feature moves predictions."""
+
+    feature: str
+    importance: float
+    """Mean absolute SHAP value, in log odds or the label's unit."""
+    segment: str = ""
+    """`segment=value`, or empty for all rows."""
+
+
+class Suspect(_Model):
+    """A feature that may know the answer."""
+
+    feature: str
+    reason: str
+
+
+class LearningPoint(_Model):
+    """The same recipe on a part of the training rows."""
+
+    rows: int
+    metric: float
 
 
 class EvaluationReport(_Model):
     """Metrics of a candidate on rows that nothing else has touched.
 
-    `metrics` has roc_auc, average_precision, log_loss, brier, precision, recall, f1 and value (money per 1,000 decisions).
+    `metrics` has every name of `noria.core.consistency.METRICS` for the task that the rows could give, `value` (money per
+    1,000 decisions), `parity`, `latency_ms` and `size_mb` among them.
     """
 
+    task: Task = Task.BINARY_CLASSIFICATION
     start: str
     end: str
-    """Event times of the slice, ISO 8601, half-open."""
+    """Event times of the rows, ISO 8601, half-open."""
     rows: int
-    positives: int
-    threshold: float
+    positives: int = 0
+    """Binary classification: rows of the positive class."""
+    classes: dict[str, int] = {}
+    """Multiclass: rows by class, in the order of the classes."""
+    threshold: float = 0.5
     metrics: dict[str, float]
+    intervals: dict[str, Estimate] = {}
+    """By metric."""
     segments: tuple[SegmentMetrics, ...] = ()
     rivals: tuple[Rival, ...] = ()
+    values: tuple[ValueLine, ...] = ()
+    """Candidate, champion, rule, doing nothing and perfect foresight, side by side."""
+    threshold_curve: tuple[CurvePoint, ...] = ()
+    """Binary classification: money per 1,000 decisions over thresholds; regression: over quantile shifts."""
+    calibration: tuple[CalibrationBin, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Rows by what happened, then by what was decided; binary: no, yes."""
+    residuals: tuple[CurvePoint, ...] = ()
+    """Regression: an even sample of predicted number and error."""
+    fairness: tuple[Fairness, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+    learning_curve: tuple[LearningPoint, ...] = ()
+    search_metric: str = ""
+    """What the search optimised, and the learning curve shows."""
+    calibrated_by: str = ""
+    """The calibration that did best on validation rows."""
     parity: float
     """Largest difference between the trained estimator and its ONNX graph over the slice."""
     note: str = ""
@@ -63,6 +184,14 @@ class GateResult(_Model):
     found: str
     passed: bool
     mode: GateMode
+    metric: str = ""
+    low: float | None = None
+    high: float | None = None
+    """95 % interval of what was found, where there is one."""
+    cost: float | None = None
+    """Money per 1,000 decisions by which the promise is missed, where it is about money."""
+    evidence: str = ""
+    """Place in the evaluation report, such as `#value`."""
 
     @property
     def stops(self) -> bool:

@@ -42,7 +42,8 @@ class SnapshotRef(Result):
     as_of: str
     """Nothing that became known after this instant is in it."""
     rows: int
-    positives: int
+    positives: int = 0
+    """Binary classification: rows of the positive class."""
 
 
 class SearchResult(Result):

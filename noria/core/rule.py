@@ -1,7 +1,8 @@
 """Today's rule: a one-line expression over features, served as version 0 until a model beats it.
 
 A rule is a small, safe subset of Python expressions: feature names, numbers, strings, comparisons, ``and or not``,
-``+ - * /`` and ``in (...)``. It is parsed, never evaluated as code. A comparison with a missing value is false.
+``+ - * /``, ``in (...)``, ``a if condition else b`` and ``first(a, b, ...)``, which is the first of its values that is not
+missing. It is parsed, never evaluated as code. A comparison with a missing value is false, and so is a missing condition.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from noria.core.errors import RuleError
 
+_FIRST = "first"
 _Evaluate = Callable[[Mapping[str, Any]], Any]
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -55,7 +57,26 @@ class Rule:
     @cached_property
     def names(self) -> frozenset[str]:
         """The features that the rule reads."""
-        return frozenset(node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name))
+        names = (node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name))
+        return frozenset(names) - ({_FIRST} if self._calls_first else set())
+
+    @property
+    def outcomes(self) -> tuple[Any, ...]:
+        """Every value that the rule can end in, where it is written in the rule itself; None for one that is computed."""
+        return tuple(_outcomes(self._tree))
+
+    def value(self, row: Mapping[str, Any]) -> Any:
+        """What the rule says of a row: True or False, a text, a number, or None where what it needs is missing."""
+        return self._evaluate(row)
+
+    def values(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[Any]:
+        """What the rule says of many rows given as equally long columns."""
+        names = sorted(self.names)
+        if not names:
+            return [self.value({})] * rows
+        return [
+            self.value(dict(zip(names, row, strict=True))) for row in zip(*(columns[name] for name in names), strict=True)
+        ]
 
     def score(self, row: Mapping[str, Any]) -> float:
         """1.0 where the rule holds for the row, else 0.0."""
@@ -66,6 +87,11 @@ class Rule:
         names = sorted(self.names)
         rows = zip(*(columns[name] for name in names), strict=True)
         return np.array([self.score(dict(zip(names, row, strict=True))) for row in rows], dtype=np.float64)
+
+    @cached_property
+    def _calls_first(self) -> bool:
+        calls = (node.func for node in ast.walk(self._tree) if isinstance(node, ast.Call))
+        return any(isinstance(called, ast.Name) and called.id == _FIRST for called in calls)
 
     @cached_property
     def _tree(self) -> ast.expr:
@@ -99,10 +125,29 @@ def _compile(node: ast.expr, text: str) -> _Evaluate:  # noqa: PLR0911 - one ret
             return _arithmetic(_ARITHMETIC[type(op)], _compile(left, text), _compile(right, text))
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             return _comparison(left, ops, comparators, text)
+        case ast.IfExp(test=test, body=body, orelse=other):
+            condition, yes, no = (_compile(part, text) for part in (test, body, other))
+            return lambda row: yes(row) if condition(row) is True else no(row)
+        case ast.Call(func=ast.Name(id="first"), args=values, keywords=[]) if values:
+            choices = [_compile(value, text) for value in values]
+            return lambda row: next((v for choice in choices if not _is_missing(v := choice(row))), None)
     raise RuleError(
         f"{text!r}: {ast.unparse(node)!r} is not allowed in a rule; use feature names, numbers, strings, "
-        "comparisons, and/or/not, + - * / and in (...)"
+        "comparisons, and/or/not, + - * /, in (...), a if condition else b, and first(a, b, ...)"
     )
+
+
+def _outcomes(node: ast.expr) -> Iterator[Any]:
+    match node:
+        case ast.IfExp(body=body, orelse=other):
+            yield from (*_outcomes(body), *_outcomes(other))
+        case ast.Call(args=values):
+            for value in values:
+                yield from _outcomes(value)
+        case ast.Constant(value=value):
+            yield value
+        case _:
+            yield None
 
 
 def _arithmetic(apply: Callable[[Any, Any], Any], left: _Evaluate, right: _Evaluate) -> _Evaluate:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
+from noria.core.decision import Decisions, Labels, money
 from noria.core.interval import Interval
-from noria.core.use_case import ConfusionValue, Costs
+from noria.core.use_case import ConfusionValue, Costs, Value
 
 DAYS_PER_MONTH = 30.4375
 NEVER = 1.000001
 """A threshold that no probability reaches."""
 
 
-def total_value(value: ConfusionValue, labels: npt.NDArray[np.bool_], decisions: npt.NDArray[np.bool_]) -> float:
+def total_value(value: Value, labels: Labels, decisions: Decisions, classes: Sequence[str] = ()) -> float:
     """Money that the decisions made, in the use case's currency."""
-    return float(
-        value.true_positive * int((labels & decisions).sum())
-        + value.false_positive * int((~labels & decisions).sum())
-        + value.false_negative * int((labels & ~decisions).sum())
-        + value.true_negative * int((~labels & ~decisions).sum())
-    )
+    return math.fsum(money(value, labels, decisions, classes).tolist())
 
 
-def value_per_1000(value: ConfusionValue, labels: npt.NDArray[np.bool_], decisions: npt.NDArray[np.bool_]) -> float:
+def value_per_1000(value: Value, labels: Labels, decisions: Decisions, classes: Sequence[str] = ()) -> float:
     """Money per 1,000 decisions; NaN where there are none."""
-    return 1000 * total_value(value, labels, decisions) / len(labels) if len(labels) else math.nan
+    return 1000 * total_value(value, labels, decisions, classes) / len(labels) if len(labels) else math.nan
 
 
 def best_threshold(value: ConfusionValue) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,40 +14,49 @@ from noria.core.bundle import MODEL, Manifest, baseline_manifest, read_golden, r
 from noria.core.encoder import Matrix
 from noria.core.errors import BundleError
 from noria.core.rule import Rule
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
 
 Scores = npt.NDArray[np.float64]
 PARITY = 1e-5
 
 
 class Predictor(Protocol):
-    """Gives the probability of the positive class."""
+    """Gives the scores of rows: probabilities of yes or numbers ``(rows,)``, or probabilities ``(rows, classes)``."""
 
     manifest: Manifest
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """Probabilities of a few rows given as mappings; shape ``(rows,)``."""
+        """Scores of a few rows given as mappings."""
         ...
 
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
-        """Probabilities of many rows given as equally long columns; shape ``(rows,)``."""
+        """Scores of many rows given as equally long columns."""
         ...
 
 
 class RulePredictor:
-    """Version 0: 1 where the rule holds, else 0."""
+    """Version 0: what the rule says, as a probability of 0 or 1, or as a number."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self._rule = Rule(manifest.rule or "")
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """Probabilities of a few rows given as mappings; shape ``(rows,)``."""
-        return np.array([self._rule.score(row) for row in rows], dtype=np.float64)
+        """Scores of a few rows given as mappings."""
+        return self._scores([self._rule.value(row) for row in rows])
 
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
-        """Probabilities of many rows given as equally long columns; shape ``(rows,)``."""
-        return self._rule.score_columns(columns)
+        """Scores of many rows given as equally long columns."""
+        rows = len(next(iter(columns.values()))) if columns else 0
+        return self._scores(self._rule.values(columns, rows))
+
+    def _scores(self, values: Sequence[Any]) -> Scores:
+        if self.manifest.task is Task.REGRESSION:
+            return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+        if self.manifest.task is Task.MULTICLASS:
+            classes = self.manifest.classes
+            return np.array([[float(value == name) for name in classes] for value in values], dtype=np.float64)
+        return np.array([value is True for value in values], dtype=np.float64)
 
 
 class OnnxPredictor:
@@ -62,17 +72,23 @@ class OnnxPredictor:
         self._output = self._session.get_outputs()[-1].name
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """Probabilities of a few rows given as mappings; shape ``(rows,)``."""
+        """Scores of a few rows given as mappings."""
         return self.score_matrix(self._encoder.encode_rows(rows))
 
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
-        """Probabilities of many rows given as equally long columns; shape ``(rows,)``."""
+        """Scores of many rows given as equally long columns."""
         return self.score_matrix(self._encoder.encode_columns(columns))
 
     def score_matrix(self, encoded: Matrix) -> Scores:
-        """Probabilities of encoded rows; shape ``(rows,)``."""
-        (probabilities,) = self._session.run([self._output], {self._input: encoded})
-        return self.manifest.calibration.apply(np.asarray(probabilities[:, 1], dtype=np.float64))
+        """Scores of encoded rows."""
+        (found,) = self._session.run([self._output], {self._input: encoded})
+        return self.manifest.calibration.apply(self._raw(np.asarray(found, dtype=np.float64)))
+
+    def _raw(self, found: Scores) -> Scores:
+        """What the graph gives, in the shape of the task."""
+        if self.manifest.task is Task.REGRESSION:
+            return found.reshape(len(found))
+        return found if self.manifest.task is Task.MULTICLASS else found[:, 1]
 
 
 def load_predictor(folder: Path, digest: str | None = None) -> Predictor:
@@ -110,13 +126,20 @@ def _replay_golden(folder: Path, predictor: Predictor) -> None:
         found = predictor.score_rows([request.instance for request in golden])
     except Exception as error:  # whatever a graph or a golden file can make fail
         raise BundleError(f"{folder}: golden requests cannot be replayed ({error}); make the bundle again") from error
-    expected = np.array([request.score for request in golden])
-    worst = int(np.argmax(np.abs(found - expected)))
-    if not abs(found[worst] - expected[worst]) <= PARITY:
+    expected = np.array([request.score for request in golden], dtype=np.float64)
+    if found.shape != expected.shape:
+        raise BundleError(f"{folder}: golden requests give {found.shape} scores, expected {expected.shape}; make it again")
+    differences = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))  # relative where numbers are large
+    worst = int(np.argmax(differences.reshape(len(golden), -1).max(axis=1)))
+    if not differences[worst].max() <= PARITY:
         raise BundleError(
-            f"{folder}: golden request {worst} gives {found[worst]:.6f}, it gave {expected[worst]:.6f} when the bundle "
-            "was made; the runtime differs from the one it was made with"
+            f"{folder}: golden request {worst} gives {_shown(found[worst])}, it gave {_shown(expected[worst])} when the "
+            "bundle was made; the runtime differs from the one it was made with"
         )
+
+
+def _shown(score: Any) -> str:
+    return ", ".join(f"{number:.6f}" for number in np.atleast_1d(score))
 
 
 def _open_session(graph: bytes) -> Any:

@@ -1,0 +1,112 @@
+"""The use case: the one thing a user writes.
+
+It says what the business wants (the decision, the money at stake, the data, the promises a model must keep), never which
+operators run. Reading and checking a folder is `noria.core.catalog`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic import Field
+
+from noria.core.use_case.business import Business, ClassValue, ConfusionValue, Costs, UnitValue, Value
+from noria.core.use_case.features import CategoricalFeature, Features, NumericFeature
+from noria.core.use_case.fields import Duration, Email, Frozen, Name, format_duration, parse_duration
+from noria.core.use_case.monitoring import DriftPolicy, Monitoring, RetrainPolicy, Schedule
+from noria.core.use_case.promises import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, Severity
+from noria.core.use_case.sources import FileSource, Privacy, Source, SqlSource
+from noria.core.use_case.target import Label, Task
+from noria.core.use_case.training import CandidateName, Engine, SearchMetric, Split, SplitBy, Training
+
+__all__ = [
+    "CONDITIONS",
+    "Approval",
+    "Business",
+    "CandidateName",
+    "CategoricalFeature",
+    "ClassValue",
+    "ConfusionValue",
+    "Costs",
+    "DriftPolicy",
+    "Duration",
+    "Engine",
+    "Features",
+    "FileSource",
+    "Frozen",
+    "Gate",
+    "GateMode",
+    "Label",
+    "MetricName",
+    "Monitoring",
+    "NumericFeature",
+    "Privacy",
+    "RetrainPolicy",
+    "Risk",
+    "Schedule",
+    "SearchMetric",
+    "Severity",
+    "Source",
+    "Split",
+    "SplitBy",
+    "SqlSource",
+    "Task",
+    "Training",
+    "UnitValue",
+    "UseCase",
+    "Value",
+    "format_duration",
+    "json_schema",
+    "parse_duration",
+]
+
+
+class UseCase(Frozen):
+    """One use case: a folder `use_cases/<name>/` with a `use_case.yaml`."""
+
+    name: Name
+    """Folder, dbt suffix, DAG prefix, URL segment and registered model."""
+    title: str
+    """One line: what the business gets."""
+    owner: Email
+    """Who answers for it."""
+    task: Task
+    """What the model predicts."""
+    entity: Name
+    """Column that identifies what is predicted."""
+    event_time: Name
+    """Column with the time the prediction is about."""
+    known_before: Duration = timedelta(0)
+    """A feature may use only what was known this long before `event_time`."""
+    label: Label
+    """What is to be predicted."""
+    features: Features
+    """What the model may look at."""
+    sources: tuple[Source, ...] = Field(min_length=1)
+    """Where raw data comes from."""
+    privacy: dict[Name, Privacy] = Field(default={})
+    """Raw columns that can name a person or a thing."""
+    business: Business
+    """The decision, and the money at stake."""
+    schedule: Schedule
+    """When things run."""
+    training: Training = Training()
+    """How hard to look for a model."""
+    segments: tuple[Name, ...] = ()
+    """Categorical features by which metrics, gates and drift are also taken."""
+    protected: tuple[Name, ...] = ()
+    """Categorical features by which decisions are held against each other for fairness."""
+    risks: tuple[Risk, ...] = ()
+    """What may go wrong, and what is done about it; stands in the model card."""
+    gates: tuple[Gate, ...] = ()
+    """The promises a model must keep."""
+    approval: Approval = Approval.AUTOMATIC
+    """Who says yes to a model that keeps every promise."""
+    monitoring: Monitoring
+    """Who is told, and what counts as drift."""
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of `use_case.yaml`, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **UseCase.model_json_schema()}

@@ -1,0 +1,80 @@
+"""When things run, who is told, and what counts as drift."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from noria.core.interval import Cadence, Interval
+from noria.core.use_case.fields import Duration, Email, Frozen
+
+
+class Schedule(Frozen):
+    """When things run, in UTC."""
+
+    data: Cadence
+    """How event time is cut into intervals of data, scores and monitoring."""
+    train: str
+    """Cron expression of planned training."""
+    start: date
+    """First day of data."""
+    end: date | None = None
+    """Day after the last day of data, for a data set that has ended; null for one that goes on."""
+
+    @property
+    def span(self) -> Interval | None:
+        """The whole time of a data set that has ended; None for one that goes on."""
+        if self.end is None:
+            return None
+        return Interval(_midnight(self.start), _midnight(self.end))
+
+
+class DriftPolicy(Frozen):
+    """When a change in the data counts as drift: an effect size and a least number of rows; sample size decides nothing."""
+
+    effect_size: float = Field(default=0.1, gt=0)
+    """Distance between reference and current (Jensen-Shannon distance, 0 to 1) above which a feature has drifted."""
+    min_rows: int = Field(default=500, ge=1)
+    """Fewest rows for a verdict."""
+    share_of_features: float = Field(default=0.3, gt=0, le=1)
+    """Share of features that must drift for the data to count as drifted."""
+    metric_drop: float = Field(default=0.05, gt=0)
+    """Drop of ROC AUC against the model's own evaluation that counts as a loss of quality."""
+
+
+class RetrainPolicy(Frozen):
+    """When drift wakes training."""
+
+    after: Annotated[str, StringConstraints(pattern=r"^\d+ of \d+$")] = "2 of 3"
+    """`k of n`: at least k of the last n verdicts say drift or loss of quality."""
+    cooldown: Duration = timedelta(days=7)
+    """Shortest event time between two retrain requests."""
+    min_new_labels: int = Field(default=500, ge=0)
+    """Labels that must have arrived since the serving model was trained."""
+
+    @property
+    def needed(self) -> int:
+        """k of `k of n`."""
+        return int(self.after.split(" of ")[0])
+
+    @property
+    def window(self) -> int:
+        """n of `k of n`."""
+        return int(self.after.split(" of ")[1])
+
+
+class Monitoring(Frozen):
+    """Who is told, and what counts as drift."""
+
+    email: tuple[Email, ...] = Field(min_length=1)
+    """Who gets the reports."""
+    drift: DriftPolicy = DriftPolicy()
+    """What counts as drift."""
+    retrain: RetrainPolicy = RetrainPolicy()
+    """When drift wakes training."""
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

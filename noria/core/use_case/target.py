@@ -1,0 +1,33 @@
+"""What is to be predicted."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from noria.core.use_case.fields import Duration, Frozen, Name
+
+
+class Task(StrEnum):
+    """What a model predicts."""
+
+    BINARY_CLASSIFICATION = "binary_classification"
+    """Yes or no."""
+    MULTICLASS = "multiclass"
+    """One of several classes."""
+    REGRESSION = "regression"
+    """A number."""
+
+
+class Label(Frozen):
+    """What is to be predicted, and when it is known."""
+
+    model: Name
+    """dbt model that holds the label, one row per entity."""
+    column: Name
+    """Column of that model; null where there is no label (a cancelled flight)."""
+    positive: bool | int | str = True
+    """Binary classification: the value of the column that counts as the positive class."""
+    classes: tuple[str, ...] = ()
+    """Multiclass: every value that the column can have; the first one is what is assumed when nothing is done."""
+    available_after: Duration
+    """How long after `event_time` a label may be trusted to have arrived."""
