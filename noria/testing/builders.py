@@ -41,10 +41,41 @@ _PLAIN: dict[str, Any] = {
     "monitoring": {"email": ["logistics@example.com"]},
 }
 
+_CLASSES = ("on_time", "late", "lost")
+_OF_TASK: dict[str, dict[str, Any]] = {
+    "binary_classification": {},
+    "multiclass": {
+        "title": "Say what will become of a parcel",
+        "label": {"model": "lbl_parcels", "column": "outcome", "classes": list(_CLASSES), "available_after": "1d"},
+        "business": {
+            "decision": "prepare for it",
+            "currency": "EUR",
+            "value": {
+                decided: {actual: 1.0 if decided == actual else -1.0 - (actual == "lost") for actual in _CLASSES}
+                for decided in _CLASSES
+            },
+            "baseline": "'late' if hour >= 18 else 'on_time'",
+        },
+        "gates": [{"metric": "macro_f1", "at_least": 0.3}],
+    },
+    "regression": {
+        "title": "Say how many minutes a parcel will be late",
+        "label": {"model": "lbl_parcels", "column": "minutes_late", "available_after": "1d"},
+        "business": {
+            "decision": "tell the customer",
+            "currency": "EUR",
+            "value": {"over": -0.1, "under": -0.3},
+            "baseline": "first(hour, 12) * 2",
+        },
+        "gates": [{"metric": "wape", "at_most": 0.9}],
+    },
+}
+
 
 def use_case_fields(**changes: Any) -> dict[str, Any]:
-    """The fields of a small valid use case, with some replaced."""
-    return {**copy.deepcopy(_PLAIN), **changes}
+    """The fields of a small valid use case, with some replaced; `task` also gives the label, money and rule of that task."""
+    task = _OF_TASK.get(str(changes.get("task")), {})
+    return {**copy.deepcopy(_PLAIN), **copy.deepcopy(task), **changes}
 
 
 def write_use_case(root: Path, fields: dict[str, Any] | None = None, **changes: Any) -> Path:

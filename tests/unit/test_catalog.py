@@ -35,13 +35,92 @@ def test_a_plain_use_case_is_read(tmp_path):
         ({"segments": ["depott"]}, r"segments\[0\]: .*did you mean depot\?"),
         ({"name": "Parcels!"}, r"name: found 'Parcels!'"),
         ({"gates": [{"metric": "auc", "at_least": 0.7}]}, r"gates\[0\]\.metric: found 'auc'.*roc_auc"),
-        ({"gates": [{"metric": "roc_auc"}]}, r"gates\[0\]: 0 conditions; set exactly one"),
+        ({"gates": [{"metric": "roc_auc"}]}, r"gates\[0\]: no condition; set exactly one"),
         ({"sources": [{"name": "a", "kind": "file", "path": "x"}]}, r"sources\[0\].*'file'.*files"),
         ({"sources": [{"name": "a", "kind": "files", "paht": "x"}]}, r"sources\[0\]\.paht: .*did you mean path\?"),
     ],
 )
 def test_a_wrong_field_is_named_with_found_and_expected(tmp_path, changes, message):
     assert re.search(message, refusal(tmp_path, **changes)), refusal(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        (
+            "regression",
+            {"gates": [{"metric": "roc_auc", "at_least": 1}]},
+            r"gates\[0\]\.metric: 'roc_auc' is not of regression",
+        ),
+        ("multiclass", {"gates": [{"metric": "macro_f", "at_least": 1}]}, r"gates\[0\]\.metric: .*macro_f1"),
+        ("regression", {"training": {"metric": "roc_auc"}}, r"training\.metric: .*expected one of rmse, mae, pinball"),
+        (
+            "regression",
+            {"label": {"model": "m", "column": "c", "available_after": "1d", "classes": ["a"]}},
+            r"label\.classes",
+        ),
+        ("multiclass", {"label": {"model": "m", "column": "c", "available_after": "1d", "classes": ["a", "b"]}}, r"three"),
+        ("multiclass", {"training": {"split": {"by": "group"}}}, r"training\.split\.group: found None"),
+        ("multiclass", {"training": {"split": {"group": "depot"}}}, r"training\.split\.group: .*set by: group"),
+        ("regression", {"risks": [{"risk": "r", "severity": "low", "mitigation": "m", "gate": "mae"}]}, r"risks\[0\]\.gate"),
+        ("binary_classification", {"gates": [{"metric": "disparate_impact", "at_least": 0.8}]}, r"gates\[0\].*protected"),
+        ("binary_classification", {"protected": ["weight"]}, r"protected\[0\]: 'weight' is no categorical feature"),
+        (
+            "binary_classification",
+            {"gates": [{"metric": "f1", "at_least": 0.8, "at_most": 0.9}]},
+            r"gates\[0\]: at_least and at_most; set exactly one",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_task_is_named(tmp_path, task, change, message):
+    found = refusal(tmp_path, **{"task": task, **change})
+    assert re.search(message, found), found
+
+
+@pytest.mark.parametrize(
+    ("task", "money", "message"),
+    [
+        ("regression", {"true_positive": 1}, r"business\.value\.false_positive: is missing"),
+        ("regression", {"over": -1}, r"business\.value\.under: is missing"),
+        ("regression", {"over": 1, "under": -1}, r"business\.value\.over: found 1"),
+        (
+            "binary_classification",
+            {"over": -1, "under": -1},
+            r"business\.value: is the money of a regression use case; expected true_positive, .* since task is binary",
+        ),
+        ("multiclass", {"late": {"late": 1}}, r"business\.value: has no 'lost'.*\n.*business\.value: has no 'on_time'"),
+        (
+            "multiclass",
+            {name: {"on_time": 1, "late": 1, "lots": 1} for name in ("on_time", "late", "lost")},
+            r"business\.value\.late\.lots: is no class; did you mean lost\?",
+        ),
+    ],
+)
+def test_money_is_that_of_the_task(tmp_path, task, money, message):
+    fields = use_case_fields(task=task)
+    fields["business"]["value"] = money
+    found = refusal(tmp_path, **fields)
+    assert re.search(message, found), found
+
+
+@pytest.mark.parametrize(
+    ("task", "rule", "message"),
+    [
+        ("regression", "hour", "gives None where everything is missing; end it in a number"),
+        ("regression", "hour > 3", "gives False where everything is missing"),
+        ("multiclass", "'late' if hour > 3 else 'lots'", "can end in 'lots'"),
+        ("multiclass", "hour > 3", "ends in something that is computed"),
+    ],
+)
+def test_a_rule_ends_in_what_the_task_predicts(tmp_path, task, rule, message):
+    fields = use_case_fields(task=task)
+    fields["business"]["baseline"] = rule
+    assert message in refusal(tmp_path, **fields)
+
+
+@pytest.mark.parametrize("task", ["binary_classification", "multiclass", "regression"])
+def test_each_task_has_a_valid_example(tmp_path, task):
+    assert a_use_case(tmp_path, task=task).task == task
 
 
 @pytest.mark.parametrize("rule", ["weigth > 3", "__import__('os')", "hour >=", "hour.real > 2", "[h for h in hour]"])

@@ -57,3 +57,40 @@ def test_columns_give_what_rows_give():
 def test_anything_else_is_refused(expression):
     with pytest.raises(RuleError):
         Rule(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "row", "expected"),
+    [
+        ("'late' if wind > 30 else 'on_time'", {"wind": 31}, "late"),
+        ("'late' if wind > 30 else 'on_time'", {"wind": None}, "on_time"),
+        ("'a' if x > 2 else 'b' if x > 1 else 'c'", {"x": 1.5}, "b"),
+        ("first(price, other, 95)", {"price": 80.0, "other": 1.0}, 80.0),
+        ("first(price, other, 95)", {"price": math.nan, "other": 70.0}, 70.0),
+        ("first(price, other, 95)", {}, 95),
+        ("first(price * 1.1, 95)", {"price": None}, 95),
+        ("first(price, other)", {}, None),
+    ],
+)
+def test_rules_can_give_classes_and_numbers(expression, row, expected):
+    assert Rule(expression).value(row) == expected
+
+
+def test_many_rows_give_what_single_rows_give_also_where_the_rule_reads_nothing():
+    rule = Rule("first(price, other, 95)")
+    assert rule.names == {"price", "other"}
+    assert rule.values({"price": np.array([1.0, np.nan]), "other": [None, None]}, 2) == [1.0, 95]
+    assert Rule("95").values({"price": [1.0, 2.0]}, 2) == [95, 95]
+
+
+def test_a_rule_says_what_it_can_end_in():
+    assert Rule("'a' if x > 1 else first('b', x)").outcomes == ("a", "b", None)
+
+
+@pytest.mark.parametrize("expression", ["first()", "last(x)", "first(x, default=3)", "first"])
+def test_only_first_can_be_called_and_it_needs_values(expression):
+    if expression == "first":
+        assert Rule(expression).names == {"first"}  # a feature may be called so
+    else:
+        with pytest.raises(RuleError):
+            Rule(expression)
