@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     serving_url: str = "http://127.0.0.1:8000"
     """Serving, for links in e-mails."""
 
+    dask_scheduler: str = ""
+    """Scheduler of the Dask cluster that trains where a use case says `training.engine: dask`, such as tcp://dask:8786."""
+
     smtp_host: str = "127.0.0.1"
     """SMTP server."""
     smtp_port: int = Field(default=1025, ge=1, le=65535)
