@@ -1,0 +1,35 @@
+"""Which way is up, for every metric that a promise can name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+LOWER_IS_BETTER = frozenset(
+    {
+        "log_loss", "brier", "calibration_error",
+        "mae", "rmse", "mape", "wape", "pinball",
+        "demographic_parity", "equalised_odds",
+        "parity", "latency_ms", "size_mb",
+    }
+)  # fmt: skip
+"""Metrics of which less is better; of all others more is, save those of `NEARER_ZERO_IS_BETTER`."""
+NEARER_ZERO_IS_BETTER = frozenset({"bias"})
+"""Metrics that can be wrong on either side."""
+
+
+def goodness(metric: str, found: float) -> float:
+    """The metric turned so that more is better, in its own unit; NaN stays NaN."""
+    if metric in NEARER_ZERO_IS_BETTER:
+        return -abs(found)
+    return -found if metric in LOWER_IS_BETTER else found
+
+
+def better(metric: str, candidate: float, rival: float) -> bool:
+    """Whether the candidate is strictly better; false where either is NaN."""
+    return goodness(metric, candidate) > goodness(metric, rival)
+
+
+def finite(found: Mapping[str, float]) -> dict[str, float]:
+    """Leave out what the rows could not give."""
+    return {name: metric for name, metric in found.items() if math.isfinite(metric)}
