@@ -10,13 +10,31 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+EVIDENCE = "evidence"
+"""Folder of a version's run with what people read before they trust it: model card, evaluation pages."""
+
 
 class Stage(StrEnum):
     """Where a version stands."""
 
     CANDIDATE = "candidate"
+    CHALLENGER = "challenger"
+    """Serves a share of the requests beside the champion, or is only compared with it."""
     CHAMPION = "champion"
     RETIRED = "retired"
+    """Was champion once; stays so as a challenger, until it is champion again."""
+
+
+class Standing(BaseModel):
+    """Which version holds which role. "0" is the rule as champion or as its predecessor, and nobody as challenger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    champion: str = "0"
+    challenger: str = "0"
+    """Never the champion itself."""
+    previous: str = "0"
+    """The champion before this one; "0" also where it is not known. For people: a roll-back asks the audit trail."""
 
 
 class ModelVersion(BaseModel):
@@ -48,12 +66,26 @@ class ModelRegistry(Protocol):
         ...
 
     def register(
-        self, use_case: str, bundle: Path, digest: str, *, key: str, params: Mapping[str, str], tags: Mapping[str, str]
+        self,
+        use_case: str,
+        bundle: Path,
+        digest: str,
+        *,
+        key: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        evidence: Path | None = None,
     ) -> ModelVersion:
         """Store a trained bundle as a new version.
 
         Args:
+            use_case: whose model.
+            bundle: the sealed folder; what its manifest does not list stays behind.
+            digest: the bundle's digest.
             key: identifies the training; registering the same key again returns the version that is there.
+            params: hyperparameters and the like, for people.
+            tags: facts that later steps ask for.
+            evidence: folder of model card and evaluation pages, kept as it is; None where there are none.
         """
         ...
 
@@ -73,10 +105,30 @@ class ModelRegistry(Protocol):
         """The version that serves; version 0 where nothing was promoted."""
         ...
 
+    def standing(self, use_case: str) -> Standing:
+        """Champion, challenger and the champion before."""
+        ...
+
     def set_champion(self, use_case: str, version: str) -> None:
-        """Move the champion alias ("0" removes it). Only `noria.governance.promotion` calls this, under its lock."""
+        """Move the champion alias ("0" removes it). Only `noria.governance.promotion` calls this, under its lock.
+
+        The outgoing champion becomes `previous`, and a challenger that wins is challenger no longer. The champion is the
+        only truth: a call that is killed leaves either champion, and the same call again completes the rest.
+        """
+        ...
+
+    def set_challenger(self, use_case: str, version: str) -> None:
+        """Move the challenger alias ("0" removes it).
+
+        Raises:
+            RegistryError: there is no such version, or it is champion already.
+        """
         ...
 
     def download(self, version: ModelVersion, cache: Path) -> Path:
         """The bundle's folder under `cache`, fetched unless it is there; checked against its digest."""
+        ...
+
+    def download_evidence(self, version: ModelVersion, into: Path) -> Path | None:
+        """The folder of model card and evaluation pages, fetched into `into`; None where the version has none."""
         ...

@@ -1,12 +1,13 @@
-"""A folder of bundles by digest: what is in it is whole and checked, whoever was killed while fetching."""
+"""A folder of bundles by digest: what is in it is whole, checked and nothing else, whoever was killed while fetching."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from noria.core.bundle import read_manifest
+from noria.core.bundle import MANIFEST, Manifest, read_manifest
 from noria.core.bundle_folder import is_whole, put_in_place
 
 
@@ -26,7 +27,16 @@ def fetch_into_cache(folder: Path, digest: str, fetch: Callable[[Path], Path]) -
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as draft:
         fetched = fetch(Path(draft))
-        read_manifest(fetched, digest)
+        _keep_sealed(fetched, read_manifest(fetched, digest))
         fetched.chmod(0o755)
         put_in_place(fetched, folder, digest)
     return folder
+
+
+def _keep_sealed(folder: Path, manifest: Manifest) -> None:
+    """Remove what the manifest does not vouch for: the registry keeps MLflow's own files beside a bundle's."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in (MANIFEST, *manifest.files):
+            path.unlink()

@@ -4,7 +4,10 @@ What lies where, for whoever reads it without this class (serving does, over pla
 
     registered model   named like the use case
         tag ``baseline``        JSON ``{"run_id": ..., "bundle_digest": ...}``: version "0", the rule
-        alias ``champion``      the version that serves; no alias means version "0"
+        alias ``champion``      the version that serves; no alias means version "0". The only truth: an alias below that
+                                names the same version says nothing (see `noria.registry.aliases`)
+        alias ``challenger``    the version that is tried beside it; no alias means nobody
+        alias ``previous``      the champion before this one; no alias means version "0"
     model version      "1", "2", ...; its ``run_id`` is the training run, its ``source`` is ``<run's artifacts>/bundle``
                        (``mlflow-artifacts:/<experiment>/<run>/artifacts/bundle``: what follows ``mlflow-artifacts:/`` is the
                        path under ``/api/2.0/mlflow-artifacts/artifacts/``)
@@ -12,14 +15,17 @@ What lies where, for whoever reads it without this class (serving does, over pla
         tag ``key``             identifies the training (digests of snapshot and specification)
         tag ``as_of``           ISO 8601; nothing that became known later was used
         tag ``snapshot``        digest of the training set
-        tag ``metrics``         JSON object, metrics on the evaluation slice
+        tag ``metrics``         JSON object, metrics on the evaluation slice; tags ``metric.<name>`` say each one for people
         tag ``passed``          "true" where every enforced gate passed, else "false"
         tag ``summary``         one line: metrics against the rule, and any broken promise
         tag ``champion``        the version that served when the gates were checked
         tag ``retired``         "true" once another version has taken its place as champion
     run                in the experiment named like the use case, with parameters, metrics (per segment too) and the
-                       training set as dataset; artifact ``bundle/`` holds the files of `noria.core.bundle`,
-                       ``signature.json`` the inputs
+                       training set as dataset
+        artifact ``bundle/``        the files of `noria.core.bundle`, and beside them those of `noria.registry.flavours`, so
+                                    that ``models:/<use case>@champion`` is a model for MLflow's own tools
+        artifact ``evidence/``      model card and evaluation pages, where there are any
+        artifact ``signature.json`` the inputs
 """
 
 from __future__ import annotations
@@ -35,11 +41,12 @@ from typing import Any
 
 from noria.core.bundle import BASELINE_VERSION, Manifest, read_manifest
 from noria.core.errors import BundleError, RegistryError
-from noria.core.registry import ModelVersion, Stage
+from noria.core.registry import EVIDENCE, ModelVersion, Stage, Standing
+from noria.registry.aliases import move_challenger, move_champion, read_standing
 from noria.registry.bundle_cache import fetch_into_cache
-from noria.registry.run import log_baseline_run, log_training_run
+from noria.registry.descriptions import ABOUT_MODEL, describe_version
+from noria.registry.run import BUNDLE, LoggedBundle, log_baseline_run, log_training_run
 
-CHAMPION = "champion"
 _BASELINE_TAG = "baseline"
 # MLflow waits for minutes by default; a pipeline step has its own retries and should say soon what is wrong.
 _PATIENCE = {
@@ -64,23 +71,35 @@ class MlflowRegistry:
         with self._asking(f"register version 0 of {use_case}"):
             self._ensure_model(use_case)
             if self._baseline(use_case).get("bundle_digest") != digest:
-                run_id = log_baseline_run(self._client, manifest, bundle, digest)
+                run_id = log_baseline_run(self._client, LoggedBundle(manifest, bundle, digest))
                 # One tag holds both facts: a kill can leave a run that nobody points to, never half a pointer.
                 pointer = json.dumps({"run_id": run_id, "bundle_digest": digest})
                 self._client.set_registered_model_tag(use_case, _BASELINE_TAG, pointer)
         return self.version(use_case, BASELINE_VERSION)
 
     def register(
-        self, use_case: str, bundle: Path, digest: str, *, key: str, params: Mapping[str, str], tags: Mapping[str, str]
+        self,
+        use_case: str,
+        bundle: Path,
+        digest: str,
+        *,
+        key: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        evidence: Path | None = None,
     ) -> ModelVersion:
         """Store a trained bundle as a new version; the same key again returns the version that is there."""
         manifest = read_manifest(bundle, digest)
+        facts = {**_facts(manifest, digest, key), **tags}
+        if evidence is not None and not evidence.is_dir():
+            raise RegistryError(f"{evidence}: is not a folder; the evidence of {use_case} is a folder of pages, or none")
         with self._asking(f"register a version of {use_case}"):
             self._ensure_model(use_case)
             if found := self.find(use_case, key):
                 return found
-            run_id = log_training_run(self._client, manifest, bundle, digest, key=key, params=params, tags=tags)
-            self._create_version(use_case, run_id, {**_facts(manifest, digest, key), **tags})
+            logged = LoggedBundle(manifest, bundle, digest, evidence, params, tags)
+            run_id = log_training_run(self._client, logged, key)
+            self._create_version(use_case, run_id, facts)
             return self._settle(use_case, key)
 
     def find(self, use_case: str, key: str) -> ModelVersion | None:
@@ -90,10 +109,10 @@ class MlflowRegistry:
     def version(self, use_case: str, version: str) -> ModelVersion:
         """One version."""
         with self._asking(f"find version {version} of {use_case}"):
-            champion = self._champion_number(use_case)
+            standing = read_standing(self._client, use_case)
             if version == BASELINE_VERSION:
-                return _baseline_version(use_case, self._baseline(use_case), champion, self._url)
-            return _trained_version(self._client.get_model_version(use_case, version), champion)
+                return _baseline_version(use_case, self._baseline(use_case), standing, self._url)
+            return _trained_version(self._client.get_model_version(use_case, version), standing)
 
     def versions(self, use_case: str) -> tuple[ModelVersion, ...]:
         """All versions, version 0 first."""
@@ -102,26 +121,29 @@ class MlflowRegistry:
     def champion(self, use_case: str) -> ModelVersion:
         """The version that serves; version 0 where nothing was promoted."""
         with self._asking(f"find the champion of {use_case}"):
-            return self.version(use_case, self._champion_number(use_case))
+            return self.version(use_case, read_standing(self._client, use_case).champion)
+
+    def standing(self, use_case: str) -> Standing:
+        """Champion, challenger and the champion before."""
+        with self._asking(f"find the aliases of {use_case}"):
+            return read_standing(self._client, use_case)
 
     def set_champion(self, use_case: str, version: str) -> None:
-        """Move the champion alias ("0" removes it)."""
+        """Move the champion alias ("0" removes it); the outgoing champion becomes `previous`."""
         with self._asking(f"make version {version} of {use_case} champion"):
-            outgoing = self._champion_number(use_case)
-            if outgoing not in (BASELINE_VERSION, version):
-                # Before the move: killed in between, it is still champion, which counts for more than this tag.
-                self._client.set_model_version_tag(use_case, outgoing, "retired", "true")
-            if version == BASELINE_VERSION:
-                self._client.delete_registered_model_alias(use_case, CHAMPION)
-            else:
-                self._client.set_registered_model_alias(use_case, CHAMPION, version)
+            move_champion(self._client, use_case, version)
+
+    def set_challenger(self, use_case: str, version: str) -> None:
+        """Move the challenger alias ("0" removes it)."""
+        with self._asking(f"make version {version} of {use_case} challenger"):
+            move_challenger(self._client, use_case, version)
 
     def download(self, version: ModelVersion, cache: Path) -> Path:
         """The bundle's folder under `cache`, fetched unless it is there; checked against its digest."""
 
         def fetch(folder: Path) -> Path:
             with self._asking(f"download version {version.version} of {version.use_case}"):
-                return Path(self._client.download_artifacts(version.run_id, "bundle", str(folder)))
+                return Path(self._client.download_artifacts(version.run_id, BUNDLE, str(folder)))
 
         try:
             return fetch_into_cache(cache / version.use_case / version.bundle_digest, version.bundle_digest, fetch)
@@ -130,6 +152,14 @@ class MlflowRegistry:
                 f"version {version.version} of {version.use_case} at {self._url} is damaged ({error}); "
                 "roll back to another version"
             ) from error
+
+    def download_evidence(self, version: ModelVersion, into: Path) -> Path | None:
+        """The folder of model card and evaluation pages, fetched into `into`; None where the version has none."""
+        with self._asking(f"download the evidence of version {version.version} of {version.use_case}"):
+            if not self._client.list_artifacts(version.run_id, EVIDENCE):
+                return None
+            into.mkdir(parents=True, exist_ok=True)
+            return Path(self._client.download_artifacts(version.run_id, EVIDENCE, str(into)))
 
     @cached_property
     def _client(self) -> Any:
@@ -164,7 +194,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(use_case)
+            self._client.create_registered_model(use_case, description=ABOUT_MODEL)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -173,14 +203,15 @@ class MlflowRegistry:
         tags: Mapping[str, str] = self._client.get_registered_model(use_case).tags
         return json.loads(tags.get(_BASELINE_TAG, "{}"))  # type: ignore[no-any-return]  # written above
 
-    def _champion_number(self, use_case: str) -> str:
-        aliases: Mapping[str, str] = self._client.get_registered_model(use_case).aliases
-        return str(aliases.get(CHAMPION, BASELINE_VERSION))
-
     def _create_version(self, use_case: str, run_id: str, tags: Mapping[str, str]) -> None:
-        source = f"{self._client.get_run(run_id).info.artifact_uri}/bundle"
+        run = self._client.get_run(run_id)
         self._client.create_model_version(
-            use_case, source, run_id, tags=dict(tags), description=tags.get("summary", ""), await_creation_for=None
+            use_case,
+            f"{run.info.artifact_uri}/{BUNDLE}",
+            run_id,
+            tags=dict(tags),
+            description=describe_version(self._client, run, tags.get("summary", "")),
+            await_creation_for=None,
         )
 
     def _settle(self, use_case: str, key: str) -> ModelVersion:
@@ -207,9 +238,9 @@ class MlflowRegistry:
                 page = self._client.search_model_versions(f"name = '{use_case}'", max_results=1000, page_token=token)
                 found += page
                 token = page.token or ""
-            champion = self._champion_number(use_case) if found else BASELINE_VERSION
+            standing = read_standing(self._client, use_case) if found else Standing()
         found.sort(key=lambda version: int(version.version))
-        return tuple(_trained_version(version, champion) for version in found)
+        return tuple(_trained_version(version, standing) for version in found)
 
 
 def _facts(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
@@ -221,27 +252,28 @@ def _facts(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
         "as_of": manifest.provenance.as_of.isoformat(),
         "snapshot": manifest.provenance.snapshot,
         "metrics": json.dumps(manifest.metrics, sort_keys=True),
+        **{f"metric.{name}": f"{value:,.4f}" for name, value in manifest.metrics.items()},
     }
 
 
-def _baseline_version(use_case: str, pointer: Mapping[str, str], champion: str, url: str) -> ModelVersion:
+def _baseline_version(use_case: str, pointer: Mapping[str, str], standing: Standing, url: str) -> ModelVersion:
     if not pointer:
         raise RegistryError(f"MLflow at {url} has no version 0 of {use_case}; register it with `noria train`")
     return ModelVersion(
         use_case=use_case,
         version=BASELINE_VERSION,
-        stage=Stage.CHAMPION if champion == BASELINE_VERSION else Stage.RETIRED,
+        stage=Stage.CHAMPION if standing.champion == BASELINE_VERSION else Stage.RETIRED,
         bundle_digest=pointer["bundle_digest"],
         run_id=pointer["run_id"],
     )
 
 
-def _trained_version(found: Any, champion: str) -> ModelVersion:
+def _trained_version(found: Any, standing: Standing) -> ModelVersion:
     tags: dict[str, str] = dict(found.tags)
     return ModelVersion(
         use_case=found.name,
         version=str(found.version),
-        stage=_stage(str(found.version), champion, tags),
+        stage=_stage(str(found.version), standing, tags),
         bundle_digest=tags["bundle_digest"],
         run_id=found.run_id,
         as_of=datetime.fromisoformat(tags["as_of"]),
@@ -251,7 +283,9 @@ def _trained_version(found: Any, champion: str) -> ModelVersion:
     )
 
 
-def _stage(version: str, champion: str, tags: Mapping[str, str]) -> Stage:
-    if version == champion:
+def _stage(version: str, standing: Standing, tags: Mapping[str, str]) -> Stage:
+    if version == standing.champion:
         return Stage.CHAMPION
-    return Stage.RETIRED if tags.get("retired") == "true" else Stage.CANDIDATE
+    if tags.get("retired") == "true":
+        return Stage.RETIRED
+    return Stage.CHALLENGER if version == standing.challenger else Stage.CANDIDATE

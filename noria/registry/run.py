@@ -4,58 +4,77 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noria.core.bundle import EVALUATION, Manifest
+from noria.core.bundle import EVALUATION, MANIFEST, Manifest
 from noria.core.evaluation import EvaluationReport
+from noria.core.registry import EVIDENCE
+from noria.registry.flavours import write_flavours
+
+BUNDLE = "bundle"
 
 _FORBIDDEN = re.compile(r"[^\w\-./: ]")
 
 
-def log_baseline_run(client: Any, manifest: Manifest, bundle: Path, digest: str) -> str:
+@dataclass(frozen=True)
+class LoggedBundle:
+    """A sealed bundle and what is logged beside it.
+
+    Attributes:
+        manifest: the bundle's.
+        folder: where its files are.
+        digest: the bundle's.
+        evidence: folder of pages for people; None where there are none.
+        params: parameters of the run.
+        tags: tags of the run.
+    """
+
+    manifest: Manifest
+    folder: Path
+    digest: str
+    evidence: Path | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def log_baseline_run(client: Any, bundle: LoggedBundle) -> str:
     """Log version 0, once per digest; returns the run's id."""
-    params = {"rule": manifest.rule or ""}
-    return _log_once(client, manifest, bundle, key=f"baseline-{digest}", name="version 0", params=params, tags={})
+    return _log_once(client, bundle, key=f"baseline-{bundle.digest}", name="version 0")
 
 
-def log_training_run(
-    client: Any,
-    manifest: Manifest,
-    bundle: Path,
-    digest: str,
-    *,
-    key: str,
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-) -> str:
+def log_training_run(client: Any, bundle: LoggedBundle, key: str) -> str:
     """Log one training, once per key; returns the run's id."""
-    as_of = f"{manifest.provenance.as_of:%Y-%m-%d}" if manifest.provenance else ""
-    run_tags = {**tags, "bundle_digest": digest}
-    name = f"{manifest.candidate} as of {as_of}"
-    return _log_once(client, manifest, bundle, key=key, name=name, params=params, tags=run_tags)
+    provenance = bundle.manifest.provenance
+    as_of = f"{provenance.as_of:%Y-%m-%d}" if provenance else ""
+    return _log_once(client, bundle, key=key, name=f"{bundle.manifest.candidate} as of {as_of}")
 
 
-def _log_once(
-    client: Any,
-    manifest: Manifest,
-    bundle: Path,
-    *,
-    key: str,
-    name: str,
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-) -> str:
-    experiment = _ensure_experiment(client, manifest.use_case)
+def _log_once(client: Any, bundle: LoggedBundle, *, key: str, name: str) -> str:
+    experiment = _ensure_experiment(client, bundle.manifest.use_case)
     if finished := _finished_run(client, experiment, key):
         return finished
-    run_id = str(client.create_run(experiment, run_name=name, tags={**tags, "key": key}).info.run_id)
-    _log_facts(client, run_id, manifest, bundle, params)
-    client.log_artifacts(run_id, str(bundle), "bundle")
-    client.log_dict(run_id, manifest.signature.model_dump(mode="json"), "signature.json")
+    tags = {**bundle.tags, "bundle_digest": bundle.digest, "key": key}
+    run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    _log_facts(client, run_id, bundle)
+    _log_files(client, run_id, bundle)
     client.set_terminated(run_id, "FINISHED")  # last: a run that is not finished was interrupted, and is logged again
     return run_id
+
+
+def _log_files(client: Any, run_id: str, bundle: LoggedBundle) -> None:
+    """The sealed files with the flavours beside them, the signature, and the evidence."""
+    for name in (MANIFEST, *bundle.manifest.files):
+        client.log_artifact(run_id, str(bundle.folder / name), BUNDLE)
+    with tempfile.TemporaryDirectory() as flavours:
+        write_flavours(bundle.manifest, bundle.digest, run_id, Path(flavours))
+        client.log_artifacts(run_id, flavours, BUNDLE)
+    client.log_dict(run_id, bundle.manifest.signature.model_dump(mode="json"), "signature.json")
+    if bundle.evidence is not None:
+        client.log_artifacts(run_id, str(bundle.evidence), EVIDENCE)
 
 
 def _ensure_experiment(client: Any, name: str) -> str:
@@ -81,14 +100,14 @@ def _finished_run(client: Any, experiment: str, key: str) -> str | None:
     return None
 
 
-def _log_facts(client: Any, run_id: str, manifest: Manifest, bundle: Path, params: Mapping[str, str]) -> None:
+def _log_facts(client: Any, run_id: str, bundle: LoggedBundle) -> None:
     from mlflow.entities import Metric, Param
 
-    recorded = [Param(name, value[:6000]) for name, value in params.items()]
-    measured = [Metric(name, value, 0, 0) for name, value in _metrics(manifest, bundle)]
+    recorded = [Param(name, value[:6000]) for name, value in bundle.params.items()]
+    measured = [Metric(name, value, 0, 0) for name, value in _metrics(bundle.manifest, bundle.folder)]
     for start in range(0, max(len(recorded), len(measured)), 100):  # MLflow takes a hundred parameters at a time
         client.log_batch(run_id, params=recorded[start : start + 100], metrics=measured[start : start + 100])
-    _log_datasets(client, run_id, manifest)
+    _log_datasets(client, run_id, bundle.manifest)
 
 
 def _log_datasets(client: Any, run_id: str, manifest: Manifest) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from noria.core.bundle import BASELINE_VERSION, read_manifest
 from noria.core.errors import RegistryError
-from noria.core.registry import ModelVersion, Stage
+from noria.core.registry import EVIDENCE, ModelVersion, Stage, Standing
 
 
 class InMemoryRegistry:
@@ -16,7 +17,8 @@ class InMemoryRegistry:
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, ModelVersion]] = {}
         self._folders: dict[str, Path] = {}
-        self._champions: dict[str, str] = {}
+        self._evidence: dict[tuple[str, str], Path] = {}
+        self._standing: dict[str, Standing] = {}
         self._retired: set[tuple[str, str]] = set()
         self.moves: list[tuple[str, str]] = []
         """Every champion that was set, in order: (use case, version)."""
@@ -37,7 +39,15 @@ class InMemoryRegistry:
         return self.version(use_case, BASELINE_VERSION)
 
     def register(
-        self, use_case: str, bundle: Path, digest: str, *, key: str, params: Mapping[str, str], tags: Mapping[str, str]
+        self,
+        use_case: str,
+        bundle: Path,
+        digest: str,
+        *,
+        key: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        evidence: Path | None = None,
     ) -> ModelVersion:
         """Store a trained bundle as a new version; the same key again returns the version that is there."""
         if found := self.find(use_case, key):
@@ -45,6 +55,8 @@ class InMemoryRegistry:
         manifest = read_manifest(bundle, digest)
         if manifest.provenance is None:
             raise RegistryError(f"the bundle of {use_case} does not say what it was made from; train it again")
+        if evidence is not None and not evidence.is_dir():
+            raise RegistryError(f"{evidence}: is not a folder; the evidence of {use_case} is a folder of pages, or none")
         self.params[key] = dict(params)
         self._folders[digest] = bundle
         versions = self._versions.setdefault(use_case, {})
@@ -60,6 +72,8 @@ class InMemoryRegistry:
             metrics=manifest.metrics,
             tags={**tags, "key": key, "bundle_digest": digest},
         )
+        if evidence is not None and any(evidence.iterdir()):
+            self._evidence[use_case, number] = evidence
         return self.version(use_case, number)
 
     def find(self, use_case: str, key: str) -> ModelVersion | None:
@@ -81,14 +95,32 @@ class InMemoryRegistry:
 
     def champion(self, use_case: str) -> ModelVersion:
         """The version that serves; version 0 where nothing was promoted."""
-        return self.version(use_case, self._champions.get(use_case, BASELINE_VERSION))
+        return self.version(use_case, self._roles(use_case).champion)
+
+    def standing(self, use_case: str) -> Standing:
+        """Champion, challenger and the champion before."""
+        if not self._of(use_case):
+            raise RegistryError(f"there is no model of {use_case}")
+        return self._roles(use_case)
 
     def set_champion(self, use_case: str, version: str) -> None:
-        """Make a version champion ("0": none)."""
+        """Make a version champion ("0": none); the outgoing one becomes previous."""
         self.version(use_case, version)
-        self._retired.add((use_case, self._champions.get(use_case, BASELINE_VERSION)))
-        self._champions[use_case] = version
+        before = self._roles(use_case)
+        self._retired.add((use_case, before.champion))
+        self._standing[use_case] = Standing(
+            champion=version,
+            challenger=BASELINE_VERSION if before.challenger == version else before.challenger,
+            previous=before.previous if before.champion == version else before.champion,
+        )
         self.moves.append((use_case, version))
+
+    def set_challenger(self, use_case: str, version: str) -> None:
+        """Make a version challenger ("0": nobody)."""
+        roles = self.standing(use_case)
+        if version != BASELINE_VERSION and self.version(use_case, version).version == roles.champion:
+            raise RegistryError(f"version {version} of {use_case} is champion already; choose another one as challenger")
+        self._standing[use_case] = roles.model_copy(update={"challenger": version})
 
     def download(self, version: ModelVersion, cache: Path) -> Path:  # noqa: ARG002 - the port has a cache
         """The bundle's folder."""
@@ -96,11 +128,21 @@ class InMemoryRegistry:
         read_manifest(folder, version.bundle_digest)
         return folder
 
+    def download_evidence(self, version: ModelVersion, into: Path) -> Path | None:
+        """The folder of model card and evaluation pages, copied into `into`; None where the version has none."""
+        evidence = self._evidence.get((version.use_case, version.version))
+        return None if evidence is None else Path(shutil.copytree(evidence, into / EVIDENCE, dirs_exist_ok=True))
+
     def _of(self, use_case: str) -> Mapping[str, ModelVersion]:
         return self._versions.get(use_case, {})
 
+    def _roles(self, use_case: str) -> Standing:
+        return self._standing.get(use_case, Standing())
+
     def _stage(self, use_case: str, version: str) -> Stage:
-        if version == self._champions.get(use_case, BASELINE_VERSION):
+        roles = self._roles(use_case)
+        if version == roles.champion:
             return Stage.CHAMPION
-        retired = version == BASELINE_VERSION or (use_case, version) in self._retired
-        return Stage.RETIRED if retired else Stage.CANDIDATE
+        if version == BASELINE_VERSION or (use_case, version) in self._retired:
+            return Stage.RETIRED
+        return Stage.CHALLENGER if version == roles.challenger else Stage.CANDIDATE

@@ -11,7 +11,7 @@ import pytest
 from noria.core.bundle import MANIFEST
 from noria.core.errors import RegistryError
 from noria.registry.mlflow_registry import MlflowRegistry
-from tests.registry.test_model_registry import a_bundle, register_trained
+from tests.registry.test_model_registry import a_bundle, register_trained, roles, some_evidence, three_versions
 
 
 @pytest.fixture
@@ -80,20 +80,57 @@ def test_a_run_killed_half_way_is_marked_and_logged_again(registry, client, use_
     assert registry.download(version, tmp_path / "cache").is_dir()
 
 
-def test_a_promotion_killed_half_way_leaves_the_candidate_a_candidate(registry, use_case, tmp_path, monkeypatch):
-    def die(*_args: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in "123":
-        register_trained(registry, tmp_path / number, use_case, f"key-{number}", f"hour >= {number}")
-    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+@pytest.mark.parametrize(("survives", "left"), [(0, "1"), (1, "1"), (2, "1"), (3, "2")])
+def test_a_promotion_killed_between_any_two_writes_is_completed_by_the_next(
+    registry, use_case, tmp_path, monkeypatch, survives, left
+):
+    three_versions(registry, tmp_path, use_case)
     registry.set_champion(use_case, "1")
+    registry.set_challenger(use_case, "2")
     with monkeypatch.context() as patch:
-        patch.setattr(registry._client, "set_registered_model_alias", die)
+        _die_after(survives, registry._client, patch)
         with pytest.raises(KeyboardInterrupt):
             registry.set_champion(use_case, "2")
-    stages = [version.stage.value for version in registry.versions(use_case)]
-    assert stages == ["retired", "champion", "candidate", "candidate"]
+    standing = registry.standing(use_case)
+    assert standing.champion == left
+    assert left not in (standing.challenger, standing.previous)
+    stages = {version.version: version.stage.value for version in registry.versions(use_case)}
+    assert stages == {"0": "retired", "3": "candidate"} | (
+        {"1": "champion", "2": "challenger"} if left == "1" else {"1": "retired", "2": "champion"}
+    )
+    registry.set_champion(use_case, "2")
+    assert roles(registry, use_case) == ("2", "0", "1")
+
+
+def test_a_promotion_killed_half_way_does_not_stop_another_one(registry, use_case, tmp_path, monkeypatch):
+    three_versions(registry, tmp_path, use_case)
+    registry.set_champion(use_case, "1")
+    with monkeypatch.context() as patch:
+        _die_after(2, registry._client, patch)
+        with pytest.raises(KeyboardInterrupt):
+            registry.set_champion(use_case, "2")
+    registry.set_champion(use_case, "3")
+    assert roles(registry, use_case) == ("3", "0", "1")
+    assert registry.version(use_case, "2").stage.value == "candidate"
+
+
+def test_a_version_that_is_not_there_changes_nothing(registry, use_case, tmp_path):
+    three_versions(registry, tmp_path, use_case)
+    registry.set_champion(use_case, "1")
+    with pytest.raises(RegistryError):
+        registry.set_champion(use_case, "7")
+    assert roles(registry, use_case) == ("1", "0", "0")
+    assert "retired" not in registry.version(use_case, "1").tags
+
+
+def test_the_page_of_a_version_shows_summary_metrics_and_the_card(registry, client, use_case, tmp_path):
+    version = register_trained(registry, tmp_path / "a", use_case, "key-1", evidence=some_evidence(tmp_path / "pages"))
+    shown = client.get_model_version(use_case, "1")
+    experiment = client.get_experiment_by_name(use_case).experiment_id
+    place = f"#/experiments/{experiment}/runs/{version.run_id}/artifacts/evidence/model_card.html"
+    assert shown.description == f"roc_auc 0.71 (rule 0.55)\n\n[model card]({place})"
+    assert shown.tags["metric.roc_auc"] == "0.7100"
+    assert "**champion**" in client.get_registered_model(use_case).description
 
 
 def test_two_at_once_end_with_one_version(mlflow_url, use_case, tmp_path):
@@ -139,6 +176,22 @@ def test_a_server_that_is_down_is_named_with_what_to_check(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(RegistryError, match=r"does not answer at http://127\.0\.0\.1:9.*NORIA_MLFLOW_URL"):
         MlflowRegistry("http://127.0.0.1:9/").champion("parcels")
+
+
+def _die_after(survives: int, client: mlflow.MlflowClient, patch: pytest.MonkeyPatch) -> None:
+    """Let a few writes about aliases through, then die in the next one."""
+    left = iter(range(survives))
+
+    def dying(write):
+        def attempt(*arguments: object) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            write(*arguments)
+
+        return attempt
+
+    for name in ("set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"):
+        patch.setattr(client, name, dying(getattr(client, name)))
 
 
 def _get(url: str) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from noria.core.bundle import MANIFEST, Manifest, Provenance, write_bundle
 from noria.core.errors import RegistryError
-from noria.core.registry import ModelRegistry, Stage
+from noria.core.registry import EVIDENCE, ModelRegistry, Stage, Standing
 from noria.core.signature import Field, Kind, Signature
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.registry import InMemoryRegistry
@@ -44,9 +44,35 @@ def a_bundle(folder: Path, use_case: str, *, rule: str = "hour >= 18", trained: 
     return folder, write_bundle(folder, manifest, {"golden.json": b"[]"})
 
 
-def register_trained(registry: ModelRegistry, folder: Path, use_case: str, key: str, rule: str = "hour >= 17"):
+def register_trained(
+    registry: ModelRegistry,
+    folder: Path,
+    use_case: str,
+    key: str,
+    rule: str = "hour >= 17",
+    evidence: Path | None = None,
+):
     bundle, digest = a_bundle(folder, use_case, rule=rule, trained=True)
-    return registry.register(use_case, bundle, digest, key=key, params={"trials": "40"}, tags=TAGS)
+    return registry.register(use_case, bundle, digest, key=key, params={"trials": "40"}, tags=TAGS, evidence=evidence)
+
+
+def some_evidence(folder: Path) -> Path:
+    (folder / "charts").mkdir(parents=True)
+    (folder / "model_card.html").write_text("<h1>Parcels</h1>")
+    (folder / "card.json").write_text("{}")
+    (folder / "charts" / "lift.svg").write_text("<svg/>")
+    return folder
+
+
+def three_versions(registry: ModelRegistry, folder: Path, use_case: str) -> None:
+    registry.register_baseline(use_case, *a_bundle(folder / "rule", use_case))
+    for number in "123":
+        register_trained(registry, folder / number, use_case, f"key-{number}", f"hour >= {number}")
+
+
+def roles(registry: ModelRegistry, use_case: str) -> tuple[str, str, str]:
+    standing = registry.standing(use_case)
+    return standing.champion, standing.challenger, standing.previous
 
 
 def test_version_0_serves_until_something_is_promoted(registry, use_case, tmp_path):
@@ -109,3 +135,71 @@ def test_what_is_not_there_is_an_error(registry, use_case, tmp_path):
     with pytest.raises(RegistryError):
         registry.set_champion(use_case, "7")
     assert registry.champion(use_case).version == "0"
+
+
+def test_previous_is_the_champion_before(registry, use_case, tmp_path):
+    three_versions(registry, tmp_path, use_case)
+    assert registry.standing(use_case) == Standing()
+    moves = [("1", "0"), ("2", "1"), ("2", "1"), ("1", "2"), ("0", "1"), ("3", "0")]
+    for version, previous in moves:
+        registry.set_champion(use_case, version)
+        assert roles(registry, use_case) == (version, "0", previous)
+
+
+def test_a_challenger_comes_goes_and_wins(registry, use_case, tmp_path):
+    three_versions(registry, tmp_path, use_case)
+    registry.set_champion(use_case, "1")
+    registry.set_challenger(use_case, "2")
+    assert roles(registry, use_case) == ("1", "2", "0")
+    stages = [version.stage for version in registry.versions(use_case)]
+    assert stages == [Stage.RETIRED, Stage.CHAMPION, Stage.CHALLENGER, Stage.CANDIDATE]
+    registry.set_challenger(use_case, "0")
+    registry.set_challenger(use_case, "0")
+    assert roles(registry, use_case) == ("1", "0", "0")
+    registry.set_challenger(use_case, "3")
+    registry.set_champion(use_case, "2")
+    assert roles(registry, use_case) == ("2", "3", "1")
+    registry.set_champion(use_case, "3")
+    assert roles(registry, use_case) == ("3", "0", "2")
+
+
+def test_a_version_that_was_champion_stays_retired_as_challenger(registry, use_case, tmp_path):
+    three_versions(registry, tmp_path, use_case)
+    registry.set_champion(use_case, "1")
+    registry.set_champion(use_case, "2")
+    registry.set_challenger(use_case, "1")
+    assert registry.version(use_case, "1").stage is Stage.RETIRED
+    assert roles(registry, use_case) == ("2", "1", "1")
+
+
+def test_neither_the_champion_nor_what_is_not_there_can_be_challenger(registry, use_case, tmp_path):
+    with pytest.raises(RegistryError):
+        registry.set_challenger(use_case, "1")
+    with pytest.raises(RegistryError):
+        registry.standing(use_case)
+    three_versions(registry, tmp_path, use_case)
+    registry.set_champion(use_case, "1")
+    with pytest.raises(RegistryError, match=r"version 1 of .* is champion already"):
+        registry.set_challenger(use_case, "1")
+    with pytest.raises(RegistryError):
+        registry.set_challenger(use_case, "7")
+    assert roles(registry, use_case) == ("1", "0", "0")
+
+
+def test_evidence_comes_back_as_it_was(registry, use_case, tmp_path):
+    version = register_trained(registry, tmp_path / "a", use_case, "key-1", evidence=some_evidence(tmp_path / "pages"))
+    found = registry.download_evidence(version, tmp_path / "new" / "folder")
+    assert found == tmp_path / "new" / "folder" / EVIDENCE
+    files = {path.relative_to(found).as_posix(): path.read_text() for path in found.rglob("*") if path.is_file()}
+    assert files == {"model_card.html": "<h1>Parcels</h1>", "card.json": "{}", "charts/lift.svg": "<svg/>"}
+    assert registry.download_evidence(version, tmp_path / "new" / "folder") == found
+
+
+def test_no_evidence_is_none_and_a_wrong_folder_is_said(registry, use_case, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for number, evidence in enumerate((None, tmp_path / "empty")):
+        version = register_trained(registry, tmp_path / "a", use_case, f"key-{number}", evidence=evidence)
+        assert registry.download_evidence(version, tmp_path) is None
+    with pytest.raises(RegistryError, match="is not a folder"):
+        register_trained(registry, tmp_path / "a", use_case, "key-2", evidence=tmp_path / "nowhere")
+    assert registry.find(use_case, "key-2") is None
