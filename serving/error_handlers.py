@@ -37,7 +37,7 @@ _TITLES = {
     "malformed-body": "The body is not a request for predictions",
     "body-too-large": "The body is too large",
     "unknown-use-case": "There is no such use case",
-    "unscorable": "The instance gives no probability",
+    "unscorable": "An instance has no score",
     "invalid-instances": "Fields do not fit the model",
     "journal-unavailable": "Predictions cannot be recorded",
 }
@@ -49,7 +49,7 @@ PREDICT_RESPONSES: dict[int | str, dict[str, object]] = {
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
     }
     for status, slug in _STATUS.values()
-    if slug not in ("unscorable", "unknown-use-case")
+    if slug not in ("unscorable", "unknown-use-case")  # 422 is told once; a documented route is not unknown
 }
 
 
@@ -85,15 +85,18 @@ async def _answer_surprise(_request: Request, _error: Exception) -> Response:
 
 
 def _detail(error: Exception) -> str:
-    if not isinstance(error, InstanceError):
+    if not isinstance(error, InstanceError | UnscorableError):
         return str(error)
     count = len(error.problems)
+    several = "s" if count > 1 else ""
     shown = f"; the first {_SHOWN} are listed" if count > _SHOWN else ""
-    return f"{count} field{'s' if count > 1 else ''} wrong{shown}. GET the use case to see what it expects."
+    if isinstance(error, UnscorableError):
+        return f"{count} instance{several} without a score{shown}. Nothing was predicted."
+    return f"{count} field{several} wrong{shown}. GET the use case to see what it expects."
 
 
 def _reports(error: Exception) -> tuple[FieldReport, ...]:
-    problems = error.problems[:_SHOWN] if isinstance(error, InstanceError) else ()
+    problems = error.problems[:_SHOWN] if isinstance(error, InstanceError | UnscorableError) else ()
     return tuple(
         FieldReport(
             where=problem.where,

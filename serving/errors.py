@@ -6,7 +6,7 @@ NoriaError
     ├── MalformedBodyError     not JSON, or not {"instances": [...]}
     ├── BodyTooLargeError      more bytes or instances than one request may carry
     ├── UnknownUseCaseError    a use case that nobody declared
-    └── UnscorableError        numbers that the model cannot turn into a probability
+    └── UnscorableError        an instance that fits the signature and still has no score; lists every instance
 └── JournalError               the prediction cannot be recorded, so it is not given
 """
 
@@ -43,7 +43,11 @@ class BodyTooLargeError(RequestError):
 
 
 class UnscorableError(RequestError):
-    """Numbers that the model cannot turn into a probability."""
+    """Instances that fit the signature and still have no score: too large for the model, or too little for the rule."""
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class UnknownUseCaseError(RequestError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from noria.core.signature import Field, Kind
@@ -10,8 +11,13 @@ from serving.served_model import ServedModel
 
 def example_request(model: ServedModel) -> dict[str, Any]:
     """One instance with every field that the version reads, and an entity."""
-    instance = {field.name: _value(field) for field in model.fields.values()}
+    instance = example_instance(model.predictor.manifest.signature.fields)
     return {"instances": [{model.use_case.entity: "example-1", **instance}]}
+
+
+def example_instance(fields: Iterable[Field]) -> dict[str, Any]:
+    """A plausible value for every field."""
+    return {field.name: _value(field) for field in fields}
 
 
 def _value(field: Field) -> float | str:

@@ -16,9 +16,13 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from serving.served_model import ServedModels
+from noria.core.use_case import Task
+from serving.answers import Answers
+from serving.served_model import ServedModel, ServedModels
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_NUMBERS = (-1e6, -1e4, -1e3, -100, -10, -1, 0, *(digit * 10.0**power for power in range(-2, 6) for digit in (1, 2, 5)), 1e6)
+"""For any label's unit, since a histogram's steps are fixed: coarse below zero; 1, 2 and 5 of each power of ten above."""
 
 
 class Metrics:
@@ -49,8 +53,15 @@ class Metrics:
         )
         self.predictions = Counter(
             "noria_serving_predictions",
-            "Instances predicted, by use case, version and decision.",
+            "Instances predicted, by use case, version and decision: yes or no, a class of the use case, or number.",
             ("use_case", "version", "decision"),
+            registry=registry,
+        )
+        self.numbers = Histogram(
+            "noria_serving_predicted_number",
+            "Numbers predicted, in the label's unit; of use cases that predict a number.",
+            ("use_case",),
+            buckets=_NUMBERS,
             registry=registry,
         )
         self.swaps = Counter("noria_serving_swaps", "Changes of the version that answers.", ("use_case",), registry=registry)
@@ -71,6 +82,15 @@ class Metrics:
         )
         registry.register(_State(models, backlog))
         ProcessCollector(registry=registry)
+
+    def predicted(self, model: ServedModel, answers: Answers) -> None:
+        """Count what was decided, and look at the numbers that were predicted."""
+        for decision, count in answers.counts().items():
+            self.predictions.labels(model.name, model.version, decision).inc(count)
+        if answers.task is Task.REGRESSION:
+            numbers = self.numbers.labels(model.name)
+            for number in answers.scores:
+                numbers.observe(number)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

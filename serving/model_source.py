@@ -1,8 +1,9 @@
 """Keeps the served versions equal to what the registry calls champion.
 
 One thread asks the registry every few seconds. A new champion is fetched, checked and loaded there, while the old one
-answers; then it is swapped in. Whatever fails on the way, the old one stays: a damaged bundle is refused and tried again
-later, and a registry that does not answer is asked again.
+answers; then it is swapped in. Whatever fails on the way, the old one stays: a bundle that is damaged, or does not fit the
+use case, is refused and tried again later, and a registry that does not answer is asked again. A use case that is edited so
+that its version no longer fits is answered as it was until a champion that fits is there.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 
 from noria.core.bundle import BASELINE_VERSION
 from noria.core.catalog import FILE_NAME, load_catalog
@@ -20,23 +20,14 @@ from noria.core.clock import Clock
 from noria.core.errors import BundleError, NoriaError, RegistryError, UseCaseError
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, baseline_predictor, load_predictor
+from serving.admission import admit
 from serving.bundle_store import BundleStore, Pointer
 from serving.metrics import Metrics
+from serving.refusals import Refusals
 from serving.registry_client import Champion, RegistryClient
 from serving.served_model import Origin, ServedModel, ServedModels
 
 _log = logging.getLogger(__name__)
-_FIRST_RETRY, _LAST_RETRY = 5.0, 300.0
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A champion that cannot be served, and when it is tried again (monotonic seconds)."""
-
-    champion: Champion
-    reason: str
-    retry_at: float
-    pause: float
 
 
 class ModelSource:
@@ -60,8 +51,12 @@ class ModelSource:
         self._metrics = metrics
         self._clock = clock
         self._poll_seconds = poll_seconds
-        self._refusals: dict[str, Refusal] = {}
-        self._catalog_seen: Mapping[str, int] = {}
+        self._refusals = Refusals()
+        self._use_cases: Mapping[str, UseCase] = {}
+        """As they are written now; a version may still answer for one as it was."""
+        self._outgrown: dict[str, str] = {}
+        """Why a version that answers does not fit its use case any more."""
+        self._catalog_seen: Mapping[str, tuple[int, int]] = {}
         self._stopping = threading.Event()
         self._first_round = threading.Event()
         self._thread = threading.Thread(target=self._run, name="model-source", daemon=True)
@@ -75,7 +70,8 @@ class ModelSource:
             UseCaseError: a use case is wrong.
         """
         self._catalog_seen = _fingerprint(self._root)
-        for use_case in load_catalog(self._root):
+        self._use_cases = load_catalog(self._root).use_cases
+        for use_case in self._use_cases.values():
             self._models.put(self._from_disk(use_case) or self._rule(use_case))
 
     def start(self, patience: float = 10.0) -> None:
@@ -96,8 +92,8 @@ class ModelSource:
 
     @property
     def refusals(self) -> Mapping[str, str]:
-        """Why a champion is not served, by use case."""
-        return {name: f"version {item.champion.version}: {item.reason}" for name, item in self._refusals.copy().items()}
+        """Why a champion is not served, or answers for its use case only as it was; by use case."""
+        return {**self._outgrown, **self._refusals.reasons()}
 
     def refresh(self) -> None:
         """One round: every use case against its champion."""
@@ -133,83 +129,104 @@ class ModelSource:
         if seen == self._catalog_seen:
             return
         self._catalog_seen = seen
+        before = self._use_cases
         try:
-            catalog = load_catalog(self._root)
+            self._use_cases = load_catalog(self._root).use_cases
         except UseCaseError as error:
             _log.error("the use cases stay as they were: %s", error)
             return
-        for gone in {model.name for model in self._models} - catalog.use_cases.keys():
+        for gone in {model.name for model in self._models} - self._use_cases.keys():
             self._models.remove(gone)
-        for use_case in catalog:
-            self._take_up(use_case)
+            self._forget(gone)
+        for use_case in self._use_cases.values():
+            if use_case != before.get(use_case.name):
+                self._refusals.clear(use_case.name)  # what did not fit may fit now
+                self._take_up(use_case)
 
     def _take_up(self, use_case: UseCase) -> None:
         if use_case.name not in self._models:
             self._models.put(self._from_disk(use_case) or self._rule(use_case))
             return
         model = self._models.get(use_case.name)
-        if use_case != model.use_case:
-            self._models.put(
-                self._rule(use_case) if model.version == BASELINE_VERSION else replace(model, use_case=use_case)
-            )
-
-    def _follow(self, model: ServedModel, champion: Champion | None) -> None:
-        if champion is None:
-            self._refusals.pop(model.name, None)
-            if model.version != BASELINE_VERSION:
-                self._swap(self._rule(model.use_case))
-            return
-        if (champion.version, champion.digest) == (model.version, model.digest):
-            self._refusals.pop(model.name, None)
-            return
-        if not self._may_try(champion):
+        if model.version == BASELINE_VERSION:
+            self._models.put(self._rule(use_case))
             return
         try:
-            predictor = self._load(champion)
+            admit(use_case, model.predictor)
+        except BundleError as error:
+            self._outgrown = {**self._outgrown, use_case.name: f"version {model.version} answers as before: {error}"}
+            _log.error("%s was edited; %s", use_case.name, self._outgrown[use_case.name])
+            return
+        self._forget(use_case.name)
+        self._models.put(replace(model, use_case=use_case))
+
+    def _forget(self, use_case: str) -> None:
+        self._refusals.clear(use_case)
+        self._outgrown = {name: reason for name, reason in self._outgrown.items() if name != use_case}
+
+    def _follow(self, model: ServedModel, champion: Champion | None) -> None:
+        use_case = self._use_cases[model.name]
+        if champion is None:
+            self._refusals.clear(model.name)
+            if model.version != BASELINE_VERSION:
+                self._swap(self._rule(use_case))
+            return
+        if (champion.version, champion.digest) == (model.version, model.digest):
+            self._refusals.clear(model.name)
+            return
+        if not self._refusals.may_try(champion):
+            return
+        try:
+            predictor = self._load(use_case, champion)
         except RegistryError:
             raise  # that is no fault of the bundle
         except NoriaError as error:
             self._refuse(champion, str(error))
             return
-        self._refusals.pop(model.name, None)
         since = self._clock.now()
-        self._swap(ServedModel(model.use_case, predictor, champion.version, champion.digest, since, Origin.REGISTRY))
-
-    def _may_try(self, champion: Champion) -> bool:
-        refusal = self._refusals.get(champion.use_case)
-        return refusal is None or refusal.champion != champion or monotonic() >= refusal.retry_at
+        self._swap(ServedModel(use_case, predictor, champion.version, champion.digest, since, Origin.REGISTRY))
 
     def _refuse(self, champion: Champion, reason: str) -> None:
-        earlier = self._refusals.get(champion.use_case)
-        again = earlier is not None and earlier.champion == champion
-        pause = min(earlier.pause * 2, _LAST_RETRY) if earlier and again else _FIRST_RETRY
-        self._refusals[champion.use_case] = Refusal(champion, reason, monotonic() + pause, pause)
+        pause = self._refusals.refuse(champion, reason)
         self._metrics.refused.labels(champion.use_case).inc()
         _log.error(
             "version %s of %s is refused, the version before it keeps answering; next try in %.0f s: %s",
             *(champion.version, champion.use_case, pause, reason),
         )
 
-    def _load(self, champion: Champion) -> Predictor:
-        """The champion's predictor, from disk where it is there already, else from the registry."""
+    def _load(self, use_case: UseCase, champion: Champion) -> Predictor:
+        """The champion's predictor, from disk where it is there already, else from the registry; it fits the use case."""
+        predictor = self._loaded_before(champion)
+        if predictor is None:
+            return self._fetch(use_case, champion)
+        admit(use_case, predictor)
+        return predictor
+
+    def _loaded_before(self, champion: Champion) -> Predictor | None:
         folder = self._store.folder(champion.use_case, champion.digest)
-        if folder.is_dir():
-            try:
-                return _load_for(champion.use_case, folder, champion.digest)
-            except BundleError as error:
-                _log.warning("fetching it again: %s", error)
-        self._store.fetch(
-            champion.use_case, champion.digest, lambda name, into: self._registry.download(champion, name, into)
-        )
+        if not folder.is_dir():
+            return None
         try:
-            return _load_for(champion.use_case, folder, champion.digest)
+            return load_predictor(folder, champion.digest)
+        except BundleError as error:
+            _log.warning("fetching it again: %s", error)
+            return None
+
+    def _fetch(self, use_case: UseCase, champion: Champion) -> Predictor:
+        name, digest = champion.use_case, champion.digest
+        folder = self._store.fetch(name, digest, lambda file, into: self._registry.download(champion, file, into))
+        try:
+            predictor = load_predictor(folder, digest)
+            admit(use_case, predictor)
         except BundleError:
-            self._store.discard(champion.use_case, champion.digest)
+            self._store.discard(name, digest)
             raise
+        return predictor
 
     def _swap(self, model: ServedModel) -> None:
         before = self._models.get(model.name).version
         self._models.put(model)
+        self._forget(model.name)
         self._metrics.swaps.labels(model.name).inc()
         _log.info("%s: version %s answers; before it, version %s did", model.name, model.version, before)
         try:
@@ -223,7 +240,8 @@ class ModelSource:
         if pointer is None or pointer.version == BASELINE_VERSION:
             return None
         try:
-            predictor = _load_for(use_case.name, self._store.folder(use_case.name, pointer.digest), pointer.digest)
+            predictor = load_predictor(self._store.folder(use_case.name, pointer.digest), pointer.digest)
+            admit(use_case, predictor)
         except BundleError as error:
             _log.warning("%s: the last good version cannot be loaded, the rule answers: %s", use_case.name, error)
             return None
@@ -233,19 +251,13 @@ class ModelSource:
         return ServedModel(use_case, baseline_predictor(use_case), BASELINE_VERSION, "", self._clock.now(), Origin.RULE)
 
 
-def _load_for(use_case: str, folder: Path, digest: str) -> Predictor:
-    predictor = load_predictor(folder, digest)
-    if predictor.manifest.use_case != use_case:
-        raise BundleError(f"{folder}: is a bundle of {predictor.manifest.use_case}, not of {use_case}; register it again")
-    return predictor
-
-
-def _fingerprint(root: Path) -> Mapping[str, int]:
+def _fingerprint(root: Path) -> Mapping[str, tuple[int, int]]:
     """Changes when a use case is added, edited or removed."""
     found = {}
     for path in root.glob(f"*/{FILE_NAME}"):
         try:
-            found[path.parent.name] = path.stat().st_mtime_ns
+            facts = path.stat()
         except FileNotFoundError:
             continue
+        found[path.parent.name] = (facts.st_mtime_ns, facts.st_size)
     return found

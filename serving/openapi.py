@@ -7,10 +7,16 @@ from typing import Any
 from noria.core.signature import Field, Kind
 from serving.example import example_request
 from serving.instances import MAX_INSTANCES
+from serving.openapi_answers import prediction_schema, predictions_schema
 from serving.schemas import ProblemReport
 from serving.served_model import ServedModel, ServedModels
+from serving.task_words import how_it_decides, meaning, what_is_at_stake
 
 _GENERIC = ("/v1/{use_case}/predict", "/v1/{use_case}")
+_UNUSED = (
+    *("HTTPValidationError", "ValidationError"),
+    *("Predictions", "YesNoPrediction", "ClassPrediction", "NumberPrediction"),  # each use case has its own
+)
 _SHOWN_CATEGORIES = 50
 _JSON = dict[str, Any]
 
@@ -24,15 +30,16 @@ def describe(base: _JSON, models: ServedModels) -> _JSON:
     """
     paths = dict(base["paths"])
     predict, about = (paths.pop(path) for path in _GENERIC)
-    unused = ("HTTPValidationError", "ValidationError")
-    schemas = {name: schema for name, schema in base["components"]["schemas"].items() if name not in unused}
+    schemas = {name: schema for name, schema in base["components"]["schemas"].items() if name not in _UNUSED}
     schemas |= _problem_schemas()
     for model in models:
         name = _type_name(model.name)
         schemas[f"{name}Instance"] = _instance(model)
         schemas[f"{name}Request"] = _request(model, f"{name}Instance")
+        schemas[f"{name}Prediction"] = prediction_schema(model)
+        schemas[f"{name}Predictions"] = predictions_schema(model, f"{name}Prediction")
         paths[f"/v1/{model.name}"] = {"get": _about_route(model, about["get"])}
-        paths[f"/v1/{model.name}/predict"] = {"post": _predict_route(model, predict["post"], f"{name}Request")}
+        paths[f"/v1/{model.name}/predict"] = {"post": _predict_route(model, predict["post"], name)}
     tags = [{"name": model.name, "description": model.use_case.title} for model in models]
     return {**base, "paths": paths, "tags": tags, "components": {**base["components"], "schemas": schemas}}
 
@@ -47,27 +54,37 @@ def _about_route(model: ServedModel, generic: _JSON) -> _JSON:
     return {**_without_path(generic), "tags": [model.name], "operationId": f"about_{model.name}"}
 
 
-def _predict_route(model: ServedModel, generic: _JSON, request: str) -> _JSON:
+def _predict_route(model: ServedModel, generic: _JSON, name: str) -> _JSON:
     example = example_request(model)
+    route = _without_path(generic)
+    answered = {
+        "description": "One prediction per instance",
+        "content": {"application/json": {"schema": _ref(f"{name}Predictions")}},
+    }
     return {
-        **_without_path(generic),
+        **route,
+        "responses": {**route["responses"], "200": answered},
         "tags": [model.name],
         "operationId": f"predict_{model.name}",
         "summary": model.use_case.title,
         "description": (
-            f"Version {model.version} answers. A decision of `true` means: {model.use_case.business.decision}. "
+            f"Version {model.version} answers. {meaning(model)} {how_it_decides(model)} {what_is_at_stake(model)} "
             f"Owner: {model.use_case.owner}."
         ),
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": f"#/components/schemas/{request}"},
+                    "schema": _ref(f"{name}Request"),
                     "examples": {"one": {"summary": "Works when pasted", "value": example}},
                 }
             },
         },
     }
+
+
+def _ref(schema: str) -> _JSON:
+    return {"$ref": f"#/components/schemas/{schema}"}
 
 
 def _without_path(generic: _JSON) -> _JSON:
@@ -89,7 +106,7 @@ def _request(model: ServedModel, instance: str) -> _JSON:
                 "type": "array",
                 "minItems": 1,
                 "maxItems": MAX_INSTANCES,
-                "items": {"$ref": f"#/components/schemas/{instance}"},
+                "items": _ref(instance),
             }
         },
         "examples": [example_request(model)],

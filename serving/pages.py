@@ -17,6 +17,7 @@ from noria.core.signature import Field
 from serving.example import example_request
 from serving.served_model import Origin, ServedModel
 from serving.state import Parts, parts_of
+from serving.task_words import TASKS, how_it_decides, meaning, what_is_at_stake
 
 
 class _Html(str):
@@ -74,7 +75,10 @@ def _facts(model: ServedModel) -> dict[str, str]:
     return {
         "name": model.name,
         "title": model.use_case.title,
-        "decision": model.use_case.business.decision,
+        "task": TASKS[model.use_case.task],
+        "meaning": meaning(model),
+        "how": how_it_decides(model),
+        "stake": what_is_at_stake(model),
         "owner": model.use_case.owner,
         "version": model.version,
         "kind": model.predictor.manifest.rule or model.predictor.manifest.candidate.replace("_", " "),

@@ -5,34 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from noria.core.clock import Clock
-from serving.errors import UnscorableError
+from serving.answers import Answers, answers_of
 from serving.instances import Instance, read_instances
 from serving.prediction_id import uuid7
+from serving.scoring import score_instances
 from serving.served_model import ServedModel
 
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # json.dumps would build one for every call
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """An acknowledged request.
 
     Attributes:
         body: JSON, as sent to the caller.
-        decisions: how many instances were decided yes and no.
+        answers: what it says.
     """
 
     body: bytes
-    decisions: tuple[int, int]
+    answers: Answers
 
 
-def answer(body: bytes, model: ServedModel, record: Callable[[bytes], None], clock: Clock) -> Answer:
+def answer(body: bytes, model: ServedModel, record: Callable[[bytes], None], clock: Clock) -> Reply:
     """Predict every instance of a request.
 
     Args:
@@ -47,40 +47,38 @@ def answer(body: bytes, model: ServedModel, record: Callable[[bytes], None], clo
     """
     started, now = perf_counter(), clock.now()
     instances = read_instances(body, model)
-    scores = _score(model, instances)
-    predictions = [
-        {
-            "id": uuid7(now),
-            "score": score,
-            "decision": score >= model.threshold,
-            "threshold": model.threshold,
-            "version": model.version,
-        }
-        for score in scores
-    ]
+    answers = answers_of(model.policy, score_instances(model, instances))
+    predictions = _predictions(model, answers, now)
     line = {
         "use_case": model.name,
         "version": model.version,
         "requested_at": now.isoformat(),
-        "threshold": model.threshold,
+        "threshold": answers.threshold,
         "latency_ms": round((perf_counter() - started) * 1000, 3),
         "predictions": [_record(*pair) for pair in zip(predictions, instances, strict=True)],
     }
     record(_to_json(line).encode() + b"\n")
     reply = {"use_case": model.name, "version": model.version, "predictions": predictions}
-    yes = sum(score >= model.threshold for score in scores)
-    return Answer(_to_json(reply).encode(), (yes, len(scores) - yes))
+    return Reply(_to_json(reply).encode(), answers)
 
 
-def _score(model: ServedModel, instances: list[Instance]) -> list[float]:
-    with np.errstate(over="ignore", invalid="ignore"):  # extremes are looked at below, not warned about
-        scores: list[float] = model.predictor.score_rows([instance.features for instance in instances]).tolist()
-    for index, score in enumerate(scores):
-        if not 0.0 <= score <= 1.0:
-            raise UnscorableError(f"instances[{index}] gives no probability: its numbers are too large; check their units")
-    return scores
+def _predictions(model: ServedModel, answers: Answers, now: datetime) -> list[dict[str, Any]]:
+    """The answers as they are sent; `serving.schemas` says what the fields mean."""
+    rows = zip(answers.scores, answers.decisions, _details(answers), strict=True)
+    return [
+        {"id": uuid7(now), "score": score, "decision": decision, **details, "version": model.version}
+        for score, decision, details in rows
+    ]
+
+
+def _details(answers: Answers) -> list[dict[str, Any]]:
+    """What an answer of this task says beside score and decision."""
+    if answers.probabilities:
+        return [{"probabilities": probabilities} for probabilities in answers.probabilities]
+    return [{} if answers.threshold is None else {"threshold": answers.threshold}] * len(answers.scores)
 
 
 def _record(prediction: dict[str, Any], instance: Instance) -> list[Any]:
-    """What the journal keeps of one prediction: id, entity, features, score, decision."""
-    return [prediction["id"], instance.entity, instance.features, prediction["score"], prediction["decision"]]
+    """What the journal keeps of one prediction: id, entity, features, score, decision; and probabilities of classes."""
+    kept = [prediction["id"], instance.entity, instance.features, prediction["score"], prediction["decision"]]
+    return [*kept, prediction["probabilities"]] if "probabilities" in prediction else kept

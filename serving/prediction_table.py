@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 
-_COLUMNS = "id, use_case, version, requested_at, entity, features, score, decision, threshold, latency_ms"
+_COLUMNS = "id, use_case, version, requested_at, entity, features, score, decision, probabilities, threshold, latency_ms"
 
 
 class Row(NamedTuple):
@@ -21,20 +21,24 @@ class Row(NamedTuple):
     entity: str | None
     features: str
     score: float
-    decision: bool
-    threshold: float
+    decision: str
+    """`true` or `false`, a class, or the shortest text of a number."""
+    probabilities: str | None
+    """JSON object by class; None but for multiclass."""
+    threshold: float | None
+    """None but for binary classification."""
     latency_ms: float
 
 
 def rows_of(line: bytes) -> Iterator[Row]:
-    """The predictions of one journal line.
+    """The predictions of one journal line, also of one that was written while every decision was a yes or no.
 
     Raises:
         ValueError: it is no journal line.
     """
     try:
         request: dict[str, Any] = json.loads(line)
-        for identity, entity, features, score, decision in request["predictions"]:
+        for identity, entity, features, score, decision, *more in request["predictions"]:
             yield Row(
                 identity,
                 request["use_case"],
@@ -43,12 +47,24 @@ def rows_of(line: bytes) -> Iterator[Row]:
                 entity,
                 json.dumps(features, ensure_ascii=False),
                 score,
-                decision,
+                _in_words(decision),
+                _json_or_none(*more),
                 request["threshold"],
                 request["latency_ms"],
             )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a journal line: {line[:80]!r}") from error
+
+
+def _in_words(decision: object) -> str:
+    """A decision as the column of all tasks has it."""
+    if isinstance(decision, bool):
+        return "true" if decision else "false"
+    return decision if isinstance(decision, str) else repr(decision)
+
+
+def _json_or_none(probabilities: Mapping[str, float] | None = None) -> str | None:
+    return None if probabilities is None else json.dumps(probabilities, ensure_ascii=False)
 
 
 class PredictionTable:

@@ -34,8 +34,7 @@ async def predict(use_case: str, request: Request) -> Response:
         reply = answer(body, model, parts.log.append, parts.clock)
     else:
         reply = await run_in_threadpool(answer, body, model, parts.log.append, parts.clock)
-    for decision, count in zip(("yes", "no"), reply.decisions, strict=True):
-        parts.metrics.predictions.labels(model.name, model.version, decision).inc(count)
+    parts.metrics.predicted(model, reply.answers)
     return Response(reply.body, media_type="application/json")
 
 

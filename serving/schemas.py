@@ -6,7 +6,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from noria.core.decision import DecisionPolicy
 from noria.core.signature import Field as SignatureField
+from noria.core.use_case import Task, Value
 from serving.served_model import Origin, ServedModel
 
 
@@ -14,19 +16,44 @@ class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-class Prediction(_Schema):
-    """The answer for one instance, in the order they were sent."""
+class _Prediction(_Schema):
+    """The answer for one instance; `score` and `decision` are there whatever the task."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
     """Identifies the prediction in the log; UUID version 7."""
+    version: str
+    """The version that answered; "0" is the rule."""
+
+
+class YesNoPrediction(_Prediction):
+    """The answer for one instance of a binary classification."""
+
     score: float = Field(ge=0, le=1)
     """Probability of the positive class."""
     decision: bool
     """Whether to act: the score is at least the threshold."""
     threshold: float
     """The version's decision threshold, chosen by what each outcome is worth."""
-    version: str
-    """The version that answered; "0" is the rule."""
+
+
+class ClassPrediction(_Prediction):
+    """The answer for one instance of a multiclass use case."""
+
+    score: float = Field(ge=0, le=1)
+    """Probability of the class decided on; another class may be likelier and worth less."""
+    decision: str
+    """The class to act on: the one that is worth most on average, given the probabilities."""
+    probabilities: dict[str, float]
+    """Probability of each class; they sum to 1."""
+
+
+class NumberPrediction(_Prediction):
+    """The answer for one instance of a regression."""
+
+    score: float
+    """The number predicted, in the label's unit."""
+    decision: float
+    """The number to act on: the score itself."""
 
 
 class Predictions(_Schema):
@@ -36,8 +63,8 @@ class Predictions(_Schema):
     """Which use case."""
     version: str
     """The version that answered; "0" is the rule."""
-    predictions: tuple[Prediction, ...]
-    """One per instance."""
+    predictions: tuple[YesNoPrediction, ...] | tuple[ClassPrediction, ...] | tuple[NumberPrediction, ...]
+    """One per instance, in the order they were sent."""
 
 
 class FieldReport(_Schema):
@@ -83,8 +110,11 @@ class Serving(_Schema):
     """`registry`; `disk`: the last good one, loaded without the registry; or `rule`."""
     digest: str
     """SHA-256 of its bundle's manifest."""
-    threshold: float
-    """Decide yes where the score is at least this."""
+    threshold: float | None
+    """Binary classification: decide yes where the score is at least this."""
+    payoffs: dict[str, dict[str, float]]
+    """Multiclass: money by the class decided on, then by the class that came, by which this version decides. Empty where it
+    decides for the likeliest class, as the rule does."""
     metrics: dict[str, float]
     """Metrics of its evaluation."""
 
@@ -98,8 +128,18 @@ class UseCaseReport(_Schema):
     """What the business gets."""
     owner: str
     """Who answers for it."""
+    task: Task
+    """Whether the answer is yes or no, one of several classes, or a number."""
     decision: str
-    """What is done when the decision is yes."""
+    """What is done when the decision is yes; what is done with the class, or with the number."""
+    label: str
+    """What is predicted: the column that says later what happened."""
+    classes: tuple[str, ...]
+    """Multiclass: every class there is; the first is what is assumed when nothing is done."""
+    currency: str
+    """ISO 4217 code of all money here."""
+    value: Value
+    """Money per outcome, as the use case has it now."""
     entity: str
     """Optional field of an instance: your name for what is predicted. It is logged, and not read by the model."""
     expects: tuple[SignatureField, ...]
@@ -163,9 +203,14 @@ def report(model: ServedModel) -> UseCaseReport:
         use_case=model.name,
         title=use_case.title,
         owner=use_case.owner,
+        task=use_case.task,
         decision=use_case.business.decision,
+        label=use_case.label.column,
+        classes=use_case.label.classes,
+        currency=use_case.business.currency,
+        value=use_case.business.value,
         entity=use_case.entity,
-        expects=manifest.signature.fields,
+        expects=tuple(model.fields.values()),
         serves=Serving(
             version=model.version,
             kind=f"rule: {manifest.rule}" if manifest.kind == "rule" else manifest.candidate,
@@ -173,8 +218,16 @@ def report(model: ServedModel) -> UseCaseReport:
             as_of=manifest.provenance.as_of if manifest.provenance else None,
             origin=model.origin,
             digest=model.digest,
-            threshold=manifest.threshold,
+            threshold=manifest.threshold if manifest.task is Task.BINARY_CLASSIFICATION else None,
+            payoffs=_payoffs(model.policy),
             metrics=manifest.metrics,
         ),
         predict=f"/v1/{model.name}/predict",
     )
+
+
+def _payoffs(policy: DecisionPolicy) -> dict[str, dict[str, float]]:
+    return {
+        decided: dict(zip(policy.classes, row, strict=True))
+        for decided, row in zip(policy.classes, policy.payoffs, strict=False)  # empty for the rule
+    }

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
+from noria.core.bundle import declared_signature
+from noria.core.decision import DecisionPolicy
 from noria.core.signature import Field
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor
@@ -47,13 +49,26 @@ class ServedModel:
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
-        """What the version reads, by name."""
-        return {field.name: field for field in self.predictor.manifest.signature.fields}
+        """What an instance may hold, by name: what the version reads, then what the use case has got since.
+
+        Without the latter a roll-back would refuse apps that send a new feature already.
+        """
+        read = {field.name: field for field in self.predictor.manifest.signature.fields}
+        return read | {field.name: _unread(field) for field in self._declared if field.name not in read}
+
+    @property
+    def _declared(self) -> tuple[Field, ...]:
+        return declared_signature(self.use_case).fields
 
     @cached_property
-    def threshold(self) -> float:
-        """Decide yes where the score is at least this."""
-        return self.predictor.manifest.threshold
+    def policy(self) -> DecisionPolicy:
+        """How the version decides."""
+        return self.predictor.manifest.policy
+
+
+def _unread(field: Field) -> Field:
+    said = " ".join(part for part in (field.description, "(This version does not read it.)") if part)
+    return field.model_copy(update={"description": said, "required": False})
 
 
 class ServedModels:

@@ -2,104 +2,53 @@
 
 from __future__ import annotations
 
-import json
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import warnings
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import psycopg
 import pytest
 
-from noria.core.bundle import GOLDEN, MODEL, Manifest, Provenance, write_bundle
-from noria.core.encoder import Encoder, NumericColumn, OneHotColumn
-from noria.core.signature import Field, Kind, Signature
+from noria.core.bundle import read_manifest
+from noria.core.clock import SystemClock
+from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
 from noria.testing.builders import write_use_case
-
-USE_CASE = "parcels"
-DEPOTS = ("north", "south")
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A bundle on disk, and what it must answer for the instance below."""
-
-    folder: Path
-    digest: str
-    score: float
-
-
-INSTANCE = {"weight": 3.5, "hour": 19, "depot": "north"}
-
-
-def _train(seed: int) -> tuple[Encoder, bytes]:
-    """A logistic regression on random data; each seed gives another one."""
-    from skl2onnx import to_onnx
-    from sklearn.linear_model import LogisticRegression
-
-    encoder = Encoder(
-        columns=(
-            NumericColumn(name="weight", center=10, scale=5, missing=0.0),
-            NumericColumn(name="hour", center=12, scale=6, missing=0.0),
-            OneHotColumn(name="depot", categories=DEPOTS),
-        )
-    )
-    random = np.random.default_rng(seed)
-    features = random.normal(size=(400, encoder.width)).astype(np.float32)
-    target = (features @ random.normal(size=encoder.width) + random.normal(size=400)) > 0
-    model = LogisticRegression().fit(features, target)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converter's own, about its dependencies
-        graph = to_onnx(model, features[:1], options={"zipmap": False}, target_opset={"": 17, "ai.onnx.ml": 3})
-    return encoder, graph.SerializeToString()
+from serving.bundle_store import BundleStore, Pointer
+from serving.state import Parts, assemble
+from tests.serving import bundles
+from tests.serving.bundles import INSTANCE, TAGS, USE_CASE, Bundle
 
 
 @pytest.fixture(scope="session")
 def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
-    """Makes a trained ONNX bundle; another seed gives another model."""
+    """Makes a trained ONNX bundle of any task; another seed gives another model."""
+    return partial(bundles.make_bundle, tmp_path_factory.mktemp)
 
-    def make(seed: int, *, use_case: str = USE_CASE, golden_score: float | None = None, as_of: int = 1) -> Bundle:
-        from noria.inference.predictor import OnnxPredictor
 
-        encoder, graph = _train(seed)
-        manifest = Manifest(
-            use_case=use_case,
-            kind="onnx",
-            candidate="linear",
-            signature=Signature(
-                fields=(
-                    Field(
-                        name="weight", kind=Kind.NUMERIC, unit="kg", description="Weight", minimum=0, maximum=70, example=3.5
-                    ),
-                    Field(name="hour", kind=Kind.NUMERIC, required=True, minimum=0, maximum=23, example=19),
-                    Field(name="depot", kind=Kind.CATEGORICAL, categories=DEPOTS, example="north"),
-                )
-            ),
-            threshold=0.4,
-            encoder=encoder,
-            provenance=Provenance(
-                as_of=datetime(2024, 5, as_of, tzinfo=UTC), snapshot="5" * 64, specification="6" * 64, seed=7
-            ),
-            metrics={"roc_auc": 0.71},
-        )
-        (score,) = OnnxPredictor(manifest, graph).score_rows([INSTANCE]).tolist()
-        golden = [{"instance": INSTANCE, "score": score if golden_score is None else golden_score}]
-        folder = tmp_path_factory.mktemp("bundle")
-        digest = write_bundle(folder, manifest, {MODEL: graph, GOLDEN: json.dumps(golden).encode()})
-        return Bundle(folder, digest, score)
+@pytest.fixture
+def on_disk(settings: Settings) -> Callable[[Bundle, str], None]:
+    """Lets a bundle be what answered last, so that an app serves it without a registry."""
 
-    return make
+    def put(bundle: Bundle, version: str) -> None:
+        manifest = read_manifest(bundle.folder, bundle.digest)
+        store = BundleStore(settings.serving_state)
+        shutil.copytree(bundle.folder, store.folder(manifest.use_case, bundle.digest))
+        store.point(manifest.use_case, Pointer(version, bundle.digest))
+
+    return put
 
 
 @pytest.fixture
@@ -108,6 +57,55 @@ def use_cases(tmp_path: Path) -> Path:
     root = tmp_path / "use_cases"
     write_use_case(root, name=USE_CASE)
     return root
+
+
+@pytest.fixture
+def name(use_cases: Path) -> str:
+    """A use case of its own for each test: they share one MLflow server."""
+    name = f"parcels_{uuid.uuid4().hex[:8]}"
+    shutil.rmtree(use_cases / "parcels")
+    write_use_case(use_cases, name=name)
+    return name
+
+
+@pytest.fixture
+def registry(mlflow_url: str) -> MlflowRegistry:
+    """The registry on the session's MLflow server."""
+    return MlflowRegistry(mlflow_url)
+
+
+@pytest.fixture
+def register(registry: MlflowRegistry, name: str, make_bundle: Callable[..., Bundle]) -> Callable[..., tuple[str, Bundle]]:
+    """Registers a trained bundle as the next version."""
+
+    def register(seed: int, **changes: Any) -> tuple[str, Bundle]:
+        bundle = make_bundle(seed, use_case=name, **changes)
+        version = registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags=TAGS)
+        return version.version, bundle
+
+    return register
+
+
+@pytest.fixture
+def restart(settings: Settings, mlflow_url: str) -> Iterator[Callable[..., Parts]]:
+    """Makes the parts of an app, as a start does, to be asked by hand: nothing runs in the background."""
+    made: list[Parts] = []
+
+    def restart(url: str = mlflow_url) -> Parts:
+        parts = assemble(settings.model_copy(update={"mlflow_url": url}), SystemClock())
+        made.append(parts)
+        parts.source.restore()
+        return parts
+
+    yield restart
+    for parts in made:
+        parts.source.stop()
+
+
+@pytest.fixture
+def parts(restart: Callable[..., Parts]) -> Parts:
+    """The parts of an app that has just started."""
+    return restart()
 
 
 @pytest.fixture
@@ -139,7 +137,7 @@ class Server:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
 
     def predict(self, use_case: str = USE_CASE, **changes: Any) -> dict[str, Any]:
         """One prediction."""
@@ -150,12 +148,12 @@ class Server:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         # uvicorn finishes its work, then dies of the signal that it was sent
-        assert self.process.wait(40) == -signal.SIGTERM, self.log.read_text()
+        assert self.process.wait(180) == -signal.SIGTERM, self.log.read_text()
         assert "Application shutdown complete" in self.log.read_text()
 
 
@@ -165,9 +163,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Settings], Server]]:
     servers: list[Server] = []
 
     def start(settings: Settings) -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         environment = os.environ | {
             "NORIA_HOME": str(settings.home),
             "NORIA_USE_CASES": str(settings.use_cases),
@@ -200,7 +196,7 @@ def _is_alive(server: Server) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], what: Callable[[], str] = lambda: "", seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: Callable[[], str] = lambda: "", seconds: float = 240) -> None:
     """Wait for something that a background thread does; the limit is for a hopeless case, not a measurement."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -227,7 +223,21 @@ def stored() -> Callable[[str], list[str]]:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, nor will by chance."""
+    return free_port()
+
+
+def free_port() -> int:
+    """A port below those that the kernel hands out.
+
+    One of those could be given to another process in between; and whoever keeps connecting to one that nobody listens on
+    may be given the very same as its own end, and be connected to itself.
+    """
+    while True:
+        port = 15_000 + secrets.randbelow(17_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

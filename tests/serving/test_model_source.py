@@ -6,68 +6,17 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 
 import httpx
 import mlflow
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.clock import SystemClock
 from noria.registry.mlflow_registry import MlflowRegistry
-from noria.testing.builders import write_use_case
 from serving.app import create_app
-from serving.state import assemble
+from tests.serving.bundles import TAGS
 
 NOBODY = "http://127.0.0.1:9"  # a port that nobody listens on
-TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
-
-
-@pytest.fixture
-def name(use_cases):
-    """A use case of its own for each test: they share one MLflow server."""
-    name = f"parcels_{uuid.uuid4().hex[:8]}"
-    shutil.rmtree(use_cases / "parcels")
-    write_use_case(use_cases, name=name)
-    return name
-
-
-@pytest.fixture
-def registry(mlflow_url):
-    return MlflowRegistry(mlflow_url)
-
-
-@pytest.fixture
-def register(registry, name, make_bundle):
-    """Registers a trained bundle as the next version."""
-
-    def register(seed, **changes):
-        bundle = make_bundle(seed, use_case=name, **changes)
-        version = registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags=TAGS)
-        return version.version, bundle
-
-    return register
-
-
-@pytest.fixture
-def restart(settings, mlflow_url):
-    """Makes the parts of an app, as a start does, to be asked by hand: nothing runs in the background."""
-    made = []
-
-    def restart(url=mlflow_url):
-        parts = assemble(settings.model_copy(update={"mlflow_url": url}), SystemClock())
-        made.append(parts)
-        parts.source.restore()
-        return parts
-
-    yield restart
-    for parts in made:
-        parts.source.stop()
-
-
-@pytest.fixture
-def parts(restart):
-    return restart()
 
 
 def serves(parts, name):
@@ -110,11 +59,11 @@ def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, regi
         assert {prediction["score"] for prediction in many} == {answer["score"]}
 
 
-def test_a_new_replica_answers_with_the_champion_from_its_first_request(settings, mlflow_url, name, registry, register):
+def test_a_new_replica_has_the_champion_when_its_start_is_over(parts, name, registry, register):
     version, _ = register(1)
     registry.set_champion(name, version)
-    with TestClient(create_app(settings.model_copy(update={"mlflow_url": mlflow_url}))) as client:
-        assert client.get("/readyz").json()["versions"] == {name: version}
+    parts.source.start(patience=300)
+    assert parts.models.get(name).version == version
 
 
 def test_a_restart_without_the_registry_serves_the_last_good_version(parts, restart, settings, name, registry, register):
@@ -227,7 +176,7 @@ def test_promotions_under_load_fail_no_request(settings, mlflow_url, name, regis
     stop, answers = threading.Event(), []
 
     def load():
-        with httpx.Client(base_url=server.client.base_url) as client:
+        with httpx.Client(base_url=server.client.base_url, timeout=120) as client:
             body = {"instances": [{"weight": 3.5, "hour": 19, "depot": "north"}] * 3}
             while not stop.is_set():
                 answers.append(client.post(f"/v1/{name}/predict", json=body))
@@ -237,15 +186,15 @@ def test_promotions_under_load_fail_no_request(settings, mlflow_url, name, regis
         thread.start()
     try:
         for champion in ("1", "2", "1", "0", "2"):
+            before = len(answers)
+            eventually(lambda before=before: len(answers) >= before + 10)  # there is load when the champion changes
             registry.set_champion(name, champion)
-            # the promise is ten seconds; a busy machine gets more before the test gives up
-            eventually(lambda wanted=champion: answers and answers[-1].json()["version"] == wanted, seconds=30)
+            eventually(lambda wanted=champion: answers[-1].json()["version"] == wanted)
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert {answer.status_code for answer in answers} == {200}
-    assert len(answers) > 50
     for answer in answers:
         version = answer.json()["version"]
         for prediction in answer.json()["predictions"]:
@@ -268,7 +217,7 @@ def test_mlflow_really_stops_and_comes_back(
         registry.set_champion(name, "1")
         ours = settings.model_copy(update={"mlflow_url": own.url})
         server = serve(ours)
-        assert server.predict(name)["version"] == "1"
+        eventually(lambda: server.predict(name)["version"] == "1")
         own.stop()
         eventually(lambda: not server.client.get("/readyz").json()["registry"]["answers"])
         assert server.client.get("/readyz").status_code == 200
@@ -306,7 +255,7 @@ class _OwnMlflow:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=os.environ | quiet, stdout=output, stderr=output, start_new_session=True
             )
-        eventually(self._answers, what=log.read_text, seconds=180)
+        eventually(self._answers, what=log.read_text, seconds=400)
 
     def stop(self):
         if self.process is not None and self.process.poll() is None:

@@ -56,9 +56,56 @@ def test_a_prediction_is_stored_with_everything_it_was_made_from(journal, table)
         ).fetchall()
     facts = ("parcels", "3", "2024-05-01 12:00:00+00")
     assert [row[1:4] for row in rows] == [facts, facts]
-    assert [[row[0], *row[4:8]] for row in rows] == LINE["predictions"]
+    assert [[row[0], *row[4:7], row[7] == "true"] for row in rows] == LINE["predictions"]
+    assert [row[7] for row in rows] == ["true", "false"]
     assert [row[8:] for row in rows] == [(0.4, 0.25)] * 2
     assert journal.backlog().segments == 0
+
+
+def test_every_task_is_stored_and_what_an_older_version_left_behind_too(journal, table):
+    """Lines had five values, with true or false as the decision, while there was one task."""
+    number = ["018f0000-0000-7000-8000-000000000003", None, {"hour": 1}, 112.4, 112.4]
+    shares = {"on time": 0.25, "spät": 0.75}
+    one_of_two = ["018f0000-0000-7000-8000-000000000004", "P-2", {"hour": 1}, 0.75, "spät", shares]
+    for line in (LINE, *({**LINE, "threshold": None, "predictions": [entry]} for entry in (number, one_of_two))):
+        journal.append(encoded(line))
+    log = a_log(journal, table)
+    log.start()
+    log.stop()
+    with psycopg.connect(table) as connection:
+        rows = connection.execute(
+            "select score, decision, probabilities, threshold from ops.predictions order by id"
+        ).fetchall()
+    assert rows == [
+        (0.75, "true", None, 0.4),
+        (0.25, "false", None, 0.4),
+        (112.4, "112.4", None, None),
+        (0.75, "spät", shares, None),
+    ]
+
+
+def test_a_table_of_an_older_version_is_waited_for_and_nothing_is_set_aside(
+    journal, database_url, project, stored, eventually
+):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("create schema ops")
+        connection.execute(
+            "create table ops.predictions (id uuid primary key, use_case text not null, version text not null, "
+            "requested_at timestamptz not null, entity text, features jsonb not null, score double precision not null, "
+            "decision boolean not null, threshold double precision not null, latency_ms double precision not null)"
+        )
+    late = ["018f0000-0000-7000-8000-000000000004", "P-2", {"hour": 1}, 0.75, "late", {"late": 0.75, "lost": 0.25}]
+    for line in (LINE, {**LINE, "threshold": None, "predictions": [late]}):
+        journal.append(encoded(line))
+    log = a_log(journal, database_url)
+    log.start()
+    eventually(lambda: "probabilities" in log.state.trouble)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute((project / "noria/data/schema.sql").read_text())
+    eventually(lambda: not log.state.trouble)
+    log.stop()
+    assert len(stored(database_url)) == 3
+    assert not (journal.folder / "set_aside.txt").exists()
 
 
 def test_storing_again_after_a_kill_between_commit_and_removal_doubles_nothing(journal, table, stored):
@@ -127,6 +174,7 @@ def test_when_postgresql_stops_predictions_are_answered_and_stored_when_it_is_ba
         with TestClient(create_app(ours)) as client:
             answered = [predict(client)]
             eventually(lambda: stored(url) == answered)
+            eventually(lambda: "noria_serving_predictions_stored_total 1.0" in client.get("/metrics").text)
             server.stop()
             answered += [predict(client) for _ in range(20)]
             eventually(lambda: not client.get("/readyz").json()["predictions"]["database_answers"])
@@ -167,7 +215,7 @@ def test_kill_9_loses_no_answered_prediction(settings, table, serve, stored, eve
 
 def _predict_until_killed(server, kill_after):
     acknowledged = []
-    killer = threading.Timer(60, server.kill)
+    killer = threading.Timer(400, server.kill)
     try:
         while True:
             acknowledged.append(server.predict()["id"])

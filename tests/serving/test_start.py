@@ -15,7 +15,7 @@ def start(settings, port):
         "NORIA_SERVING_PORT": str(port),
     }
     command = [sys.executable, "-m", "serving"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_a_taken_port_is_named_with_the_setting_that_changes_it(settings):

@@ -1,0 +1,73 @@
+"""How the answers of one use case look, as JSON Schema: one typed shape per task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from noria.core.use_case import Task
+from serving.instances import MAX_INSTANCES
+from serving.schemas import ClassPrediction, NumberPrediction, YesNoPrediction
+from serving.served_model import ServedModel
+from serving.task_words import how_it_decides, meaning
+
+_JSON = dict[str, Any]
+_SHAPES: dict[Task, type[YesNoPrediction | ClassPrediction | NumberPrediction]] = {
+    Task.BINARY_CLASSIFICATION: YesNoPrediction,
+    Task.MULTICLASS: ClassPrediction,
+    Task.REGRESSION: NumberPrediction,
+}
+
+
+def prediction_schema(model: ServedModel) -> _JSON:
+    """The answer for one instance, with the classes or the unit of the use case."""
+    schema = _SHAPES[model.use_case.task].model_json_schema()
+    properties: _JSON = schema["properties"]
+    properties["decision"] |= {"description": f"{meaning(model)} {how_it_decides(model)}"}
+    if model.use_case.task is Task.MULTICLASS:
+        _name_classes(properties, model.use_case.label.classes)
+    if model.use_case.task is Task.REGRESSION:
+        _name_number(properties, model.use_case.label.column)
+    return {**schema, "title": f"Prediction of {model.name}", "additionalProperties": False}
+
+
+def predictions_schema(model: ServedModel, prediction: str) -> _JSON:
+    """All answers of a request.
+
+    Args:
+        model: whose answers they are.
+        prediction: name of the schema of one of them.
+    """
+    return {
+        "type": "object",
+        "title": f"Predictions of {model.name}",
+        "description": "All answers of a request, from one version.",
+        "required": ["use_case", "version", "predictions"],
+        "additionalProperties": False,
+        "properties": {
+            "use_case": {"type": "string", "const": model.name, "description": "Which use case."},
+            "version": {"type": "string", "description": 'The version that answered; "0" is the rule.'},
+            "predictions": {
+                "type": "array",
+                "description": "One per instance, in the order they were sent.",
+                "minItems": 1,
+                "maxItems": MAX_INSTANCES,
+                "items": {"$ref": f"#/components/schemas/{prediction}"},
+            },
+        },
+    }
+
+
+def _name_classes(properties: _JSON, classes: tuple[str, ...]) -> None:
+    properties["decision"]["enum"] = list(classes)
+    properties["probabilities"] |= {
+        "properties": {name: {"type": "number", "minimum": 0, "maximum": 1} for name in classes},
+        "required": list(classes),
+        "additionalProperties": False,
+    }
+
+
+def _name_number(properties: _JSON, label: str) -> None:
+    """The unit is the label's: whoever knows the column knows it."""
+    properties["score"]["description"] = f"The {label} predicted, in the unit of that column."
+    for name in ("score", "decision"):
+        properties[name]["x-label"] = label
