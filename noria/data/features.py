@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from noria.core.errors import TransformError
 from noria.core.interval import Interval
 from noria.core.use_case import UseCase
+from noria.data.labels import label_selection, with_task_label
 from noria.data.warehouse import Table, Warehouse, quote
 
 LABEL_KNOWN_AT = "label_known_at"
@@ -45,20 +45,22 @@ def read_features(warehouse: Warehouse, use_case: UseCase, interval: Interval) -
 
 
 def read_labels(warehouse: Warehouse, use_case: UseCase, interval: Interval, as_of: datetime) -> pa.Table:
-    """Entity, event time and boolean `label` of the interval's entities whose label had arrived by `as_of`.
+    """Entity, event time and `label` of the interval's entities whose label had arrived by `as_of`.
+
+    `label` is boolean, text or float64, as the task is: see `noria.data.labels`.
 
     Raises:
-        TransformError: the labels were never built.
+        TransformError: the labels were never built, or one is not what the task asks for.
     """
     table = label_table(use_case)
     require(warehouse, table, (use_case.entity, use_case.event_time, use_case.label.column, LABEL_KNOWN_AT))
     found = warehouse.read_arrow(
-        f"select l.{quote(use_case.entity)}, l.{quote(use_case.event_time)}, l.{quote(use_case.label.column)} as label "
+        f"select l.{quote(use_case.entity)}, l.{quote(use_case.event_time)}, {label_selection(use_case)} "
         f"from {table} as l where l.{quote(use_case.event_time)} >= $1 and l.{quote(use_case.event_time)} < $2 "
         f"and {arrived(use_case, 3)} order by 2, 1",
         (interval.start, interval.end, as_of, as_of - use_case.label.available_after),
     )
-    return with_boolean_label(use_case, found)
+    return with_task_label(use_case, found)
 
 
 def selection(use_case: UseCase) -> str:
@@ -79,16 +81,6 @@ def arrived(use_case: UseCase, parameter: int) -> str:
         f"l.{quote(use_case.label.column)} is not null and l.{quote(LABEL_KNOWN_AT)} <= ${parameter} "
         f"and l.{quote(use_case.event_time)} <= ${parameter + 1}"
     )
-
-
-def with_boolean_label(use_case: UseCase, rows: pa.Table) -> pa.Table:
-    """The rows with `label` true where it is the positive class."""
-    index = rows.column_names.index("label")
-    label = rows["label"]
-    positive = pa.scalar(use_case.label.positive)
-    if positive.type != label.type:
-        positive = positive.cast(label.type)
-    return rows.set_column(index, "label", pc.equal(label, positive))
 
 
 def require(warehouse: Warehouse, table: Table, names: tuple[str, ...]) -> None:

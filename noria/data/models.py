@@ -12,13 +12,21 @@ import yaml
 
 from noria.core.catalog import FILE_NAME
 from noria.core.errors import Problem
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
 from noria.data.features import LABEL_KNOWN_AT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VERY_CLOSE = 0.85
 """Models of one use case are named alike: `lbl_churn` is no slip for `ftr_churn`."""
 _INSTANT = ("timestamp with time zone", "timestamptz")
+_LABELS: Mapping[Task, tuple[str, frozenset[str]]] = {
+    Task.MULTICLASS: ("text", frozenset({"text", "varchar", "character varying"})),
+    Task.REGRESSION: (
+        "double precision",
+        frozenset({"double precision", "float8", "real", "numeric", "decimal", "integer", "int", "bigint", "smallint"}),
+    ),
+}
+"""What a label of the task is written as, and what else will do; a yes or no may be of any type."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,18 @@ def check_models(use_case: UseCase, project: DbtProject) -> Iterator[Problem]:
     yield from _check_model(use_case, project, "features", features.model, wanted)
     wanted = {"label.column": label.column, "label.model": LABEL_KNOWN_AT}
     yield from _check_model(use_case, project, "label", label.model, wanted)
+    yield from _check_label(use_case, project.contracts.get(label.model, {}).get(label.column))
+
+
+def _check_label(use_case: UseCase, found: str | None) -> Iterator[Problem]:
+    """The label's type must be one of the task, where there is a label at all."""
+    if found is None or use_case.task not in _LABELS:
+        return
+    best, known = _LABELS[use_case.task]
+    if found.split("(")[0].strip().lower() not in known:
+        where = f"use_cases/{use_case.name}/{FILE_NAME}: label.column"
+        kind = f"{found or 'no data_type'} in dbt model {use_case.label.model}"
+        yield Problem(where, kind, f"expected {best}, since task is {use_case.task}")
 
 
 def _check_model(

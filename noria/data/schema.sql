@@ -48,9 +48,10 @@ create table if not exists ops.predictions (
     entity text,
     features jsonb not null,
     score double precision not null,
-    decision boolean not null,
-    threshold double precision not null,
-    latency_ms double precision not null
+    decision text not null,
+    threshold double precision,
+    latency_ms double precision not null,
+    probabilities jsonb
 );
 create index if not exists predictions_by_time on ops.predictions (use_case, requested_at);
 
@@ -61,10 +62,31 @@ create table if not exists ops.batch_predictions (
     event_time timestamptz not null,
     version text not null,
     score double precision not null,
-    decision boolean not null,
+    decision text not null,
+    probabilities jsonb,
     primary key (use_case, entity)
 );
 create index if not exists batch_predictions_by_time on ops.batch_predictions (use_case, event_time);
+
+-- Decisions were booleans while there was one task. Now they are texts (true or false, the name of a class, a number), the
+-- probabilities of all classes stand beside them, and only a yes or no has a threshold. A table that is new already stays.
+do $$
+declare
+    target text;
+begin
+    foreach target in array array['predictions', 'batch_predictions'] loop
+        if exists (
+            select from information_schema.columns
+            where table_schema = 'ops' and table_name = target and column_name = 'decision' and data_type = 'boolean'
+        ) then
+            execute format('alter table ops.%I alter column decision type text using decision::text', target);
+        end if;
+    end loop;
+end
+$$;
+alter table ops.predictions add column if not exists probabilities jsonb;
+alter table ops.predictions alter column threshold drop not null;
+alter table ops.batch_predictions add column if not exists probabilities jsonb;
 
 -- Verdicts of monitoring. Grain: one interval of one use case.
 create table if not exists ops.verdicts (

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from noria.core.errors import NotEnoughDataError
 from noria.core.results import SnapshotRef
 from noria.core.use_case import UseCase
-from noria.data.features import LABEL_KNOWN_AT, arrived, feature_table, label_table, require, selection, with_boolean_label
+from noria.data.features import LABEL_KNOWN_AT, arrived, feature_table, label_table, require, selection
+from noria.data.labels import label_selection, with_task_label
 from noria.data.quarantine import passed
 from noria.data.warehouse import Warehouse, quote
 
@@ -23,8 +24,9 @@ from noria.data.warehouse import Warehouse, quote
 def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, folder: Path) -> SnapshotRef:
     """Freeze every entity whose label had arrived by `as_of`, but for intervals in quarantine.
 
-    The file `<digest>.parquet` has the entity, the event time, the features and `label` (boolean), ordered by event time and
-    entity. The same data gives the same bytes, so taking it twice gives the same file.
+    The file `<digest>.parquet` has the entity, the event time, the features and `label` (boolean, class name or number, as
+    the task is), ordered by event time and entity. The same data gives the same bytes, so taking it twice gives the same
+    file.
 
     Args:
         warehouse: has the features and labels.
@@ -34,7 +36,7 @@ def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, fold
 
     Raises:
         NotEnoughDataError: fewer labelled rows than `training.min_labels`.
-        TransformError: the features or labels were never built.
+        TransformError: the features or labels were never built, or a label is not what the task asks for.
     """
     rows = _labelled_rows(warehouse, use_case, as_of)
     if len(rows) < use_case.training.min_labels:
@@ -48,7 +50,7 @@ def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, fold
         path=str(path),
         as_of=as_of.astimezone(UTC).isoformat(),
         rows=len(rows),
-        positives=pc.sum(rows["label"]).as_py() or 0,
+        positives=_positives(rows["label"]),
     )
 
 
@@ -59,13 +61,18 @@ def _labelled_rows(warehouse: Warehouse, use_case: UseCase, as_of: datetime) -> 
     require(warehouse, labels, (use_case.entity, use_case.event_time, use_case.label.column, LABEL_KNOWN_AT))
     first = datetime.combine(use_case.schedule.start, time(), UTC)
     found = warehouse.read_arrow(
-        f"select {selection(use_case)}, l.{quote(use_case.label.column)} as label from {features} as f "
+        f"select {selection(use_case)}, {label_selection(use_case)} from {features} as f "
         f"join {labels} as l on l.{entity} = f.{entity} and l.{event_time} = f.{event_time} "
         f"where f.{event_time} >= $1 and {arrived(use_case, 2)} and {passed(use_case, 'f')} "
         f"order by f.{event_time}, f.{entity}",
         (first, as_of, as_of - use_case.label.available_after),
     )
-    return with_boolean_label(use_case, found)
+    return with_task_label(use_case, found)
+
+
+def _positives(label: pa.ChunkedArray) -> int:
+    """How many are yes; 0 for a task that does not ask yes or no."""
+    return int(pc.sum(label).as_py() or 0) if pa.types.is_boolean(label.type) else 0
 
 
 def _write(rows: pa.Table, folder: Path) -> tuple[str, Path]:

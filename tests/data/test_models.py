@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
 from noria.data.models import DbtProject, check_models
 from noria.testing.builders import a_use_case
 
@@ -85,3 +86,31 @@ def test_an_event_time_without_a_zone_is_refused(check: Check, use_case: UseCase
     features[use_case.event_time] = "timestamp"
     (problem,) = check(features, labels)
     assert "event_time: timestamp in dbt model" in problem
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "expected"),
+    [
+        (
+            Task.MULTICLASS,
+            "integer",
+            "label.column: integer in dbt model lbl_parcels; expected text, since task is multiclass",
+        ),
+        (Task.REGRESSION, "text", "text in dbt model lbl_parcels; expected double precision, since task is regression"),
+        (Task.REGRESSION, "", "no data_type in dbt model lbl_parcels"),
+        (Task.REGRESSION, "numeric(10, 2)", None),
+        (Task.MULTICLASS, "varchar(20)", None),
+        (Task.BINARY_CLASSIFICATION, "text", None),
+    ],
+)
+def test_a_label_must_be_of_its_task(tmp_path: Path, use_case: UseCase, task: Task, kind: str, expected: str | None) -> None:
+    labels = tmp_path / "dbt_project/models/labels"
+    labels.mkdir(parents=True)
+    columns = {use_case.entity: "text", use_case.event_time: "timestamptz", "label_known_at": "timestamptz", "late": kind}
+    content = {"models": [{"name": "lbl_parcels", "columns": [{"name": n, "data_type": k} for n, k in columns.items()]}]}
+    (labels / "lbl_parcels.yml").write_text(yaml.safe_dump(content))
+    (labels / "lbl_parcels.sql").write_text("select 1")
+    found = check_models(use_case.model_copy(update={"task": task}), DbtProject(tmp_path / "dbt_project"))
+    problems = [str(problem) for problem in found if "label" in problem.where]
+    assert len(problems) == (expected is not None)
+    assert expected is None or expected in problems[0]

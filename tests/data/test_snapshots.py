@@ -46,14 +46,15 @@ def test_batch_predictions_are_replaced_with_their_interval(built: Warehouse, us
     def score(version: str) -> str:
         rows = read_features(built, use_case, SECOND)
         scores = np.linspace(0, 1, len(rows))
-        return replace_batch_predictions(built, use_case, SECOND, version, rows, scores, 0.5).digest
+        return replace_batch_predictions(built, use_case, SECOND, version, rows, scores, scores >= 0.5).digest
 
     third = read_features(built, use_case, THIRD)
-    replace_batch_predictions(built, use_case, THIRD, "1", third, np.full(len(third), 0.25), 0.5)
+    never = np.zeros(len(third), np.bool_)
+    replace_batch_predictions(built, use_case, THIRD, "1", third, np.full(len(third), 0.25), never)
     assert score("1") == score("2")
     found = read_batch_predictions(built, use_case, SECOND, SECOND.end + timedelta(days=2))
     assert set(found["version"].to_pylist()) == {"2"}
-    assert found["decision"].to_pylist() == [score >= 0.5 for score in found["score"].to_pylist()]
+    assert found["decision"].to_pylist() == ["true" if score >= 0.5 else "false" for score in found["score"].to_pylist()]
     assert set(found["label"].to_pylist()) == {True, False, None}
     early = read_batch_predictions(built, use_case, SECOND, SECOND.start)
     assert set(early["label"].to_pylist()) == {None}, "no label had arrived"
