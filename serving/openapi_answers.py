@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from noria.core.use_case import Task
+from noria.core.use_case import Label, Task
 from serving.instances import MAX_INSTANCES
 from serving.schemas import ClassPrediction, NumberPrediction, YesNoPrediction
 from serving.served_model import ServedModel
@@ -26,7 +26,7 @@ def prediction_schema(model: ServedModel) -> _JSON:
     if model.use_case.task is Task.MULTICLASS:
         _name_classes(properties, model.use_case.label.classes)
     if model.use_case.task is Task.REGRESSION:
-        _name_number(properties, model.use_case.label.column)
+        _name_number(properties, model.use_case.label)
     return {**schema, "title": f"Prediction of {model.name}", "additionalProperties": False}
 
 
@@ -66,8 +66,8 @@ def _name_classes(properties: _JSON, classes: tuple[str, ...]) -> None:
     }
 
 
-def _name_number(properties: _JSON, label: str) -> None:
-    """The unit is the label's: whoever knows the column knows it."""
-    properties["score"]["description"] = f"The {label} predicted, in the unit of that column."
+def _name_number(properties: _JSON, label: Label) -> None:
+    unit = label.unit or "the unit of that column"
+    properties["score"]["description"] = f"The {label.column} predicted, in {unit}."
     for name in ("score", "decision"):
-        properties[name]["x-label"] = label
+        properties[name] |= {"x-label": label.column} | ({"x-unit": label.unit} if label.unit else {})

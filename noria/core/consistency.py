@@ -50,13 +50,24 @@ def check_task(use_case: UseCase) -> Iterator[Finding]:
     kind = _task_of(value)
     if kind is not task:
         yield "business.value", f"is the money of a {kind} use case", f"expected {_VALUE_FIELDS[task]}, since task is {task}"
-    if task is Task.MULTICLASS:
-        yield from _check_classes(use_case)
-    elif use_case.label.classes:
-        yield "label.classes", f"task is {task}", "remove it, or set task: multiclass"
+    yield from _check_label(use_case)
     metric = use_case.training.metric
     if metric is not None and metric not in SEARCH_METRICS[task]:
         yield "training.metric", f"{metric!r} is not of {task}", f"expected one of {', '.join(SEARCH_METRICS[task])}"
+    yield from _check_split(use_case)
+
+
+def _check_label(use_case: UseCase) -> Iterator[Finding]:
+    task, label = use_case.task, use_case.label
+    if task is Task.MULTICLASS:
+        yield from _check_classes(use_case)
+    elif label.classes:
+        yield "label.classes", f"task is {task}", "remove it, or set task: multiclass"
+    if label.unit and task is not Task.REGRESSION:
+        yield "label.unit", f"task is {task}", "remove it: only a number has a unit"
+
+
+def _check_split(use_case: UseCase) -> Iterator[Finding]:
     split = use_case.training.split
     if split.by is SplitBy.GROUP and split.group not in use_case.features.categorical:
         yield "training.split.group", f"found {split.group!r}", suggest(str(split.group), use_case.features.categorical)

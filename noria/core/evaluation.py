@@ -95,13 +95,27 @@ class Fairness(_Model):
     """Decisions over the values of one protected attribute."""
 
     attribute: str
-    demographic_parity: float
-    """Largest less smallest share of yes decisions."""
-    disparate_impact: float
+    demographic_parity: float | None = None
+    """Largest less smallest share of yes decisions; None where fewer than two groups can be judged."""
+    disparate_impact: float | None = None
     """Smallest over largest share of yes decisions; below 0.8 is what the four-fifths rule warns of."""
-    equalised_odds: float
-    """Larger of the spreads of true and of false positive rates."""
+    equalised_odds: float | None = None
+    """Larger of the spreads of true and of false positive rates; None where a rate cannot be told."""
     groups: tuple[GroupRate, ...]
+
+
+class GroupError(_Model):
+    """Regression: predictions for one value of a protected attribute."""
+
+    attribute: str
+    value: str
+    rows: int
+    judged: bool
+    """False where there are too few rows to judge."""
+    mean_prediction: float
+    """In the label's unit."""
+    mean_error: float
+    """Mean of prediction less label: above 0 where the group is predicted too high."""
 
 
 class Contribution(_Model):
@@ -112,6 +126,28 @@ class Contribution(_Model):
     """Mean absolute SHAP value, in log odds or the label's unit."""
     segment: str = ""
     """`segment=value`, or empty for all rows."""
+
+
+class ReasonCode(_Model):
+    """One reason for one prediction."""
+
+    feature: str
+    words: str
+    """The feature and its value in the words of the use case, such as `Age of the plane: 24 years`."""
+    contribution: float
+    """SHAP value: above 0 it raised the score."""
+
+
+class Example(_Model):
+    """One judged row, with what moved its score most."""
+
+    why: str
+    """Why this row is shown, such as `surest yes that was wrong`."""
+    score: float
+    """Probability of yes, of the class decided on, or the number."""
+    decided: str
+    happened: str
+    reasons: tuple[ReasonCode, ...]
 
 
 class Suspect(_Model):
@@ -140,6 +176,8 @@ class EvaluationReport(_Model):
     end: str
     """Event times of the rows, ISO 8601, half-open."""
     rows: int
+    training_rows: int = 0
+    """Rows that the judged model was fitted to."""
     positives: int = 0
     """Binary classification: rows of the positive class."""
     classes: dict[str, int] = {}
@@ -153,18 +191,26 @@ class EvaluationReport(_Model):
     values: tuple[ValueLine, ...] = ()
     """Candidate, champion, rule, doing nothing and perfect foresight, side by side."""
     threshold_curve: tuple[CurvePoint, ...] = ()
-    """Binary classification: money per 1,000 decisions over thresholds; regression: over quantile shifts."""
+    """Money per 1,000 decisions; binary classification: over thresholds; regression: over what is added to each number."""
     calibration: tuple[CalibrationBin, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     """Rows by what happened, then by what was decided; binary: no, yes."""
     residuals: tuple[CurvePoint, ...] = ()
     """Regression: an even sample of predicted number and error."""
     fairness: tuple[Fairness, ...] = ()
+    group_errors: tuple[GroupError, ...] = ()
+    """Regression: by protected attribute, where decisions are numbers and no share of yes can be held against another."""
     contributions: tuple[Contribution, ...] = ()
+    explained_rows: int = 0
+    """Rows whose contributions were taken, an even sample."""
+    examples: tuple[Example, ...] = ()
+    """A handful of rows, explained."""
     suspects: tuple[Suspect, ...] = ()
     learning_curve: tuple[LearningPoint, ...] = ()
     search_metric: str = ""
     """What the search optimised, and the learning curve shows."""
+    resampled: str = ""
+    """What was drawn anew for the intervals: `days`, `rows`, or the feature that groups rows."""
     calibrated_by: str = ""
     """The calibration that did best on validation rows."""
     parity: float

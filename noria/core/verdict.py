@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from noria.core.drift import percent
-from noria.core.use_case import DriftPolicy
+from noria.core.metrics.direction import LOWER_IS_BETTER
+from noria.core.use_case import DriftPolicy, Task
+
+HEADLINE: Mapping[Task, str] = {
+    Task.BINARY_CLASSIFICATION: "roc_auc",
+    Task.MULTICLASS: "roc_auc",
+    Task.REGRESSION: "wape",
+}
+"""The one metric by which an interval is held against a model's own evaluation. It must not move when only the mix of rows
+does, for that is drift and is told as drift:
+
+- classes, two or more: ROC AUC (of several classes the mean of each against the rest) has the same scale for all of them
+  and does not depend on how often each comes. F1 and log loss do. F1 also moves when only the money per outcome is changed,
+  since decisions are made for money; and on log loss no one drop means the same everywhere.
+- numbers: the sum of errors as a share of the sum of labels (WAPE) has no unit and does not rise only because prices do; the
+  root mean square (RMSE) does, and a handful of outliers rules it.
+"""
 
 
 class Verdict(StrEnum):
@@ -29,6 +47,50 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class Quality:
+    """The headline metric of some rows, beside the one that the model's own evaluation had.
+
+    Attributes:
+        metric: its name, one of `HEADLINE`.
+        found: on labelled rows; None where they cannot give it (no labels, or one class only).
+        promised: of the model's own evaluation; None for version 0, which has none.
+    """
+
+    metric: str
+    found: float | None
+    promised: float | None
+
+    @property
+    def loss(self) -> float | None:
+        """How much worse it is than promised, below 0 where it is better; None where either is not known.
+
+        For a score the drop itself (0.05 is from 0.75 to 0.70), for an error its rise as a share of what was promised (0.25
+        is from 20 % to 25 %).
+        """
+        if self.found is None or self.promised is None:
+            return None
+        if self.metric not in LOWER_IS_BETTER:
+            return self.promised - self.found
+        if self.promised:
+            return self.found / self.promised - 1
+        return math.inf if self.found else 0.0
+
+    def is_lost(self, policy: DriftPolicy) -> bool:
+        """Whether it is so much worse than promised that it counts as a loss of quality."""
+        limit = policy.error_rise if self.metric in LOWER_IS_BETTER else policy.metric_drop
+        return self.loss is not None and self.loss >= limit
+
+    @property
+    def name(self) -> str:
+        """The metric for people."""
+        return {"roc_auc": "ROC AUC", "wape": "Error"}.get(self.metric, self.metric)
+
+    def shown(self, value: float, digits: int = 3) -> str:
+        """A value of the metric for people: `0.712`, or a share as `7.1 %`; two digits less of a share."""
+        return f"{100 * value:.{digits - 2}f} %" if self.metric == "wape" else f"{value:.{digits}f}"
+
+
+@dataclass(frozen=True)
 class Findings:
     """What a verdict is made from.
 
@@ -36,16 +98,14 @@ class Findings:
         rows: predictions of the interval.
         labelled: those whose label has arrived.
         features, drifted: features compared with the reference, and those beyond the effect size; 0 without a reference.
-        roc_auc: on the labelled rows; None where it cannot be taken (no labels, or one class only).
-        promised_roc_auc: of the model's own evaluation; None for version 0, which has none.
+        quality: the headline metric of the labelled rows, and what was promised.
     """
 
     rows: int
     labelled: int
     features: int
     drifted: int
-    roc_auc: float | None
-    promised_roc_auc: float | None
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -72,8 +132,8 @@ def judge(found: Findings, policy: DriftPolicy) -> Judgement:
 
 def _quality_lost(found: Findings, policy: DriftPolicy) -> str:
     """The sentence about a loss of quality; empty where there is none, or too few labels to tell."""
-    if found.roc_auc is None or found.promised_roc_auc is None or found.labelled < policy.min_rows:
+    quality = found.quality
+    if quality.found is None or quality.promised is None or found.labelled < policy.min_rows or not quality.is_lost(policy):
         return ""
-    if found.promised_roc_auc - found.roc_auc < policy.metric_drop:
-        return ""
-    return f"ROC AUC {found.roc_auc:.3f} on {found.labelled:,} labels; {found.promised_roc_auc:.3f} when it was evaluated"
+    now, before = quality.shown(quality.found), quality.shown(quality.promised)
+    return f"{quality.name} {now} on {found.labelled:,} labels; {before} when it was evaluated"

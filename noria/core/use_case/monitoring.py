@@ -41,7 +41,11 @@ class DriftPolicy(Frozen):
     share_of_features: float = Field(default=0.3, gt=0, le=1)
     """Share of features that must drift for the data to count as drifted."""
     metric_drop: float = Field(default=0.05, gt=0)
-    """Drop of ROC AUC against the model's own evaluation that counts as a loss of quality."""
+    """Classes: drop of ROC AUC (of several classes, the mean of each against the rest) against the model's own evaluation
+    that counts as a loss of quality."""
+    error_rise: float = Field(default=0.25, gt=0)
+    """Numbers: rise of the error (WAPE, the sum of errors as a share of the sum of labels) against the model's own
+    evaluation that counts as a loss of quality, as a share of that: 0.25 is from 20 % to 25 %."""
 
 
 class RetrainPolicy(Frozen):

@@ -29,5 +29,7 @@ class Label(Frozen):
     """Binary classification: the value of the column that counts as the positive class."""
     classes: tuple[str, ...] = ()
     """Multiclass: every value that the column can have; the first one is what is assumed when nothing is done."""
+    unit: str = ""
+    """Regression: unit of the number, such as `EUR per night`; shown where it is predicted."""
     available_after: Duration
     """How long after `event_time` a label may be trusted to have arrived."""
