@@ -140,7 +140,7 @@ def turn() -> None:
     for worker in range(case.training.workers):
         timed("search", lambda worker=worker: jobs.search(services, case, snapshot, worker))
     candidate = timed("fit_and_register", lambda: jobs.fit_and_register(services, case, snapshot))
-    timed("promote", lambda: jobs.promote(services, case, candidate, actor="benchmark"))
+    timed("promote", lambda: release.promote(services, case, candidate, actor="benchmark"))
     print(json.dumps(seconds))
 
 

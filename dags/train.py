@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.exceptions import HITLTimeoutError
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from noria.core.use_case import Approval, UseCase
-from noria_airflow import assets
+from noria_airflow import assets, promotion
+from noria_airflow.approval import ask, evidence_page
 from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
-from noria_airflow.retries import retry_arguments
 from noria_airflow.runs import current_as_of, current_step, handed_on
 from noria_airflow.timetables import TrainingTimetable
 from noria_airflow.use_cases import whole_use_cases
-
-APPROVE_WITHIN = timedelta(days=7)
 
 
 def build(use_case: UseCase) -> None:
@@ -55,26 +49,18 @@ def build(use_case: UseCase) -> None:
         from noria.core.results import SnapshotRef
 
         step = current_step(name)
-        return handed_on(jobs.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen)))
+        registered = jobs.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen))
+        step.context["ti"].xcom_push("model card and evaluation", evidence_page(step, registered.version))
+        return handed_on(registered)
 
-    @task(doc_md="Stop here, without an error, when the candidate broke a promise.")
+    @task(doc_md="Stop here, without an error, when the candidate broke a promise; else it is challenger.")
     def check_gates(candidate: dict[str, Any]) -> str:
-        if not candidate["passed"]:
-            raise AirflowSkipException(f"version {candidate['version']} is not promoted: {candidate['summary']}")
-        return str(candidate["summary"])
+        return promotion.nominate(current_step(name), candidate)
 
     @task(doc_md="Make the candidate champion, unless the champion it was judged against has moved.", outlets=[model])
     def promote(candidate: dict[str, Any], approval: dict[str, Any] | None = None) -> dict[str, Any]:
-        from noria import jobs
-        from noria.core.results import RegisteredModel
-
         step = current_step(name)
-        actor = approver(approval) or f"airflow {step.context['dag_run'].dag_id} {step.run_id}"
-        registered = RegisteredModel.model_validate(candidate)
-        reason = f"{current_as_of(step).reason}; {registered.summary}"
-        result = jobs.promote(step.services, step.use_case, registered, actor=actor, reason=reason)
-        if not result.promoted:
-            raise AirflowSkipException(f"version {result.version} is not promoted: {result.reason}")
+        result = promotion.promote(step, candidate, approval)
         step.announce(model, {"version": result.version, "previous": result.previous})
         return handed_on(result)
 
@@ -102,24 +88,11 @@ def build(use_case: UseCase) -> None:
         passed = check_gates(candidate)
         [version_zero, searched] >> candidate
         if use_case.approval is Approval.MANUAL:
-            approve = ApprovalOperator(
-                task_id="approve",
-                subject=f"Promote a new model? {use_case.title}",
-                body=f"{passed}",
-                response_timeout=APPROVE_WITHIN,
-                **retry_arguments(HITLTimeoutError),
-                doc_md="Someone says yes or no under Required Actions; no answer in a week fails the run.",
-            )
+            approve = ask(use_case, f"{passed}", "fit_and_register")
             passed >> approve
             promote(candidate, approve.output)
         else:
             passed >> promote(candidate)
-
-
-def approver(approval: dict[str, Any] | None) -> str:
-    """Who answered the question; empty where nobody was asked."""
-    user = (approval or {}).get("responded_by_user") or {}
-    return str(user.get("name") or user.get("id") or "")
 
 
 for _use_case in whole_use_cases():

@@ -7,7 +7,8 @@ named result. Imports are inside, so that a step pays only for the libraries it 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from noria.bootstrap import Services
 from noria.core.bundle import BASELINE_VERSION, baseline_manifest, specification_digest, write_bundle
@@ -16,7 +17,6 @@ from noria.core.interval import Interval
 from noria.core.registry import ModelVersion, Stage
 from noria.core.results import (
     IngestResult,
-    PromotionResult,
     QualityResult,
     RegisteredModel,
     ScoreResult,
@@ -25,6 +25,11 @@ from noria.core.results import (
     TransformResult,
 )
 from noria.core.use_case import UseCase
+from noria.release import write_evidence
+
+if TYPE_CHECKING:
+    from noria.training.fit import FittedBundle
+    from noria.training.settle import BestTrial
 
 
 def ingest(services: Services, use_case: UseCase, interval: Interval) -> IngestResult:
@@ -81,45 +86,99 @@ def take_snapshot(services: Services, use_case: UseCase, as_of: datetime) -> Sna
 
 
 def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker: int) -> SearchResult:
-    """Run one worker of the hyperparameter search on the shared study; a second call resumes it."""
+    """Run one worker of the hyperparameter search on the shared study; a second call resumes it.
+
+    A new study begins with each kind's defaults and with what the champion was trained with.
+    """
     from noria.training.search import run_worker
 
-    return run_worker(use_case, snapshot, worker, storage_url=services.settings.warehouse_url.get_secret_value())
+    return run_worker(
+        use_case,
+        snapshot,
+        worker,
+        storage_url=services.settings.warehouse_url.get_secret_value(),
+        warm_start=services.registry.params(services.registry.champion(use_case.name)),
+    )
 
 
 def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRef) -> RegisteredModel:
-    """Fit the best trial, judge it on the last slice of time, check the gates, register it. Same snapshot, same version.
+    """Fit the best trial, judge it on rows nothing else touched, check the gates, register it with its evidence.
 
-    A candidate that was judged against a champion which no longer serves is judged again, as a version of its own.
+    Same snapshot, same version. A candidate that was judged against a champion which no longer serves is judged again, as a
+    version of its own.
     """
-    from noria.inference.predictor import load_predictor
-    from noria.training.fit import fit_bundle
+    from noria.training.environment import record_environment
 
     champion = services.registry.champion(use_case.name)
     key = f"{snapshot.digest[:16]}-{specification_digest(use_case)[:16]}"
     registered = services.registry.find(use_case.name, key)
-    if registered and registered.stage is Stage.CANDIDATE and registered.tags["champion"] != champion.version:
+    if registered and _waits(registered) and registered.tags["champion"] != champion.version:
         key += f"-against-{champion.version}"
         registered = services.registry.find(use_case.name, key)
     if registered:
         return _registered(registered)
-    rival = load_predictor(services.registry.download(champion, services.settings.bundles), champion.bundle_digest)
-    fitted = fit_bundle(
-        use_case,
-        snapshot,
-        champion=(champion.version, rival),
-        storage_url=services.settings.warehouse_url.get_secret_value(),
-        folder=services.settings.bundles / use_case.name / f"training-{key}",
-    )
+    folder = services.settings.bundles / use_case.name / f"training-{key}"
+    fitted = fit(services, use_case, snapshot, against=champion, folder=folder)
     gates = check_gates(use_case.gates, fitted.report)
     tags = {
         "champion": champion.version,
         "passed": str(not any(gate.stops for gate in gates)).lower(),
         "summary": summarise(use_case, fitted.report, gates),
     }
-    return _registered(
-        services.registry.register(use_case.name, fitted.folder, fitted.digest, key=key, params=fitted.params, tags=tags)
+    evidence = write_evidence(
+        services,
+        use_case,
+        snapshot,
+        fitted.folder,
+        fitted.digest,
+        report=fitted.report,
+        gates=gates,
+        params=fitted.params,
+        environment=record_environment(),
+        folder=folder.with_name(f"evidence-{key}"),
     )
+    version = services.registry.register(
+        use_case.name, fitted.folder, fitted.digest, key=key, params=fitted.params, tags=tags, evidence=evidence
+    )
+    return _registered(version)
+
+
+def fit(
+    services: Services,
+    use_case: UseCase,
+    snapshot: SnapshotRef,
+    *,
+    against: ModelVersion,
+    folder: Path,
+    best: BestTrial | None = None,
+) -> FittedBundle:
+    """Fit a trial and seal its bundle; registers nothing.
+
+    Args:
+        services: the registry has the rival, PostgreSQL the study.
+        use_case: what the business wants.
+        snapshot: the training set.
+        against: the version to be judged against on the same rows.
+        folder: where the bundle goes.
+        best: what to fit; None takes the best trial of the snapshot's study.
+    """
+    from noria.inference.predictor import load_predictor
+    from noria.training.fit import fit_bundle
+
+    rival = load_predictor(services.registry.download(against, services.settings.bundles), against.bundle_digest)
+    return fit_bundle(
+        use_case,
+        snapshot,
+        champion=(against.version, rival),
+        storage_url=services.settings.warehouse_url.get_secret_value(),
+        folder=folder,
+        best=best,
+        dask_scheduler=services.settings.dask_scheduler,
+    )
+
+
+def _waits(version: ModelVersion) -> bool:
+    return version.stage in (Stage.CANDIDATE, Stage.CHALLENGER)
 
 
 def _registered(version: ModelVersion) -> RegisteredModel:
@@ -131,31 +190,6 @@ def _registered(version: ModelVersion) -> RegisteredModel:
         summary=version.tags["summary"],
         champion=version.tags["champion"],
     )
-
-
-def promote(
-    services: Services,
-    use_case: UseCase,
-    candidate: RegisteredModel,
-    *,
-    actor: str,
-    reason: str = "",
-    returning: bool = False,
-) -> PromotionResult:
-    """Make a candidate champion if its gates passed and the champion it was judged against still serves.
-
-    One that was champion before is refused, unless it is `returning` because a person says so.
-    """
-    from noria.governance.promotion import promote as run
-
-    return run(services.registry, services.audit, use_case, candidate, actor=actor, reason=reason, returning=returning)
-
-
-def roll_back(services: Services, use_case: UseCase, *, actor: str, reason: str) -> PromotionResult:
-    """Make the champion before this one champion again; version 0 where there is none."""
-    from noria.governance.promotion import roll_back as run
-
-    return run(services.registry, services.audit, use_case, actor=actor, reason=reason)
 
 
 def score(services: Services, use_case: UseCase, interval: Interval) -> ScoreResult:
@@ -174,8 +208,16 @@ def score(services: Services, use_case: UseCase, interval: Interval) -> ScoreRes
     predictor = load_predictor(services.registry.download(version, services.settings.bundles), version.bundle_digest)
     rows = read_features(services.warehouse, use_case, interval)
     scores = predictor.score_columns({name: rows[name].to_pylist() for name in predictor.manifest.signature.names})
+    policy = predictor.manifest.policy
     return replace_batch_predictions(
-        services.warehouse, use_case, interval, version.version, rows, scores, predictor.manifest.threshold
+        services.warehouse,
+        use_case,
+        interval,
+        version.version,
+        rows,
+        scores,
+        policy.decide(scores),
+        classes=policy.classes,
     )
 
 

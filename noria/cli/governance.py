@@ -13,8 +13,20 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from noria.governance.audit import AuditEvent
+    from noria.governance.checklist import CheckLine
 
 _PANEL = "Versions"
+_QUALITY = {
+    "binary_classification": ("ROC AUC", "roc_auc", "{:.4f}"),
+    "multiclass": ("log loss", "log_loss", "{:.4f}"),
+    "regression": ("RMSE", "rmse", "{:,.4g}"),
+}
+"""Title, metric and shape of the one figure that `noria versions` shows, by task."""
+ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
+Version = Annotated[
+    str | None,
+    typer.Argument(metavar="VERSION", help="Default: the champion, or the newest version while the rule serves."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +34,8 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(versions)
     app.command(rich_help_panel=_PANEL)(promote)
     app.command("roll-back", rich_help_panel=_PANEL)(roll_back)
+    for command in (rehearse, card, checklist):
+        app.command(rich_help_panel=_PANEL)(command)
     audit = typer.Typer(help="Who promoted what, when and why: an append-only trail.", no_args_is_help=True)
     audit.command("list")(audit_list)
     audit.command("verify")(audit_verify)
@@ -33,14 +47,15 @@ def versions(use_case: UseCaseName) -> None:
     from rich.table import Table
 
     services, chosen = opened(use_case)
-    columns = ("version", "stage", "as of", "ROC AUC", "value per 1,000", "snapshot", "gates")
+    title, metric, shape = _QUALITY[chosen.task]
+    columns = ("version", "stage", "as of", title, "value per 1,000", "snapshot", "gates")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for version in services.registry.versions(chosen.name):
         table.add_row(
             version.version,
             str(version.stage),
             f"{version.as_of:%Y-%m-%d}" if version.as_of else "the rule",
-            _figure(version.metrics.get("roc_auc"), "{:.4f}"),
+            _figure(version.metrics.get(metric), shape),
             _figure(version.metrics.get("value"), "{:,.0f} " + chosen.business.currency),
             version.snapshot[:12],
             {"true": "passed", "false": "failed"}.get(version.tags.get("passed", ""), ""),
@@ -52,12 +67,14 @@ def promote(
     use_case: UseCaseName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A version of `noria versions`.")],
     reason: Reason = "",
+    approved_by: ApprovedBy = "",
 ) -> None:
     """Make a version champion, if its gates passed and the champion it was judged against still serves.
 
     Serving takes it up within seconds, without dropping a request. With a reason, a version that was rolled back returns.
+    A use case with `approval: manual` asks for somebody else's yes: `--approved-by`.
     """
-    from noria import jobs
+    from noria import release
     from noria.core.results import RegisteredModel
 
     services, chosen = opened(use_case)
@@ -70,22 +87,90 @@ def promote(
         summary=found.tags.get("summary", ""),
         champion=found.tags.get("champion", "0"),
     )
-    result = jobs.promote(services, chosen, candidate, actor=actor(), reason=reason, returning=bool(reason))
+    result = release.promote(
+        services,
+        chosen,
+        candidate,
+        actor=actor(),
+        approved_by=approved_by,
+        reason=reason,
+        returning=bool(reason),
+    )
     out.print(facts("promoted" if result.promoted else "not promoted", result.model_dump()))
     if not result.promoted:
         raise typer.Exit(1)
 
 
-def roll_back(use_case: UseCaseName, reason: Reason) -> None:
+def roll_back(use_case: UseCaseName, reason: Reason, approved_by: ApprovedBy = "") -> None:
     """Make the champion before this one champion again; the rule where there was none.
+
+    Waits for nobody's approval, since it goes back to what was approved before; whoever is named must be somebody else.
 
     Example: `noria roll-back flight_delays --reason "complaints from Newark"`
     """
-    from noria import jobs
+    from noria import release
 
     services, chosen = opened(use_case)
-    result = jobs.roll_back(services, chosen, actor=actor(), reason=reason)
-    out.print(facts("rolled back", result.model_dump()))
+    result = release.roll_back(services, chosen, actor=actor(), reason=reason, approved_by=approved_by)
+    out.print(facts("rolled back" if result.promoted else "not rolled back", result.model_dump()))
+
+
+def rehearse(use_case: UseCaseName) -> None:
+    """Go through promotion and roll-back on a scratch model, so that a roll-back has been done before it is needed.
+
+    Uses the newest trained version. What serves is not touched.
+    """
+    from noria import release
+
+    services, chosen = opened(use_case)
+    result = release.rehearse(services, chosen, actor=actor())
+    out.print(facts("rehearsed", {"scratch model": result.scratch, "bundle of version": result.version}))
+    for step in result.steps:
+        say(step)
+
+
+def card(use_case: UseCaseName, version: Version = None) -> None:
+    """Write a version's model card with what has happened since it was made, and say where it is.
+
+    Example: `noria card flight_delays 2`
+    """
+    from noria import release
+
+    services, chosen = opened(use_case)
+    with out.status("reading registry, audit trail and warehouse"):
+        page = release.write_card(services, chosen, version)
+    say(f"{chosen.name}: {page}")
+
+
+def checklist(use_case: UseCaseName, version: Version = None) -> None:
+    """Say what must be in place before a version decides in earnest: computed, with evidence and what to do.
+
+    Exit code 1 where a line says no. Example: `noria checklist flight_delays`
+    """
+    from noria import release
+    from noria.governance.checklist import State
+
+    services, chosen = opened(use_case)
+    with out.status("reading registry, audit trail and warehouse"):
+        found, lines = release.checklist(services, chosen, version)
+    ready = sum(line.state is State.YES for line in lines)
+    say(f"{chosen.name} version {found.version}: {ready} of {len(lines)}")
+    for line in lines:
+        out.print(_checked(line))
+    if any(line.state is State.NO for line in lines):
+        raise typer.Exit(1)
+
+
+def _checked(line: CheckLine) -> RenderableType:
+    """State and what on the first line; evidence and what to do below it, where they have the whole width."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    style = {"yes": "green", "no": "red"}.get(line.state, "yellow")
+    first = Text.assemble((f"{line.state.value:8}", style), (line.what, "bold"))
+    below = [line.evidence, *([f"to do: {line.to_do}"] if line.to_do else [])]
+    return Group(first, *(Padding(Text(text), (0, 0, 0, 8)) for text in below))
 
 
 def audit_list(
@@ -109,11 +194,14 @@ def _told(event: AuditEvent) -> RenderableType:
     from rich.padding import Padding
     from rich.text import Text
 
-    what = f"{event.use_case}: {event.action.replace('_', ' ')}, version {event.previous} → {event.version}"
+    from noria.governance.audit import MOVES
+
+    moved = f"{event.previous} → {event.version}" if event.action in MOVES else event.version
+    what = f"{event.use_case}: {event.action.replace('_', ' ')}, version {moved}"
     first = Text.assemble(f"#{event.sequence}  {event.at:%Y-%m-%d %H:%M:%S}  ", (what, "bold"))
     below = [
         Padding(Text(f"{name}: {value}"), (0, 0, 0, 4))
-        for name, value in (("by", event.actor), ("why", event.reason))
+        for name, value in (("by", event.actor), ("approved by", event.approved_by), ("why", event.reason))
         if value
     ]
     return Group(first, *below)

@@ -12,6 +12,8 @@ from noria.cli.arguments import AsOf, End, Start, UseCaseName, interval, opened
 from noria.cli.console import facts, out, say
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.progress import Progress
 
     from noria.bootstrap import Services
@@ -87,10 +89,20 @@ def data(
     say(f"{chosen.name}: {len(intervals)} interval{'s' if len(intervals) > 1 else ''} ingested, checked and transformed")
 
 
-def train(use_case: UseCaseName, as_of: AsOf) -> None:
+def train(
+    use_case: UseCaseName,
+    as_of: AsOf,
+    version: Annotated[
+        str | None,
+        typer.Option("--verify", metavar="VERSION", help="Make this version again, and say whether it comes out the same."),
+    ] = None,
+) -> None:
     """Train on what was known at a date: snapshot, search, evaluation, gates, registration. Promotes nothing.
 
     Example: `noria train flight_delays --as-of 2013-05-01`, then `noria promote flight_delays VERSION`
+
+    With `--verify` nothing is registered: training set, fit and (one worker's) search are repeated and compared; exit code 1
+    where anything differs.
     """
     from noria import jobs
     from noria.cli.search import search_all
@@ -98,6 +110,9 @@ def train(use_case: UseCaseName, as_of: AsOf) -> None:
 
     services, chosen = opened(use_case)
     instant = parse_instant(as_of)
+    if version is not None:
+        _verify(services, chosen, instant, version)
+        return
     with out.status("registering the rule as version 0"):
         jobs.ensure_baseline(services, chosen)
     with out.status("freezing the training set"):
@@ -109,6 +124,20 @@ def train(use_case: UseCaseName, as_of: AsOf) -> None:
     _show(f"version {registered.version}", registered)
     if registered.passed:
         say(f"Every gate passed: noria promote {chosen.name} {registered.version}")
+
+
+def _verify(services: Services, use_case: UseCase, as_of: datetime, version: str) -> None:
+    from noria.verification import verify
+
+    with out.status(f"making version {version} again"):
+        result = verify(services, use_case, as_of, version)
+    words = {True: "the same", False: "different", None: "not repeated: several workers or the clock drew its trials"}
+    found = {"training set": result.same_snapshot, "bundle": result.same_bundle, "search": result.same_search}
+    out.print(facts(f"version {version}", {name: words[same] for name, same in found.items()}))
+    for line in result.differences:
+        say(line)
+    if not result.reproduced:
+        raise typer.Exit(1)
 
 
 def score(use_case: UseCaseName, start: Start, end: End) -> None:

@@ -17,12 +17,26 @@ from noria.core.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
 
 _LOGGER = "noria.training"
-_TRIAL_ENDED = re.compile(r"trial \d+: .*?\d s\b")
+_TRIAL_ENDED = re.compile(r"trial \d+: .*? of \d+ trials(?:, [\d.]+ min(?: and [\d.]+ \w+)? left)?")
 """Its hyperparameters come after that, over many lines of a small terminal; the best trial's are in the registry."""
+_STANDING = re.compile(r"(?P<done>\d+) of \d+ trials(?:, (?P<left>[\d.]+ min(?: and [\d.]+ \w+)? left))?")
+_BEST = re.compile(r"\(best (?P<best>[^)]+)\)")
+
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("{task.fields[best]}"),
+    TextColumn("{task.fields[left]}"),
+    TimeElapsedColumn(),
+)
+"""Of the bar: trials, the best value so far, and what is left of time and money."""
 
 
 def search_all(use_case: UseCase, snapshot: SnapshotRef) -> tuple[SearchResult, ...]:
     """Run all workers of the search at once and wait for them.
+
+    Every trial is a line. In a terminal a bar below them says how far the search is, what is best and what is left.
 
     Raises:
         NoriaError: a worker failed.
@@ -31,7 +45,7 @@ def search_all(use_case: UseCase, snapshot: SnapshotRef) -> tuple[SearchResult, 
     lines: Queue[logging.LogRecord] = context.Queue()
     workers = use_case.training.workers
     with _bar() as progress, ProcessPoolExecutor(workers, context, _report_to, (lines,)) as pool:
-        bar = progress.add_task(f"searching with {workers} workers", total=use_case.training.trials)
+        bar = progress.add_task(f"searching with {workers} workers", total=use_case.training.trials, best="", left="")
         futures = [pool.submit(_work, use_case.name, snapshot, worker) for worker in range(workers)]
         _follow(futures, lines, progress, bar)
         return tuple(future.result() for future in futures)
@@ -56,11 +70,24 @@ def _follow(futures: list[Future[SearchResult]], lines: Queue[logging.LogRecord]
     while waiting:
         _, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
         for record in _drained(lines):
-            message = record.getMessage()
-            if ended := _TRIAL_ENDED.match(message):
-                progress.advance(bar)
-                message = ended[0]
-            progress.console.print(message, style="dim", markup=False, highlight=False)
+            show(record.getMessage(), progress, bar)
+
+
+def show(message: str, progress: Progress, bar: TaskID) -> None:
+    """Print a worker's line, and move the bar where it ends a trial."""
+    if ended := _TRIAL_ENDED.match(message):
+        message = ended[0]
+        _move(message, progress, bar)
+    progress.console.print(message, style="dim", markup=False, highlight=False)
+
+
+def _move(message: str, progress: Progress, bar: TaskID) -> None:
+    """Move the bar to where a trial's line says that the search stands; lines of two workers can overtake each other."""
+    if standing := _STANDING.search(message):
+        done = max(int(standing["done"]), int(progress.tasks[bar].completed))
+        progress.update(bar, completed=done, left=standing["left"] or "")
+    if best := _BEST.search(message):
+        progress.update(bar, best=f"best {best['best']}")
 
 
 def _drained(lines: Queue[logging.LogRecord]) -> list[logging.LogRecord]:
@@ -73,4 +100,4 @@ def _drained(lines: Queue[logging.LogRecord]) -> list[logging.LogRecord]:
 
 
 def _bar() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out)
+    return Progress(*COLUMNS, console=out, disable=not out.is_terminal)  # where nobody watches, the lines say it all

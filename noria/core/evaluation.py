@@ -8,7 +8,8 @@ from noria.core.use_case import GateMode, Task
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What cannot be told is NaN: as text it survives strict JSON, where pydantic would write null and not read it back.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Estimate(_Model):
@@ -29,7 +30,7 @@ class SegmentMetrics(_Model):
     """False where there are too few rows (or one class only) to judge."""
     metrics: dict[str, float]
     intervals: dict[str, Estimate] = {}
-    """By metric; of the metrics that gates ask for, and of `value`."""
+    """By metric; of the metrics that gates ask for, of `value`, and of ROC AUC, accuracy or mean absolute error."""
 
 
 class Rival(_Model):

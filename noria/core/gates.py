@@ -43,8 +43,8 @@ def summarise(use_case: UseCase, report: EvaluationReport, gates: Sequence[GateR
 def tell(gate: GateResult, report: EvaluationReport, currency: str) -> str:
     """A gate's result in words: which promise, what was found, and what promoting all the same would cost.
 
-    "BROKEN: value better than the champion, found EUR 3,900 against 4,010 of version 3 (-110, 95 % -260 to +41): promoting
-    would cost about EUR 1,300 a month".
+    "BROKEN: value better than the champion, found EUR 3,900 against 4,010 per 1,000 of version 3 (-110, 95 % -260 to
+    +41): promoting would cost about EUR 1,300 a month".
     """
     word = "kept" if gate.passed else "BROKEN" if gate.stops else "broken, dry run"
     unit = f"{currency} " if gate.metric == MONEY else ""

@@ -177,7 +177,8 @@ def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | Fou
         return Found(False, f"{number(ours)}, but the {name} was not measured")
     difference = _difference(gate.metric, rival, report)
     who = "" if name == "baseline" else " of version 0, the rule" if rival.version == "0" else f" of version {rival.version}"
-    words = f"{number(ours)} against {number(theirs)}{who}" + _gap(difference)
+    per = " per 1,000" if gate.metric == MONEY else ""
+    words = f"{number(ours)} against {number(theirs)}{per}{who}{_gap(difference)}"
     return _Compared(ours, theirs, difference, words, _loss(rival, report))
 
 

@@ -93,6 +93,10 @@ class ModelRegistry(Protocol):
         """The version that was registered under a key."""
         ...
 
+    def params(self, version: ModelVersion) -> Mapping[str, str]:
+        """Parameters of the training that made a version; empty for version 0."""
+        ...
+
     def version(self, use_case: str, version: str) -> ModelVersion:
         """One version."""
         ...

@@ -112,3 +112,20 @@ class RetrainResult(Result):
     retrain: bool
     as_of: str
     reason: str
+
+
+class VerificationResult(Result):
+    """Whether a version came out the same when it was made again from what its registry entry says."""
+
+    version: str
+    same_snapshot: bool
+    same_bundle: bool
+    same_search: bool | None
+    """None where the search was not repeated: several workers, or a time limit, drew its trials."""
+    differences: tuple[str, ...] = ()
+    """What came out otherwise, in words."""
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether everything that was made again came out the same."""
+        return self.same_snapshot and self.same_bundle and self.same_search is not False

@@ -16,12 +16,13 @@ HEADLINE: Mapping[Task, str] = {
     Task.MULTICLASS: "roc_auc",
     Task.REGRESSION: "wape",
 }
-"""The one metric by which an interval is held against a model's own evaluation. It must not move when only the mix of rows
-does, for that is drift and is told as drift:
+"""The one metric by which an interval is held against a model's own evaluation. It should move when the model gets worse and
+not when only the mix of rows does, for that is drift and is told as drift:
 
-- classes, two or more: ROC AUC (of several classes the mean of each against the rest) has the same scale for all of them
-  and does not depend on how often each comes. F1 and log loss do. F1 also moves when only the money per outcome is changed,
-  since decisions are made for money; and on log loss no one drop means the same everywhere.
+- yes or no, and classes: ROC AUC, of several classes the mean of each against the rest. Of two classes it does not depend on
+  how often each comes, of several only a little (what "the rest" of each class is changes). Log loss follows the mix more
+  than the model, and no one rise of it means the same everywhere; F1 sees the decisions alone, which are made for money, so
+  it moves when only the money per outcome is changed and hardly when the probabilities of a rare class become worthless.
 - numbers: the sum of errors as a share of the sum of labels (WAPE) has no unit and does not rise only because prices do; the
   root mean square (RMSE) does, and a handful of outliers rules it.
 """

@@ -22,6 +22,8 @@ from noria.core.errors import AuditError
 
 _GENESIS = "0" * 64
 _CHAIN = "noria.audit"
+APPROVED_BY = "approved_by"
+"""Key of the evidence that names who said yes."""
 _COLUMNS = "sequence, at, use_case, action, version, previous, as_of, actor, reason, evidence, previous_hash, hash"
 
 
@@ -36,6 +38,27 @@ class Action(StrEnum):
     """An intended move did not happen: its process ended before."""
     FOUND_MOVED = "found_moved"
     """The registry had another champion than the trail says: someone moved it past Noria."""
+    NOMINATED = "nominated"
+    """A candidate that kept its promises became challenger."""
+    REJECTED = "rejected"
+    """A person said no to a candidate."""
+    REFUSED = "refused"
+    """A promotion was asked for without the approval that it needs."""
+    REHEARSED = "rehearsed"
+    """Promotion and roll-back were gone through on a scratch model; no champion moved."""
+
+
+MOVES = frozenset(
+    {
+        Action.PROMOTION_INTENDED,
+        Action.PROMOTED,
+        Action.ROLL_BACK_INTENDED,
+        Action.ROLLED_BACK,
+        Action.ABANDONED,
+        Action.FOUND_MOVED,
+    }
+)
+"""Events about the champion alias; the others leave it where it is."""
 
 
 class AuditEvent(BaseModel):
@@ -48,9 +71,9 @@ class AuditEvent(BaseModel):
     use_case: str
     action: Action
     version: str
-    """The champion after the move."""
+    """The champion after a move; else the version that the event is about."""
     previous: str
-    """The champion before it."""
+    """The champion before a move; else the one that serves."""
     as_of: datetime | None
     """Nothing that became known after this instant was used to train `version`; None for version 0."""
     actor: str
@@ -58,6 +81,11 @@ class AuditEvent(BaseModel):
     evidence: dict[str, str]
     previous_hash: str
     hash: str
+
+    @property
+    def approved_by(self) -> str:
+        """Who said yes; empty where nobody was asked."""
+        return self.evidence.get(APPROVED_BY, "")
 
     def expected_hash(self) -> str:
         """SHA-256 over everything but the hash itself, as canonical JSON; instants in UTC."""

@@ -2,6 +2,9 @@
 
 A move is three steps: an intent in the audit trail, the alias in the registry, the outcome in the trail. Whoever is killed
 between them leaves an intent without an outcome; the next call asks the registry what happened and writes that down first.
+
+A promotion needs a second person where the use case says `approval: manual`. A roll-back does not wait for one: it goes back
+to what was approved before, and it is for emergencies. Whoever is named as having agreed is another person in both.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from noria.core.errors import PromotionConflictError
 from noria.core.registry import ModelRegistry, ModelVersion, Stage
 from noria.core.results import PromotionResult, RegisteredModel
 from noria.core.use_case import UseCase
-from noria.governance.audit import Action, AuditEvent, AuditTrail, champion_of, promotions_in_force
+from noria.governance.approvals import ApprovalError, objection
+from noria.governance.audit import APPROVED_BY, MOVES, Action, AuditEvent, AuditTrail, champion_of, promotions_in_force
 
 _OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}
 
@@ -77,6 +81,7 @@ def promote(
     candidate: RegisteredModel,
     *,
     actor: str,
+    approved_by: str = "",
     reason: str = "",
     returning: bool = False,
 ) -> PromotionResult:
@@ -88,11 +93,13 @@ def promote(
         use_case: whose champion it becomes.
         candidate: what training handed on.
         actor: who asks.
+        approved_by: who said yes; empty where nobody was asked.
         reason: why; the candidate's summary where it is empty.
         returning: a person wants a version back that was taken back; a run that is repeated never does.
 
     Raises:
         PromotionConflictError: the champion has moved since the gates were checked.
+        ApprovalError: the use case asks for another person's yes; the trail says who tried.
     """
     with audit.exclusively(use_case.name):
         _settle(registry, audit, use_case.name)
@@ -102,7 +109,8 @@ def promote(
         if decision.verdict is Verdict.CONFLICT:
             raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
         if decision.verdict is Verdict.PROMOTE:
-            move = _Move(registry, audit, use_case.name, champion, actor, reason or decision.reason)
+            move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason or decision.reason)
+            _require_approval(move, use_case, registered)
             move.to(registered, Action.PROMOTION_INTENDED, candidate.summary)
         return PromotionResult(
             promoted=decision.verdict is not Verdict.REFUSE,
@@ -112,10 +120,15 @@ def promote(
         )
 
 
-def roll_back(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, actor: str, reason: str) -> PromotionResult:
+def roll_back(
+    registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, actor: str, reason: str, approved_by: str = ""
+) -> PromotionResult:
     """Make the champion before this one champion again; version 0 where there is none.
 
     A call that finds an interrupted roll-back finishes that one and does nothing else, so that a retry goes back one step.
+
+    Raises:
+        ApprovalError: the person who is named as having agreed is the one who asks.
     """
     with audit.exclusively(use_case.name):
         settled = _settle(registry, audit, use_case.name)
@@ -126,10 +139,48 @@ def roll_back(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, 
             why = "version 0, the rule, serves: there is nothing to roll back to"
             return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
         standing = promotions_in_force(audit.events(use_case.name))
-        before = standing[-2].version if len(standing) > 1 else BASELINE_VERSION
-        move = _Move(registry, audit, use_case.name, champion, actor, reason)
-        move.to(registry.version(use_case.name, before), Action.ROLL_BACK_INTENDED, "")
-        return PromotionResult(promoted=True, version=before, previous=champion, reason=reason)
+        before = registry.version(use_case.name, standing[-2].version if len(standing) > 1 else BASELINE_VERSION)
+        move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason)
+        if approved_by:
+            _require_approval(move, use_case, before)
+        move.to(before, Action.ROLL_BACK_INTENDED, "")
+        return PromotionResult(promoted=True, version=before.version, previous=champion, reason=reason)
+
+
+def nominate(
+    registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str
+) -> None:
+    """Make a candidate challenger, so that everybody sees which version waits; harmless for one that is or was champion."""
+    with audit.exclusively(use_case.name):
+        candidate = registry.version(use_case.name, version)
+        if candidate.stage is not Stage.CANDIDATE:
+            return
+        registry.set_challenger(use_case.name, version)
+        _note(registry, audit, Action.NOMINATED, candidate, actor=actor, reason=reason)
+
+
+def reject(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str) -> None:
+    """Write down that a person said no to a version; it is challenger no longer."""
+    with audit.exclusively(use_case.name):
+        candidate = registry.version(use_case.name, version)
+        if registry.standing(use_case.name).challenger == version:
+            registry.set_challenger(use_case.name, BASELINE_VERSION)
+        _note(registry, audit, Action.REJECTED, candidate, actor=actor, reason=reason)
+
+
+def _note(
+    registry: ModelRegistry, audit: AuditTrail, action: Action, version: ModelVersion, *, actor: str, reason: str
+) -> None:
+    """Write down something that leaves the champion where it is."""
+    champion = registry.champion(version.use_case).version
+    _Move(registry, audit, version.use_case, champion, actor, "", reason).note(action, version, {})
+
+
+def _require_approval(move: _Move, use_case: UseCase, version: ModelVersion) -> None:
+    why = objection(use_case, requested_by=move.actor, approved_by=move.approved_by)
+    if why is not None:
+        move.note(Action.REFUSED, version, {"objection": why})
+        raise ApprovalError(f"{use_case.name} version {version.version}: {why}")
 
 
 @dataclass(frozen=True)
@@ -141,16 +192,18 @@ class _Move:
     use_case: str
     champion: str
     actor: str
+    approved_by: str
     reason: str
 
     def to(self, version: ModelVersion, intent: Action, summary: str) -> None:
         """Say what is intended, move the alias, say that it was done."""
         evidence = {"bundle_digest": version.bundle_digest, "run_id": version.run_id, "summary": summary}
-        self._write(intent, version, evidence)
+        self.note(intent, version, evidence)
         self.registry.set_champion(self.use_case, version.version)
-        self._write(_OUTCOMES[intent], version, evidence)
+        self.note(_OUTCOMES[intent], version, evidence)
 
-    def _write(self, action: Action, version: ModelVersion, evidence: dict[str, str]) -> None:
+    def note(self, action: Action, version: ModelVersion, evidence: dict[str, str]) -> None:
+        """Append an event about the version."""
         self.audit.append(
             self.use_case,
             action,
@@ -159,7 +212,7 @@ class _Move:
             as_of=version.as_of,
             actor=self.actor,
             reason=self.reason,
-            evidence=evidence,
+            evidence=evidence | ({APPROVED_BY: self.approved_by} if self.approved_by else {}),
         )
 
 
@@ -168,8 +221,9 @@ def _settle(registry: ModelRegistry, audit: AuditTrail, use_case: str) -> AuditE
     events = audit.events(use_case)
     champion = registry.champion(use_case)
     settled: AuditEvent | None = None
-    if events and events[-1].action in _OUTCOMES:
-        intent = events[-1]
+    moves = [event for event in events if event.action in MOVES]
+    if moves and moves[-1].action in _OUTCOMES:
+        intent = moves[-1]
         happened = champion.version == intent.version
         settled = _repeat(audit, intent, _OUTCOMES[intent.action] if happened else Action.ABANDONED)
         events = (*events, settled)

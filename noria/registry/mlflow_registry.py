@@ -106,6 +106,13 @@ class MlflowRegistry:
         """The version that was registered under a key."""
         return next((version for version in self._trained(use_case) if version.tags.get("key") == key), None)
 
+    def params(self, version: ModelVersion) -> Mapping[str, str]:
+        """Parameters of the training that made a version; empty for version 0."""
+        if version.version == BASELINE_VERSION:
+            return {}
+        with self._asking(f"read the parameters of version {version.version} of {version.use_case}"):
+            return dict(self._client.get_run(version.run_id).data.params)
+
     def version(self, use_case: str, version: str) -> ModelVersion:
         """One version."""
         with self._asking(f"find version {version} of {use_case}"):

@@ -22,7 +22,7 @@ class InMemoryRegistry:
         self._retired: set[tuple[str, str]] = set()
         self.moves: list[tuple[str, str]] = []
         """Every champion that was set, in order: (use case, version)."""
-        self.params: dict[str, Mapping[str, str]] = {}
+        self.trainings: dict[str, Mapping[str, str]] = {}
         """Parameters of every registered training, by key."""
 
     def register_baseline(self, use_case: str, bundle: Path, digest: str) -> ModelVersion:
@@ -57,7 +57,7 @@ class InMemoryRegistry:
             raise RegistryError(f"the bundle of {use_case} does not say what it was made from; train it again")
         if evidence is not None and not evidence.is_dir():
             raise RegistryError(f"{evidence}: is not a folder; the evidence of {use_case} is a folder of pages, or none")
-        self.params[key] = dict(params)
+        self.trainings[key] = dict(params)
         self._folders[digest] = bundle
         versions = self._versions.setdefault(use_case, {})
         number = str(max((int(version) for version in versions), default=0) + 1)
@@ -81,6 +81,10 @@ class InMemoryRegistry:
         found = (number for number, version in self._of(use_case).items() if version.tags.get("key") == key)
         number = next(found, None)
         return self.version(use_case, number) if number else None
+
+    def params(self, version: ModelVersion) -> Mapping[str, str]:
+        """Parameters of the training that made a version; empty for version 0."""
+        return self.trainings.get(version.tags.get("key", ""), {})
 
     def version(self, use_case: str, version: str) -> ModelVersion:
         """One version."""

@@ -1,11 +1,32 @@
-"""Kinds of model that a search may try. A new kind is one class and one entry here."""
+"""Kinds of model that a search may try. A new kind is one class and one entry here.
+
+`blend` is none of them: it is made of the trials of the others, see `noria.training.blend`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from noria.training.candidate import Candidate
+from noria.training.dummy import Dummy
+from noria.training.goal import Goal
 from noria.training.gradient_boosting import GradientBoosting
 from noria.training.linear import Linear
+from noria.training.random_forest import RandomForest
 
-CANDIDATES: Mapping[str, Candidate] = {"linear": Linear(), "gradient_boosting": GradientBoosting()}
+CANDIDATES: Mapping[str, Callable[[Goal], Candidate]] = {
+    "dummy": Dummy,
+    "linear": Linear,
+    "gradient_boosting": GradientBoosting,
+    "random_forest": RandomForest,
+}
+BLEND = "blend"
+
+
+def make_candidate(name: str, goal: Goal) -> Candidate:
+    """The kind of model of that name, for a goal.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    return CANDIDATES[name](goal)

@@ -1,4 +1,4 @@
-"""A training set in memory, and the way time cuts it into slices that cannot see each other's labels."""
+"""A training set in memory: its columns, its labels and its times."""
 
 from __future__ import annotations
 
@@ -11,36 +11,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.decision import Labels
 from noria.core.errors import NotEnoughDataError
 from noria.core.interval import Interval
 from noria.core.results import SnapshotRef
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
+from noria.training.columns import Categories
+from noria.training.stored import MOST_IN_MEMORY, StoredColumns, categories_of
 
 LABEL = "label"
-MIN_CLASS_ROWS = 20
 _MICROSECOND = timedelta(microseconds=1)
-_LARGEST_SHARE = 4
-"""A held-out slice takes at most one part in this many of the time there is."""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows in order of time. A numeric column is float64 with NaN where missing, a categorical one a list of str or None."""
+    """Rows in order of time.
+
+    Attributes:
+        columns: a numeric column is float64 with NaN where missing; a categorical one is `Categories`, or any other
+            sequence of str and None. Of very many rows they are on disk, and read when they are looked at.
+        labels: bool (binary classification), index into `label.classes` as int64 (multiclass), or float64 (regression).
+        times: event times, microseconds since 1970 UTC.
+    """
 
     columns: Mapping[str, Any]
-    labels: npt.NDArray[np.bool_]
+    labels: Labels
     times: npt.NDArray[np.int64]
-    """Event times, microseconds since 1970 UTC."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: npt.NDArray[np.intp]) -> TrainingSet:
         """The rows at these positions."""
-        columns = {
-            name: values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
-            for name, values in self.columns.items()
-        }
+        if isinstance(self.columns, StoredColumns):
+            return TrainingSet(self.columns.take(rows), self.labels[rows], self.times[rows])
+        columns = {name: _take(values, rows) for name, values in self.columns.items()}
         return TrainingSet(columns, self.labels[rows], self.times[rows])
 
     def between(self, start: datetime | None, end: datetime) -> TrainingSet:
@@ -48,6 +53,11 @@ class TrainingSet:
         first = 0 if start is None else int(np.searchsorted(self.times, _micros(start), side="left"))
         last = int(np.searchsorted(self.times, _micros(end), side="left"))
         return self.take(np.arange(first, max(first, last)))
+
+    def categories(self, name: str) -> Categories:
+        """A categorical column."""
+        values = self.columns[name]
+        return values if isinstance(values, Categories) else Categories.of(values)
 
     def row(self, index: int) -> dict[str, Any]:
         """One row as an app would send it: a missing value is None."""
@@ -64,59 +74,56 @@ class Fold:
     """Event times of the validation rows."""
 
 
-def read_snapshot(use_case: UseCase, snapshot: SnapshotRef) -> TrainingSet:
-    """Load a snapshot's features and labels.
+def read_snapshot(use_case: UseCase, snapshot: SnapshotRef, *, most_in_memory: int = MOST_IN_MEMORY) -> TrainingSet:
+    """Load a snapshot's labels and features.
+
+    Args:
+        use_case: says which columns.
+        snapshot: the file.
+        most_in_memory: the features of more rows stay on disk until somebody looks at them.
 
     Raises:
-        NotEnoughDataError: the file is not there, or lacks a column.
+        NotEnoughDataError: the file is not there, lacks a column, or has a label that is no class of the use case.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(snapshot.path)
-    wanted = [use_case.event_time, *use_case.features.names, LABEL]
+    features = use_case.features
+    wanted = [use_case.event_time, *features.names, LABEL]
     if not path.exists():
         raise NotEnoughDataError(f"snapshot {path} is gone: run the snapshot step again, it gives the same file")
     if lacking := set(wanted) - set(pq.read_schema(path).names):
         raise NotEnoughDataError(f"snapshot {path} lacks {', '.join(sorted(lacking))}: take it again with this use case")
-    table = pq.read_table(path, columns=wanted)
-    times = table[use_case.event_time].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy()
-    order = np.argsort(times, kind="stable")
-    columns: dict[str, Any] = {
-        name: table[name].cast("float64").to_numpy()
-        if name in use_case.features.numeric
-        else table[name].cast("string").to_pylist()
-        for name in use_case.features.names
-    }
-    return TrainingSet(columns, table[LABEL].to_numpy().astype(bool), times).take(order)
+    known = pq.read_table(path, columns=[use_case.event_time, LABEL])
+    times = known[use_case.event_time].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy()
+    columns = StoredColumns(path, frozenset(features.numeric), features.names, range(len(times)), most_in_memory)
+    rows = TrainingSet(columns, _labels(use_case, known[LABEL], path), times)
+    in_order = bool(np.all(times[1:] >= times[:-1]))
+    if in_order and len(rows) > most_in_memory:
+        return rows
+    loaded = TrainingSet(columns.loaded(), rows.labels, times)
+    return loaded if in_order else loaded.take(np.argsort(times, kind="stable"))
 
 
-def last_slice(rows: TrainingSet, window: timedelta, gap: timedelta) -> Fold:
-    """Cut off the last slice of time, with a gap before it.
-
-    Rows whose labels were not known when the slice began (`gap` is how long a label takes) are in neither part: a model
-    that starts on that day could not have learnt from them. The slice is never more than a quarter of the time there is.
-
-    Raises:
-        NotEnoughDataError: a part has too few rows of either class.
-    """
-    if not len(rows):
-        raise NotEnoughDataError("the training set is empty: wait for more data")
-    end = _instant(int(rows.times[-1])) + _MICROSECOND
-    start = end - min(window, max((end - _instant(int(rows.times[0]))) / _LARGEST_SHARE, _MICROSECOND))
-    fold = Fold(rows.between(None, start - gap), rows.between(start, end), Interval(start, end))
-    for part, name in ((fold.training, "before"), (fold.validation, "in")):
-        _require_both_classes(part, f"{name} the slice {fold.window}")
-    return fold
-
-
-def _require_both_classes(rows: TrainingSet, where: str) -> None:
-    positives = int(rows.labels.sum())
-    if min(positives, len(rows) - positives) < MIN_CLASS_ROWS:
+def _labels(use_case: UseCase, column: Any, path: Path) -> Labels:
+    if use_case.task is Task.REGRESSION:
+        return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
+    if use_case.task is Task.BINARY_CLASSIFICATION:
+        return np.asarray(column.to_numpy()).astype(np.bool_)
+    found, classes = categories_of(column), use_case.label.classes
+    if strange := sorted(set(found.names) - set(classes)):
         raise NotEnoughDataError(
-            f"{where} there are {len(rows)} labelled rows, {positives} of them positive; at least {MIN_CLASS_ROWS} of each "
-            "class are needed: wait for more data, or change training.test_window"
+            f"snapshot {path}: label {strange[0]!r} is no class of label.classes ({', '.join(classes)}); "
+            "add it there, or mend the label's model"
         )
+    return found.spread(np.array([*(classes.index(name) for name in found.names), -1], dtype=np.int64))
+
+
+def _take(values: Any, rows: npt.NDArray[np.intp]) -> Any:
+    if isinstance(values, Categories):
+        return values.take(rows)
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
 
 def _plain(value: Any) -> Any:
@@ -127,7 +134,3 @@ def _plain(value: Any) -> Any:
 
 def _micros(instant: datetime) -> int:
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
-
-
-def _instant(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)

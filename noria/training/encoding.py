@@ -2,26 +2,31 @@
 
 A category that few rows have would tell a model its own label through the mean of its labels. So the matrix that a model is
 trained on gets every row's mean from *other* stretches of time (out of fold), as scikit-learn's TargetEncoder does, and
-means are drawn towards the overall rate by `smoothing` imagined rows. A mean is kept as its log odds against the overall
-rate: centred and of one scale for every feature, so that a linear model can take it as it is.
+means are drawn towards the overall mean by `smoothing` imagined rows. What is kept of a mean is centred and of one scale for
+every feature, so that a linear model can take it as it is: for yes or no its log odds against the overall rate, for one of
+several classes the same of every class, for a number its distance from the overall mean in standard deviations.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.decision import Labels
 from noria.core.encoder import Column, Encoder, LookupColumn, Matrix, NumericColumn, OneHotColumn
-from noria.core.use_case import Features
+from noria.core.use_case import Features, Task
+from noria.training.columns import Categories
 from noria.training.dataset import TrainingSet
+from noria.training.goal import BINARY, Goal
 
+MOST_CLASS_MEANS = 12
+"""A feature gets a column of means for each of the first so many classes; more would drown the other features."""
 _FOLDS = 5
+_Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,27 +36,99 @@ class EncodingOptions:
     scale: bool
     """Centre and scale numbers and fill in missing ones; otherwise they stay as they are, with NaN for missing."""
     one_hot_up_to: int
-    """A category of at most this many values becomes one column per value; others become a mean and a frequency."""
+    """A category of at most this many values becomes one column per value; others become means and a frequency."""
     smoothing: float
-    """Weight of the overall rate in a category's mean, in rows."""
+    """Weight of the overall mean in a category's mean, in rows."""
+    goal: Goal = BINARY
+    """What is predicted: means are taken of it."""
 
 
 def fit_encoder(features: Features, rows: TrainingSet, options: EncodingOptions) -> Encoder:
     """Learn scales, categories, means and frequencies."""
+    targets = _targets(rows.labels, options.goal)
     numeric = (_numeric(name, np.asarray(rows.columns[name]), options.scale) for name in features.numeric)
-    categorical = (column for name in features.categorical for column in _categorical(name, rows, options))
+    categorical = (
+        column for name in features.categorical for column in _categorical(name, rows.categories(name), targets, options)
+    )
     return Encoder(columns=(*numeric, *categorical))
+
+
+def encode(encoder: Encoder, rows: TrainingSet) -> Matrix:
+    """What `encoder.encode_columns` gives of the rows, with every text encoded once instead of once a row."""
+    matrix = np.empty((len(rows), encoder.width), dtype=np.float32)
+    position = 0
+    for column in encoder.columns:
+        values = rows.columns[column.name]
+        place = matrix[:, position : position + column.width]
+        if isinstance(values, Categories):
+            place[:] = values.spread(column.encode_many([*values.names, None]).astype(np.float32))
+        else:
+            place[:] = column.encode_many(values)
+        position += column.width
+    return matrix
 
 
 def encode_for_training(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> Matrix:
     """The matrix to train on: as `encoder` gives it, but with the means of categories taken out of fold."""
-    matrix = encoder.encode_columns(rows.columns)
-    for position, name in _mean_positions(encoder):
-        matrix[:, position] = _out_of_fold(rows.columns[name], rows.labels, options.smoothing)
+    matrix = encode(encoder, rows)
+    for means in out_of_fold(encoder, rows, options):
+        means.write(matrix, rows.categories(means.name), 0)
     return matrix
 
 
-def _numeric(name: str, values: npt.NDArray[np.float64], scale: bool) -> NumericColumn:
+@dataclass(frozen=True, eq=False)
+class FoldMeans:
+    """What the labels of other stretches of time say of every text of a feature.
+
+    Attributes:
+        name: the feature.
+        position: where the encoded matrix holds the first of its means.
+        edges: where the stretches begin, and last where the last of them ends.
+        texts: every text that the feature has.
+        tables: shape ``(stretches, texts + 1, means)``; last is what is said of a missing value.
+    """
+
+    name: str
+    position: int
+    edges: tuple[int, ...]
+    texts: tuple[str, ...]
+    tables: _Numbers
+
+    def write(self, matrix: Matrix, values: Categories, start: int) -> None:
+        """Put the means of some rows, one after another, in their place in the encoded matrix.
+
+        Args:
+            matrix: the encoded rows.
+            values: the feature of these rows.
+            start: position of the first of them among the rows that the encoder was fitted to.
+        """
+        index = {text: place for place, text in enumerate(self.texts)}
+        known = [*(index[text] for text in values.names), len(self.texts)]
+        columns = slice(self.position, self.position + self.tables.shape[2])
+        for table, (first, last) in zip(self.tables, pairwise(self.edges), strict=True):
+            part = slice(max(first - start, 0), max(last - start, 0))
+            matrix[part, columns] = values[part].spread(table[known])
+
+
+def out_of_fold(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> tuple[FoldMeans, ...]:
+    """The means of categories to train with: of every stretch of time, what the other stretches say."""
+    targets = _targets(rows.labels, options.goal)
+    return tuple(
+        _fold_means(name, position, rows.categories(name), targets, options) for position, name in _mean_positions(encoder)
+    )
+
+
+def _targets(labels: Labels, goal: Goal) -> _Numbers:
+    """The numbers whose means are taken; shape ``(rows, means)``."""
+    if goal.task is Task.MULTICLASS:
+        return np.asarray(labels[:, None] == np.arange(min(goal.classes, MOST_CLASS_MEANS)), dtype=np.float64)
+    numbers: _Numbers = labels.astype(np.float64)[:, None]
+    if goal.task is Task.REGRESSION:
+        numbers /= float(numbers.std()) or 1.0
+    return numbers
+
+
+def _numeric(name: str, values: _Numbers, scale: bool) -> NumericColumn:
     if not scale:
         return NumericColumn(name=name)
     known = values[~np.isnan(values)]
@@ -59,22 +136,28 @@ def _numeric(name: str, values: npt.NDArray[np.float64], scale: bool) -> Numeric
     return NumericColumn(name=name, center=center, scale=spread or 1.0, missing=0.0)
 
 
-def _categorical(name: str, rows: TrainingSet, options: EncodingOptions) -> Iterator[Column]:
-    counts = Counter(rows.columns[name])
-    known = sorted(category for category in counts if category is not None)
+def _categorical(name: str, values: Categories, targets: _Numbers, options: EncodingOptions) -> Iterator[Column]:
+    counts = values.counts()
+    known = sorted((text, index) for index, text in enumerate(values.names) if counts[index])
     if len(known) <= options.one_hot_up_to:
-        yield OneHotColumn(name=name, categories=tuple(known))
+        yield OneHotColumn(name=name, categories=tuple(text for text, _ in known))
         return
-    means = _log_odds(rows.columns[name], rows.labels, options.smoothing)
-    shares = {category: math.log10((counts[category] + 1) / (len(rows) + 1)) for category in (None, *known)}
-    # The mean comes first: `_mean_positions` relies on it.
-    yield LookupColumn(name=name, values={key: means[key] for key in known}, unseen=0.0, missing=means.get(None, 0.0))
-    unseen = math.log10(1 / (len(rows) + 1))
-    yield LookupColumn(name=name, values={key: shares[key] for key in known}, unseen=unseen, missing=shares[None])
+    # The means come first: `_mean_positions` relies on it.
+    for mean in _means(values, targets, options).T:
+        yield LookupColumn(
+            name=name, values={text: float(mean[index]) for text, index in known}, unseen=0.0, missing=float(mean[-1])
+        )
+    shares = np.log10((counts + 1) / (len(values) + 1))
+    yield LookupColumn(
+        name=name,
+        values={text: float(shares[index]) for text, index in known},
+        unseen=float(np.log10(1 / (len(values) + 1))),
+        missing=float(shares[-1]),
+    )
 
 
 def _mean_positions(encoder: Encoder) -> Iterator[tuple[int, str]]:
-    """Where the encoded matrix holds the means of which feature."""
+    """Where the encoded matrix holds the first mean of which feature."""
     position, previous = 0, ""
     for column in encoder.columns:
         if isinstance(column, LookupColumn) and column.name != previous:
@@ -82,28 +165,44 @@ def _mean_positions(encoder: Encoder) -> Iterator[tuple[int, str]]:
         position, previous = position + column.width, column.name
 
 
-def _out_of_fold(values: Sequence[Any], labels: npt.NDArray[np.bool_], smoothing: float) -> npt.NDArray[np.float64]:
-    encoded = np.empty(len(labels))
-    for fold in np.array_split(np.arange(len(labels)), _FOLDS):
-        if not len(fold):
-            continue
-        first, last = int(fold[0]), int(fold[-1]) + 1
-        others = [*values[:first], *values[last:]]
-        means = _log_odds(others, np.delete(labels, fold), smoothing)
-        encoded[fold] = [means.get(value, 0.0) for value in values[first:last]]
-    return encoded
+def _fold_means(name: str, position: int, values: Categories, targets: _Numbers, options: EncodingOptions) -> FoldMeans:
+    edges = np.linspace(0, len(targets), _FOLDS + 1).astype(np.int64).tolist()
+    sums = [_Sums.of(values[first:last], targets[first:last]) for first, last in pairwise(edges)]
+    tables = [_smoothed(_Sums.together([*sums[:fold], *sums[fold + 1 :]]), options) for fold in range(_FOLDS)]
+    return FoldMeans(name, position, tuple(edges), values.names, np.stack(tables))
 
 
-def _log_odds(values: Sequence[Any], labels: npt.NDArray[np.bool_], smoothing: float) -> dict[Any, float]:
-    """Smoothed log odds of each category (None is one of them) against the overall rate."""
-    counts = Counter(values)
-    positives: defaultdict[Any, int] = defaultdict(int)
-    for value, label in zip(values, labels.tolist(), strict=True):
-        positives[value] += label
-    rate = (int(labels.sum()) + 0.5) / (len(labels) + 1)
-    smoothed = {key: (positives[key] + smoothing * rate) / (count + smoothing) for key, count in counts.items()}
-    return {key: _logit(mean) - _logit(rate) for key, mean in smoothed.items()}
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """How many rows every text has, and what their targets add up to; the last entry is that of a missing value."""
+
+    counts: _Numbers
+    sums: _Numbers
+    """Shape ``(texts + 1, means)``."""
+
+    @classmethod
+    def of(cls, values: Categories, targets: _Numbers) -> _Sums:
+        return cls(values.counts(), np.stack([values.counts(target) for target in targets.T], axis=1))
+
+    @classmethod
+    def together(cls, parts: list[_Sums]) -> _Sums:
+        return cls(np.sum([part.counts for part in parts], axis=0), np.sum([part.sums for part in parts], axis=0))
 
 
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
+def _means(values: Categories, targets: _Numbers, options: EncodingOptions) -> _Numbers:
+    return _smoothed(_Sums.of(values, targets), options)
+
+
+def _smoothed(found: _Sums, options: EncodingOptions) -> _Numbers:
+    """What the labels say of every text, smoothed and centred; 0 where no row has it. Shape ``(texts + 1, means)``."""
+    counts, sums, rows, total = found.counts[:, None], found.sums, float(found.counts.sum()), found.sums.sum(axis=0)
+    if options.goal.task is Task.REGRESSION:
+        means = (sums - counts * (total / max(rows, 1.0))) / (counts + options.smoothing)
+    else:
+        overall = (total + 0.5) / (rows + 1)
+        means = _logit((sums + options.smoothing * overall) / (counts + options.smoothing)) - _logit(overall)
+    return np.where(counts > 0, means, 0.0)
+
+
+def _logit(probability: _Numbers) -> _Numbers:
+    return np.asarray(np.log(probability) - np.log1p(-probability), dtype=np.float64)

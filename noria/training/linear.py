@@ -1,76 +1,136 @@
-"""Logistic regression on scaled numbers: quick, hard to overfit, and the measure of what trees add."""
+"""Linear models on scaled numbers: quick, hard to overfit, and the measure of what trees add."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from noria.core.encoder import Matrix
-from noria.training.candidate import Effort, Labels, Params, Probabilities
+from noria.core.use_case import Task
+from noria.training.candidate import Effort, Labels, Params, Scores, Watch
 from noria.training.encoding import EncodingOptions
+from noria.training.graph import INPUT, Part, as_double, constant, node
+from noria.training.margin import MarginModel, class_weights, weight_shift
 
 if TYPE_CHECKING:
     import optuna
 
-_OPSET = 17
+_Numbers = npt.NDArray[np.float64]
 
 
-class Linear:
-    """Candidate `linear`."""
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A fitted linear model.
+
+    Attributes:
+        coefficients: shape ``(outputs, width)``.
+        intercept: shape ``(outputs,)``.
+        center: mean of each encoded column in training; contributions are held against it; shape ``(width,)``.
+    """
+
+    coefficients: _Numbers
+    intercept: _Numbers
+    center: _Numbers
+
+    def margins(self, matrix: Matrix) -> _Numbers:
+        """Margins of encoded rows; shape ``(rows, outputs)``."""
+        return np.asarray(matrix.astype(np.float64) @ self.coefficients.T + self.intercept, dtype=np.float64)
+
+    def contributions(self, matrix: Matrix) -> _Numbers:
+        """SHAP values, exact for columns taken one by one (Štrumbelj and Kononenko, 2014): weight times distance from the
+        mean; shape ``(rows, outputs, width)``.
+        """
+        return np.asarray((matrix.astype(np.float64) - self.center)[:, None, :] * self.coefficients, dtype=np.float64)
+
+    def part(self, name: str) -> Part:
+        """The ONNX nodes from encoded rows to margins."""
+        constants = (
+            constant(f"{name}_coefficients", self.coefficients.T),
+            constant(f"{name}_intercept", self.intercept),
+        )
+        nodes = (
+            as_double(INPUT, f"{name}_rows"),
+            node("MatMul", [f"{name}_rows", constants[0].name], f"{name}_sum"),
+            node("Add", [f"{name}_sum", constants[1].name], f"{name}_margins"),
+        )
+        return Part(nodes, constants, f"{name}_margins")
+
+
+class Linear(MarginModel):
+    """Candidate `linear`: logistic, multinomial or ridge regression."""
 
     @property
     def defaults(self) -> Params:
         """Hyperparameters that are tried first."""
-        return MappingProxyType({"linear_c": 0.1, "linear_smoothing": 50.0})
+        balance = {} if self.goal.task is Task.REGRESSION else {"linear_balance": 0.0}
+        return MappingProxyType({"linear_c": 0.1, "linear_smoothing": 50.0, **balance})
 
     def suggest(self, trial: optuna.Trial) -> Params:
         """Hyperparameters of a trial."""
-        return {
+        params = {
             "linear_c": trial.suggest_float("linear_c", 1e-4, 10.0, log=True),
             "linear_smoothing": trial.suggest_float("linear_smoothing", 5.0, 500.0, log=True),
         }
+        if self.goal.task is not Task.REGRESSION:
+            params["linear_balance"] = trial.suggest_float("linear_balance", 0.0, 1.0)
+        return params
 
     def encoding(self, params: Params) -> EncodingOptions:
         """Scaled numbers, no missing values; only a handful of categories as columns of their own."""
-        return EncodingOptions(scale=True, one_hot_up_to=30, smoothing=params["linear_smoothing"])
+        return EncodingOptions(scale=True, one_hot_up_to=30, smoothing=params["linear_smoothing"], goal=self.goal)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Any:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Weights:
         """Fit an estimator; the same arguments give the same estimator."""
-        from sklearn.linear_model import LogisticRegression
+        rows = matrix.astype(np.float64)
+        fitted = self._ridge if self.goal.task is Task.REGRESSION else self._logistic
+        return fitted(rows, labels, params, effort)
 
-        model = LogisticRegression(
-            C=params["linear_c"],
-            solver="newton-cholesky",  # many rows, few columns: four steps where lbfgs takes eighty
-            max_iter=100,
-            random_state=effort.seed,
-        )
-        return model.fit(matrix.astype(np.float64), labels)
-
-    def fit_watching(
+    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],  # noqa: ARG002 - nothing is learnt from it
         params: Params,
         effort: Effort,
-    ) -> tuple[Any, Params]:
+        metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there are no rounds
+        watch: Watch | None = None,  # noqa: ARG002
+    ) -> tuple[Weights, Params]:
         """Fit; later rows teach nothing more."""
         return self.fit(*training, params, effort), {}
 
-    def predict(self, estimator: Any, matrix: Matrix) -> Probabilities:
-        """Probabilities of the positive class; shape ``(rows,)``."""
-        return np.asarray(estimator.predict_proba(matrix.astype(np.float64))[:, 1], dtype=np.float64)
+    def _ridge(self, rows: _Numbers, labels: Labels, params: Params, effort: Effort) -> Weights:
+        from sklearn.linear_model import Ridge
 
-    def to_onnx(self, estimator: Any, width: int) -> bytes:
-        """The estimator alone as an ONNX graph whose last output is ``(rows, 2)`` probabilities."""
-        from skl2onnx import to_onnx
-        from skl2onnx.common.data_types import FloatTensorType
+        level, spread = float(np.mean(labels)), float(np.std(labels)) or 1.0
+        model = Ridge(alpha=1 / params["linear_c"], random_state=effort.seed).fit(rows, (labels - level) / spread)
+        coefficients = np.asarray(model.coef_, dtype=np.float64)[None, :] * spread
+        return Weights(coefficients, np.array([float(model.intercept_) * spread + level]), rows.mean(axis=0))
 
-        graph = to_onnx(
-            estimator,
-            initial_types=[("input", FloatTensorType([None, width]))],
-            target_opset={"": _OPSET, "ai.onnx.ml": 3},
-            options={id(estimator): {"zipmap": False}},
+    def _logistic(self, rows: _Numbers, labels: Labels, params: Params, effort: Effort) -> Weights:
+        from sklearn.linear_model import LogisticRegression
+
+        log_weights = class_weights(self.goal, labels, params.get("linear_balance", 0.0))
+        model: Any = LogisticRegression(
+            C=params["linear_c"],
+            solver="newton-cholesky",  # many rows, few columns: four steps where lbfgs takes eighty
+            max_iter=100,
+            random_state=effort.seed,
         )
-        return bytes(graph.SerializeToString(deterministic=True))
+        model.fit(rows, labels, sample_weight=np.exp(log_weights)[labels.astype(np.int64)])
+        coefficients, intercept = self._spread(model)
+        return Weights(coefficients, intercept - weight_shift(self.goal, log_weights), rows.mean(axis=0))
+
+    def _spread(self, model: Any) -> tuple[_Numbers, _Numbers]:
+        """Coefficients of every class, also of those that no row has: they are given all but no chance."""
+        if self.goal.task is Task.BINARY_CLASSIFICATION:
+            return np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
+        coefficients = np.zeros((self.goal.classes, model.coef_.shape[1]))
+        intercept = np.full(self.goal.classes, -15.0)
+        intercept[model.classes_] = 0.0
+        seen = model.classes_[-len(model.coef_) :]  # of two classes, the odds of the second are all there is
+        coefficients[seen], intercept[seen] = model.coef_, model.intercept_
+        return coefficients, intercept

@@ -1,164 +1,107 @@
-"""One worker of the hyperparameter search. Several share a study; each can be killed and started again."""
+"""One worker of the hyperparameter search. Several share a study; each can be killed and started again.
+
+What the search settled on is `best_trial`, of `noria.training.settle`.
+"""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from noria.core.encoder import Matrix
-from noria.core.errors import NotEnoughDataError
-from noria.core.metrics import average_precision, log_loss, roc_auc
 from noria.core.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
-from noria.training.candidate import Candidate, Effort, Labels, Params
-from noria.training.candidates import CANDIDATES
-from noria.training.dataset import Fold, TrainingSet, last_slice, read_snapshot
-from noria.training.encoding import encode_for_training, fit_encoder
-from noria.training.study import Desk, open_study
+from noria.training.budget import Budget
+from noria.training.candidate import Effort
+from noria.training.dataset import read_snapshot
+from noria.training.desk import Desk, Opening
+from noria.training.held_out import HeldOutScores
+from noria.training.kinds import first_trials
+from noria.training.sampling import sampled
+from noria.training.search_metric import search_measure
+from noria.training.settle import BestTrial, best_trial
+from noria.training.splits import search_folds
+from noria.training.storage import patiently
+from noria.training.study import completed, open_study
 from noria.training.threads import limited_threads, threads_per_worker
+from noria.training.trial import TrialRunner
 
-if TYPE_CHECKING:
-    import optuna
-
-FOLDS = 2
-_METRICS = {"average_precision": average_precision, "roc_auc": roc_auc, "log_loss": log_loss}
-_log = logging.getLogger(__name__)
+__all__ = ["BestTrial", "Terms", "best_trial", "run_worker", "work"]
 
 
 @dataclass(frozen=True)
-class BestTrial:
-    """What the search settled on."""
+class Terms:
+    """How a search may differ from what its use case says: None keeps what it says.
 
-    candidate: str
-    params: Params
-    number: int
-    value: float
-    study: str
-    trials: int
+    Attributes:
+        trials: how many there may be.
+        budget: what a worker may use.
+        study: name of the study.
+    """
+
+    trials: int | None = None
+    budget: Budget | None = None
+    study: str | None = None
 
 
-def run_worker(use_case: UseCase, snapshot: SnapshotRef, worker: int, *, storage_url: str) -> SearchResult:
+def run_worker(
+    use_case: UseCase,
+    snapshot: SnapshotRef,
+    worker: int,
+    *,
+    storage_url: str,
+    warm_start: Mapping[str, str] | None = None,
+) -> SearchResult:
     """Try hyperparameters until the study has its trials or the time is up; a second call goes on where this one stopped.
 
-    The time is held between fits: a worker ends at most one fit late, and never without a completed trial in the study.
+    A trial that runs when the time is up is given up at its next report; no worker ends without a completed trial in the
+    study. Time that an earlier run of the same worker used is counted.
+
+    Args:
+        use_case: what the business wants.
+        snapshot: the training set.
+        worker: its number, 0 to `training.workers` less 1.
+        storage_url: PostgreSQL that holds the study.
+        warm_start: parameters of the champion's run, as the registry has them: a new study begins there.
 
     Raises:
-        NotEnoughDataError: the training set is too small to hold slices back.
-        NoriaError: the same worker is at work in another process.
+        NotEnoughDataError: the training set is too small to hold rows back.
+        NoriaError: the same worker is at work in another process, or PostgreSQL cannot be reached.
     """
-    deadline = time.monotonic() + 60 * use_case.training.minutes
+    return work(use_case, snapshot, worker, storage_url=storage_url, warm_start=warm_start or {})
+
+
+def work(
+    use_case: UseCase,
+    snapshot: SnapshotRef,
+    worker: int,
+    *,
+    storage_url: str,
+    warm_start: Mapping[str, str],
+    terms: Terms | None = None,
+) -> SearchResult:
+    """As `run_worker`, on terms of its own."""
+    terms = terms or Terms()
     effort = Effort(use_case.training.seed, threads_per_worker(use_case.training.workers))
-    seed = use_case.training.seed + worker
-    with limited_threads(effort.threads), open_study(use_case, snapshot, storage_url, seed=seed) as study:
-
-        def time_is_up() -> bool:
-            return time.monotonic() >= deadline and bool(_completed(study))
-
-        folds = search_folds(use_case, read_snapshot(use_case, snapshot))
-        search, trials = _Search(use_case, study, folds, effort, time_is_up), 0
-        with Desk(study, storage_url, worker) as desk:
-            while not time_is_up():
-                trial = desk.next_trial(use_case.training.trials, use_case.training.candidates)
-                if trial is None:
-                    break
-                search.run(trial)
-                trials += 1
-        best = study.best_value if _completed(study) else None
+    opening = Opening(first_trials(use_case, warm_start), warm_start, terms.trials or use_case.training.trials)
+    with (
+        limited_threads(effort.threads),
+        open_study(use_case, snapshot, storage_url, seed=effort.seed, name=terms.study) as study,
+        Desk(use_case, study, storage_url, worker, opening) as desk,
+    ):
+        budget = terms.budget or Budget.of(use_case.training, desk.spent_before())
+        folds = search_folds(use_case, sampled(read_snapshot(use_case, snapshot), effort.seed))
+        measure, kept = search_measure(use_case), HeldOutScores.of(snapshot, study.study_name)
+        trials = _run_trials(TrialRunner(use_case, study, desk, folds, effort, measure, budget, kept))
+        best = patiently(lambda: study.best_value) if completed(study) else None
         return SearchResult(study=study.study_name, trials=trials, best_value=best)
 
 
-def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> BestTrial:
-    """The best completed trial of a training set's study.
-
-    Raises:
-        NotEnoughDataError: no trial was completed.
-    """
-    with open_study(use_case, snapshot, storage_url, seed=use_case.training.seed) as study:
-        completed = _completed(study)
-        if not completed:
-            raise NotEnoughDataError(f"study {study.study_name} has no completed trial: run the search step first")
-        best = study.best_trial
-        params = {name: value for name, value in best.params.items() if name != "candidate"}
-        return BestTrial(
-            candidate=best.params["candidate"],
-            params={**params, **best.user_attrs["taught"]},
-            number=best.number,
-            value=float(study.best_value),
-            study=study.study_name,
-            trials=len(completed),
-        )
-
-
-def search_folds(use_case: UseCase, rows: TrainingSet) -> tuple[Fold, ...]:
-    """Rolling origins, oldest first, inside what lies before the evaluation slice, which the search never sees."""
-    gap, window = use_case.label.available_after, use_case.training.test_window
-    folds: list[Fold] = []
-    before = last_slice(rows, window, gap).training
-    for _ in range(FOLDS):
-        fold = last_slice(before, window, gap)
-        folds.append(fold)
-        before = before.between(None, fold.window.start)
-    return tuple(reversed(folds))
-
-
-def _completed(study: optuna.Study) -> list[Any]:
-    from optuna.trial import TrialState
-
-    return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-
-
-@dataclass(frozen=True)
-class _Search:
-    """What all trials of a worker have in common."""
-
-    use_case: UseCase
-    study: optuna.Study
-    folds: tuple[Fold, ...]
-    effort: Effort
-    time_is_up: Callable[[], bool]
-
-    def run(self, trial: optuna.Trial) -> None:
-        """Run one trial and tell the study."""
-        from optuna.trial import TrialState
-
-        started = time.monotonic()
-        name = trial.suggest_categorical("candidate", list(self.use_case.training.candidates))
-        params = CANDIDATES[name].suggest(trial)
-        values: list[float] = []
-        for fold in self.folds:
-            if values and (trial.should_prune() or self.time_is_up()):
-                self.study.tell(trial, state=TrialState.PRUNED)
-                outcome = "given up"
-                break
-            value, taught = _try(self.use_case, CANDIDATES[name], params, fold, self.effort)
-            trial.report(value, len(values))
-            values.append(value)
-        else:
-            trial.set_user_attr("taught", dict(taught))  # of the latest fold, which is most like what will be fitted
-            self.study.tell(trial, sum(values) / len(values))
-            outcome = f"{self.use_case.training.metric} {sum(values) / len(values):.4f}"
-        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, time.monotonic() - started, _show(params))
-
-
-def _try(use_case: UseCase, candidate: Candidate, params: Params, fold: Fold, effort: Effort) -> tuple[float, Params]:
-    training, validation = encode_fold(use_case, candidate, params, fold)
-    estimator, taught = candidate.fit_watching(training, validation, params, effort)
-    scores = candidate.predict(estimator, validation[0])
-    return _METRICS[use_case.training.metric](validation[1], scores), taught
-
-
-def encode_fold(
-    use_case: UseCase, candidate: Candidate, params: Params, fold: Fold
-) -> tuple[tuple[Matrix, Labels], tuple[Matrix, Labels]]:
-    """Training and validation rows as a candidate wants them, encoded by what the training rows alone say."""
-    options = candidate.encoding(params)
-    encoder = fit_encoder(use_case.features, fold.training, options)
-    training = encode_for_training(encoder, fold.training, options)
-    return (training, fold.training.labels), (encoder.encode_columns(fold.validation.columns), fold.validation.labels)
-
-
-def _show(params: Params) -> str:
-    return " ".join(f"{name}={value:.4g}" for name, value in params.items())
+def _run_trials(runner: TrialRunner) -> int:
+    trials = 0
+    while runner.budget.left > 0 or not completed(runner.study):
+        trial = runner.desk.next_trial()
+        if trial is None:
+            break
+        runner.run(trial)
+        trials += 1
+    return trials

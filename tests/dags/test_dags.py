@@ -25,7 +25,17 @@ HEAVY = {
     "pyarrow",
     "onnxruntime",
 }
-JOBS = {"noria.jobs", "noria.bootstrap", "noria.data", "noria.training", "noria.registry", "noria.notify", "monitoring"}
+JOBS = {
+    "noria.jobs",
+    "noria.release",
+    "noria.bootstrap",
+    "noria.governance",
+    "noria.data",
+    "noria.training",
+    "noria.registry",
+    "noria.notify",
+    "monitoring",
+}
 ENDED = {"data": "@monthly", "train": "0 6 2 */3 *", "start": "2013-01-01", "end": "2014-01-01"}
 
 
@@ -135,6 +145,8 @@ def test_only_a_use_case_that_wants_approval_asks_for_it(bag: dict[str, Any]) ->
     tasks = bag["dags"]["asked__train"]["tasks"]
     assert tasks["approve"]["upstream"] == ["check_gates"]
     assert "approve" in tasks["promote"]["upstream"]
+    assert "no answer in a week" in tasks["approve"]["doc"]
+    assert tasks["approve"]["kind"] == "PersonsApproval"
 
 
 def test_nothing_starts_by_itself_for_a_data_set_that_has_ended(bag: dict[str, Any]) -> None:

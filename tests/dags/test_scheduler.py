@@ -118,7 +118,8 @@ def test_the_pipelines_of_one_use_case(stage: Stage) -> None:
     assert calls["take_snapshot", "2013-03-01"] == 1
     assert calls["search", "0"] == calls["search", "1"] == 1
     promotions = [about for job, about in stage.calls() if job == "promote"]
-    assert len(promotions) == 1
+    assert len(promotions) == calls["nominate", "1"] == 1
+    assert promotions[0].startswith("airflow, : ")
     assert promotions[0].endswith(": 2 of 3 say drift; roc_auc 0.71")
 
     # The same backfill again would make nothing; scores can be backfilled alone, and bring their verdicts.
@@ -179,21 +180,60 @@ def test_a_model_that_breaks_a_promise_is_not_promoted(stage: Stage) -> None:
     assert ("take_snapshot", "2013-02-20") in stage.calls()
 
 
-def test_a_person_is_asked_before_promotion_and_named_after_it(stage: Stage) -> None:
-    airflow, dag_id = stage.airflow, "asked__train"
-    path = f"/api/v2/dags/{dag_id}/dagRuns"
-    _, run = airflow.call("POST", path, {"logical_date": None, "partition_key": "2013-03-01"})
-    run_id = run["dag_run_id"]
-    airflow.wait(lambda: airflow.tasks(dag_id, run_id)["approve"] == "awaiting_input", "the question")
-    question = f"{path}/{quote(run_id)}/taskInstances/approve/-1/hitlDetails"
-    assert "roc_auc 0.71" in airflow.call("GET", question)[1]["body"]
+class Question:
+    """A run of `asked__train` that waits for a person; started by hand, or by an event as monitoring sends it."""
 
-    def promoted() -> bool:
-        # Airflow asks again, by a retry, when the answer comes before it has noted that the question was put.
-        states = airflow.tasks(dag_id, run_id)
-        if states["approve"] == "awaiting_input":
-            airflow.call("PATCH", question, {"chosen_options": ["Approve"], "params_input": {}})
-        return bool(states["promote"] == "success")
+    dag_id = "asked__train"
 
-    airflow.wait(promoted, "the promotion")
-    assert stage.calls()[-1] == ("promote", "Anonymous: planned; roc_auc 0.71")
+    def __init__(self, stage: Stage, *, reason: str = "") -> None:
+        self.airflow = stage.airflow
+        before = {run["dag_run_id"] for run in self.airflow.runs(self.dag_id)}
+        if reason:
+            assets = self.airflow.call("GET", "/api/v2/assets?uri_pattern=noria://asked/retrain")[1]["assets"]
+            event = {"asset_id": assets[0]["id"], "partition_key": "2013-03-01", "extra": {"reason": reason}}
+            assert self.airflow.call("POST", "/api/v2/assets/events", event)[0] == 200
+        else:
+            stage.airflow.call(
+                "POST", f"/api/v2/dags/{self.dag_id}/dagRuns", {"logical_date": None, "partition_key": "2013-03-01"}
+            )
+        self.airflow.wait(lambda: len(self.airflow.runs(self.dag_id)) > len(before), "the run")
+        (self.run_id,) = {run["dag_run_id"] for run in self.airflow.runs(self.dag_id)} - before
+        self.question = f"/api/v2/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}/taskInstances/approve/-1/hitlDetails"
+        self.airflow.wait(lambda: self.states()["approve"] == "awaiting_input", "the question")
+
+    def states(self) -> dict[str, str]:
+        return self.airflow.tasks(self.dag_id, self.run_id)
+
+    def answer(self, option: str, reason: str, task: str, state: str) -> None:
+        def done() -> bool:
+            # Airflow asks again, by a retry, when the answer comes before it has noted that the question was put.
+            if self.states()["approve"] == "awaiting_input":
+                self.airflow.call("PATCH", self.question, {"chosen_options": [option], "params_input": {"reason": reason}})
+            return self.states()[task] == state
+
+        self.airflow.wait(done, f"{task} to be {state}")
+
+
+def test_whoever_asked_cannot_approve(stage: Stage) -> None:
+    asked = Question(stage)
+    body = stage.airflow.call("GET", asked.question)[1]["body"]
+    assert "roc_auc 0.71" in body
+    assert "/#/models/asked/versions/1" in body
+    subjects = [mail["subject"] for mail in stage.mailbox.messages()]
+    assert "[please decide] asked version 1: Warn customers of a late parcel" in subjects
+    asked.answer("Approve", "looks good", "promote", "failed")
+    assert stage.calls()[-1] == ("refuse", "Anonymous, Anonymous: planned; roc_auc 0.71; looks good")
+
+
+def test_a_no_fails_the_run_with_its_reason_and_is_written_down(stage: Stage) -> None:
+    asked = Question(stage)
+    asked.answer("Reject", "Newark looks odd", "approve", "failed")
+    stage.airflow.settle(asked.dag_id)
+    assert asked.states()["promote"] == "upstream_failed"
+    assert stage.calls()[-1] == ("reject", "Anonymous: version 1: Newark looks odd")
+
+
+def test_what_an_event_started_is_approved_by_a_person_who_is_named(stage: Stage) -> None:
+    asked = Question(stage, reason="2 of 3 say drift")
+    asked.answer("Approve", "looks good", "promote", "success")
+    assert stage.calls()[-1] == ("promote", "airflow, Anonymous: 2 of 3 say drift; roc_auc 0.71; looks good")

@@ -1,10 +1,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from noria.data.warehouse import Warehouse
 from noria.governance.audit import AuditTrail
 
 
@@ -20,12 +20,11 @@ class TickingClock:
 
 
 @pytest.fixture
-def engine(database_url: str, project: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        connection.exec_driver_sql((project / "noria/data/schema.sql").read_text())
-    yield engine
-    engine.dispose()
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    warehouse = Warehouse(database_url)
+    warehouse.migrate()
+    yield warehouse.engine
+    warehouse.close()
 
 
 @pytest.fixture

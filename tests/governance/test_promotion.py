@@ -6,10 +6,12 @@ import pytest
 
 from noria.core.bundle import Manifest, Provenance, write_bundle
 from noria.core.errors import PromotionConflictError, RegistryError
+from noria.core.registry import Stage
 from noria.core.results import RegisteredModel
 from noria.core.signature import Field, Kind, Signature
+from noria.governance.approvals import ApprovalError
 from noria.governance.audit import Action
-from noria.governance.promotion import promote, roll_back
+from noria.governance.promotion import nominate, promote, reject, roll_back
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
 
@@ -235,3 +237,92 @@ def test_an_unknown_version_is_an_error(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1").model_copy(update={"version": "9"})
     with pytest.raises(RegistryError, match="no version 9"):
         promote(registry, audit, use_case, candidate, actor="ana")
+
+
+@pytest.fixture
+def asked(tmp_path):
+    return a_use_case(tmp_path / "asked", approval="manual")
+
+
+@pytest.mark.parametrize(
+    ("actor", "approved_by", "says"),
+    [
+        ("ana", "", "asks for a second person's yes"),
+        ("ana", "ana", "ana both asked for it and approved it"),
+        ("ana (command line)", "Ana ", "both asked for it and approved it"),
+        ("Anonymous", "Anonymous", "nobody can tell that they are two"),
+    ],
+)
+def test_without_another_persons_yes_a_promotion_is_refused_and_the_trail_says_who_tried(
+    registry, audit, asked, tmp_path, actor, approved_by, says
+):
+    with pytest.raises(ApprovalError, match=says):
+        promote(registry, audit, asked, a_candidate(registry, tmp_path, "1"), actor=actor, approved_by=approved_by)
+    assert (registry.champion("parcels").version, registry.moves) == ("0", [])
+    (event,) = audit.events("parcels")
+    assert (event.action, event.actor, event.version) == (Action.REFUSED, actor, "1")
+    assert says in event.evidence["objection"]
+
+
+@pytest.mark.parametrize("actor", ["ana", "airflow parcels__train scheduled__2024-05-02"])
+def test_with_another_persons_yes_it_becomes_champion_and_the_trail_names_both(registry, audit, asked, tmp_path, actor):
+    result = promote(registry, audit, asked, a_candidate(registry, tmp_path, "1"), actor=actor, approved_by="ben")
+    assert result.promoted
+    assert [(event.actor, event.approved_by) for event in audit.events("parcels")] == [(actor, "ben")] * 2
+    assert audit.verify() == 2
+
+
+def test_whoever_is_named_is_another_person_even_where_nobody_had_to_be_asked(registry, audit, use_case, tmp_path):
+    candidate = a_candidate(registry, tmp_path, "1")
+    with pytest.raises(ApprovalError):
+        promote(registry, audit, use_case, candidate, actor="ana", approved_by="ana")
+    promote(registry, audit, use_case, candidate, actor="ana", approved_by="ben")
+    with pytest.raises(ApprovalError):
+        roll_back(registry, audit, use_case, actor="eve", approved_by="eve", reason="complaints")
+    assert registry.champion("parcels").version == "1"
+
+
+def test_a_roll_back_waits_for_nobody(registry, audit, asked, tmp_path):
+    promote(registry, audit, asked, a_candidate(registry, tmp_path, "1"), actor="ana", approved_by="ben")
+    assert roll_back(registry, audit, asked, actor="ana", reason="it is three in the morning").version == "0"
+
+
+def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(registry, audit, use_case, tmp_path):
+    first = a_candidate(registry, tmp_path, "1")
+    for _ in range(2):
+        nominate(registry, audit, use_case, "1", actor="ana", reason="kept its promises")
+    assert registry.version("parcels", "1").stage is Stage.CHALLENGER
+    assert actions(audit) == [(Action.NOMINATED, "1")]
+    promote(registry, audit, use_case, first, actor="ana")
+    a_candidate(registry, tmp_path, "2", champion="1")
+    nominate(registry, audit, use_case, "1", actor="ana", reason="again")  # champion by now: nothing to do
+    nominate(registry, audit, use_case, "2", actor="ana", reason="kept its promises")
+    assert (registry.standing("parcels").champion, registry.standing("parcels").challenger) == ("1", "2")
+    reject(registry, audit, use_case, "2", actor="ben", reason="Newark looks odd")
+    assert registry.standing("parcels").challenger == "0"
+    last = audit.events("parcels")[-1]
+    assert (last.action, last.version, last.previous, last.actor, last.reason) == (
+        Action.REJECTED,
+        "2",
+        "1",
+        "ben",
+        "Newark looks odd",
+    )
+    assert audit.version_in_force("parcels", AS_OF["3"]) == "1"
+
+
+def test_an_interrupted_move_is_settled_whatever_was_written_after_it(registry, audit, use_case, tmp_path, monkeypatch):
+    candidate = a_candidate(registry, tmp_path, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_champion", killed)
+        with pytest.raises(Killed):
+            promote(registry, audit, use_case, candidate, actor="ana")
+    reject(registry, audit, use_case, "1", actor="ben", reason="no")
+    assert promote(registry, audit, use_case, candidate, actor="ana").promoted
+    assert [action for action, _ in actions(audit)] == [
+        Action.PROMOTION_INTENDED,
+        Action.REJECTED,
+        Action.ABANDONED,
+        Action.PROMOTION_INTENDED,
+        Action.PROMOTED,
+    ]

@@ -1,15 +1,13 @@
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import pytest
 
 from noria.core.errors import NotEnoughDataError
 from noria.core.results import SnapshotRef
+from noria.core.use_case import Task
 from noria.testing.snapshots import made_up_columns, write_snapshot
-from noria.training.dataset import TrainingSet, last_slice, read_snapshot
-from tests.training.conftest import AS_OF, parcels
-
-DAY = timedelta(days=1)
+from noria.training.columns import Categories
+from noria.training.dataset import read_snapshot
+from tests.training.conftest import AS_OF, parcels, parcels_of
 
 
 def test_rows_come_in_order_of_time_with_their_own_labels(use_case, tmp_path):
@@ -30,28 +28,35 @@ def test_a_missing_value_is_none_in_a_row(rows):
     assert set(rows.row(at)) == {"weight", "hour", "depot", "street"}
 
 
-def test_the_gap_keeps_out_labels_that_were_not_known_yet(rows):
-    fold = last_slice(rows, 20 * DAY, 3 * DAY)
-    end = datetime.fromtimestamp(rows.times[-1] / 1e6, UTC)
-    assert fold.window.start == pytest.approx(end - 20 * DAY, abs=timedelta(seconds=1))
-    assert datetime.fromtimestamp(fold.validation.times[0] / 1e6, UTC) >= fold.window.start
-    assert datetime.fromtimestamp(fold.training.times[-1] / 1e6, UTC) < fold.window.start - 3 * DAY
-    held_out = len(rows) - len(fold.training) - len(fold.validation)
-    in_gap = (rows.times >= fold.training.times[-1] + 1) & (rows.times < fold.validation.times[0])
-    assert held_out == int(in_gap.sum()) > 0
+def test_labels_are_what_the_task_says(case, tmp_path):
+    use_case, snapshot = case
+    columns, rows = made_up_columns(3000), read_snapshot(use_case, snapshot)
+    if use_case.task is Task.MULTICLASS:
+        assert [use_case.label.classes[index] for index in rows.labels] == columns["outcome"]
+        assert rows.labels.dtype == np.int64
+    else:
+        expected = columns["late"] if use_case.task is Task.BINARY_CLASSIFICATION else columns["delay"]
+        np.testing.assert_array_equal(rows.labels, expected)
+        assert rows.labels.dtype == (bool if use_case.task is Task.BINARY_CLASSIFICATION else np.float64)
 
 
-def test_a_slice_never_takes_more_than_a_quarter_of_the_time(rows):
-    fold = last_slice(rows, 365 * DAY, DAY)
-    assert fold.window.days == pytest.approx(30, abs=0.1)
+def test_a_label_that_is_no_class_is_named(tmp_path):
+    use_case = parcels_of(Task.MULTICLASS, tmp_path)
+    columns = made_up_columns(200)
+    columns["outcome"][17] = "eaten"
+    with pytest.raises(NotEnoughDataError, match=r"'eaten' is no class of label\.classes \(on_time, late, lost\)"):
+        read_snapshot(use_case, write_snapshot(tmp_path, use_case, columns, AS_OF))
 
 
-def test_too_few_rows_of_a_class_say_what_to_do(rows):
-    only_negatives = rows.take(np.flatnonzero(~rows.labels))
-    with pytest.raises(NotEnoughDataError, match=r"0 of them positive.*training\.test_window"):
-        last_slice(only_negatives, 20 * DAY, DAY)
-    with pytest.raises(NotEnoughDataError, match="empty"):
-        last_slice(TrainingSet({}, np.array([], dtype=bool), np.array([], dtype=np.int64)), DAY, DAY)
+def test_a_column_of_texts_reads_as_the_texts_it_was_made_of():
+    texts = ["b", None, "a", "b", "c", None]
+    column = Categories.of(texts)
+    assert list(column) == column.tolist() == column.objects.tolist() == texts
+    assert [column[row] for row in range(len(column))] == texts
+    assert list(column[1:3]) == [None, "a"]
+    assert list(column.take(np.array([4, 1]))) == ["c", None]
+    assert dict(zip([*column.names, None], column.counts().tolist(), strict=True)) == {"b": 2, "a": 1, "c": 1, None: 2}
+    assert list(Categories.of([])) == []
 
 
 def test_a_snapshot_that_is_gone_or_of_another_shape_is_named(use_case, snapshot, tmp_path):

@@ -3,8 +3,11 @@ import pytest
 
 from noria.core.encoder import LookupColumn, NumericColumn, OneHotColumn
 from noria.core.metrics import roc_auc
-from noria.training.dataset import TrainingSet
-from noria.training.encoding import EncodingOptions, encode_for_training, fit_encoder
+from noria.core.use_case import Features, Task
+from noria.training.columns import Categories
+from noria.training.dataset import TrainingSet, read_snapshot
+from noria.training.encoding import EncodingOptions, encode, encode_for_training, fit_encoder
+from noria.training.goal import Goal, goal_of
 
 TREES = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0)
 SCALED = EncodingOptions(scale=True, one_hot_up_to=4, smoothing=10.0)
@@ -78,3 +81,40 @@ def test_rare_categories_are_drawn_to_the_average(use_case, rows):
     loose, drawn = (np.array(list(e.columns[3].values.values())) for e in (encoder, strict))
     assert np.abs(loose).max() > 0.5
     assert np.abs(drawn).max() < 0.01
+
+
+def test_texts_encoded_once_are_as_encoded_row_by_row(case):
+    use_case, snapshot = case
+    rows = read_snapshot(use_case, snapshot)
+    options = EncodingOptions(scale=False, one_hot_up_to=2, smoothing=10.0, goal=goal_of(use_case))
+    encoder = fit_encoder(use_case.features, rows, options)
+    np.testing.assert_array_equal(encode(encoder, rows), encoder.encode_columns(rows.columns))
+
+
+def test_a_category_has_a_mean_for_every_class_and_one_for_a_number(case):
+    use_case, snapshot = case
+    rows = read_snapshot(use_case, snapshot)
+    options = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0, goal=goal_of(use_case))
+    encoder = fit_encoder(use_case.features, rows, options)
+    means = [column for column in encoder.columns if isinstance(column, LookupColumn)][:-1]
+    assert len(means) == goal_of(use_case).outputs
+    honest = encode_for_training(encoder, rows, options)
+    first = encoder.width - len(means) - 1
+    for place in range(len(means)):
+        own = encode(encoder, rows)[:, first + place].astype(np.float64)
+        assert (own != honest[:, first + place]).any()  # taken out of fold
+        target = rows.labels == place if use_case.task is Task.MULTICLASS else rows.labels
+        assert np.corrcoef(own, target)[0, 1] > 0.05
+
+
+def test_the_mean_of_a_number_is_in_standard_deviations():
+    random = np.random.default_rng(3)
+    texts = random.choice(["low", "high"], 4000)
+    labels = np.where(texts == "high", 1000.0, 0.0) + random.normal(0, 1, 4000)
+    features = Features(model="ftr", categorical=["level"])
+    rows = TrainingSet({"level": Categories.of(texts.tolist())}, labels, np.arange(4000))
+    options = EncodingOptions(scale=False, one_hot_up_to=1, smoothing=1.0, goal=Goal(Task.REGRESSION))
+    encoder = fit_encoder(features, rows, options)
+    assert encoder.columns[0].values["high"] == pytest.approx(1.0, abs=0.05)
+    assert encoder.columns[0].values["low"] == pytest.approx(-1.0, abs=0.05)
+    assert encoder.columns[0].unseen == 0.0

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from pydantic import SecretStr
 
-from noria import jobs
+from noria import jobs, release
 from noria.bootstrap import Services, bootstrap
 from noria.core.errors import PromotionConflictError
 from noria.core.results import RegisteredModel
@@ -51,12 +51,12 @@ def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_r
     assert train(services, use_case, snapshot) == candidate
 
     for _ in range(2):
-        assert jobs.promote(services, use_case, candidate, actor="ana", reason="reviewed").promoted
+        assert release.promote(services, use_case, candidate, actor="ana", reason="reviewed").promoted
     assert train(services, use_case, snapshot) == candidate  # champion by now: still the same version
     assert services.audit.version_in_force(use_case.name, AS_OF) == "1"
     assert services.audit.verify() == 2
 
-    taken_back = jobs.roll_back(services, use_case, actor="ben", reason="complaints")
+    taken_back = release.roll_back(services, use_case, actor="ben", reason="complaints")
     assert (taken_back.version, services.registry.champion(use_case.name).version) == ("0", "0")
     assert services.audit.version_in_force(use_case.name, AS_OF) == "0"
 
@@ -65,9 +65,9 @@ def test_a_candidate_judged_against_a_champion_that_is_gone_is_judged_again(serv
     candidate = train(services, use_case, snapshot)
     fewer = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000, seed=1), AS_OF)
     other = train(services, use_case, fewer)
-    assert jobs.promote(services, use_case, other, actor="ana").promoted
+    assert release.promote(services, use_case, other, actor="ana").promoted
     with pytest.raises(PromotionConflictError, match="train again"):
-        jobs.promote(services, use_case, candidate, actor="ana")
+        release.promote(services, use_case, candidate, actor="ana")
     again = train(services, use_case, snapshot)
     assert (again.version, again.champion, again.bundle_digest == candidate.bundle_digest) == ("3", other.version, False)
     assert train(services, use_case, snapshot) == again

@@ -1,66 +1,29 @@
-"""The search with real PostgreSQL, real processes and a real kill -9."""
+"""The search through its public door: what it tries, when it ends, what it says and what it keeps."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import io
+import re
 
-import psycopg
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
-from noria.core.errors import NoriaError, NotEnoughDataError
-from noria.training import study as study_module
-from noria.training.search import best_trial, run_worker, search_folds
-from noria.training.study import Desk, open_study
+from noria.cli import search as search_bar
+from noria.core.errors import NotEnoughDataError
+from noria.training.budget import Budget
+from noria.training.candidate import Effort
+from noria.training.desk import Desk, Opening
+from noria.training.held_out import HeldOutScores
+from noria.training.kinds import first_trials
+from noria.training.search import best_trial, run_worker
+from noria.training.search_metric import search_measure
+from noria.training.splits import search_folds
+from noria.training.study import open_study
+from noria.training.trial import TrialRunner
 from tests.training.conftest import parcels
 
-WORKER = """
-import json, os, sys, time
-from pathlib import Path
-import noria.training.search as search
-from noria.core.catalog import load_use_case
-from noria.core.results import SnapshotRef
 
-folder, snapshot, worker, url, hang_in = sys.argv[1:6]
-use_case = load_use_case(Path(folder) / "parcels" / "use_case.yaml")
-original, calls = search._Search.run, 0
-
-def run(self, trial):
-    global calls
-    calls += 1
-    if calls == int(hang_in):
-        trial.suggest_categorical("candidate", list(use_case.training.candidates))
-        Path(folder, "hanging").write_text(str(trial.number))
-        time.sleep(600)
-    original(self, trial)
-
-search._Search.run = run
-Path(folder, f"ready-{worker}").touch()
-while not Path(folder, "go").exists():
-    time.sleep(0.01)
-result = search.run_worker(use_case, SnapshotRef.model_validate_json(snapshot), int(worker), storage_url=url)
-print(result.model_dump_json())
-"""
-
-
-def start_worker(folder: Path, snapshot, worker: int, url: str, hang_in: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, str(folder), snapshot.model_dump_json(), str(worker), url, str(hang_in)]
-    root = Path(__file__).resolve().parents[2]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    while not path.exists():
-        assert process.poll() is None, "the worker ended early"
-        time.sleep(0.02)
-
-
-def states(url: str) -> dict[str, int]:
-    with psycopg.connect(url) as connection:
-        return dict(connection.execute("select state::text, count(*) from optuna.trials group by 1").fetchall())
+def opening(use_case, trials: int = 100) -> Opening:
+    return Opening(first_trials(use_case, {}), {}, trials)
 
 
 def test_a_search_tries_every_kind_of_model_and_stops_at_its_trials(use_case, snapshot, searched_url):
@@ -85,87 +48,19 @@ def test_another_specification_is_another_study(use_case, snapshot, searched_url
         best_trial(changed, snapshot, searched_url)
 
 
-def test_folds_lie_before_the_evaluation_slice_and_roll_forward(use_case, rows):
-    older, newer = search_folds(use_case, rows)
-    assert older.window.end <= newer.window.start
-    assert len(older.training) < len(newer.training)
-    end = int(rows.times[-1]) / 1e6
-    assert newer.window.end.timestamp() < end - 20 * 86_400
-
-
-def test_two_processes_share_one_study_from_an_empty_database(snapshot, database_url, tmp_path):
-    parcels(tmp_path, training={"trials": 10})
-    workers = [start_worker(tmp_path, snapshot, number, database_url) for number in (0, 1)]
-    for number, worker in enumerate(workers):
-        wait_for(tmp_path / f"ready-{number}", worker)
-    (tmp_path / "go").touch()
-    results = [json.loads(worker.communicate(timeout=120)[0]) for worker in workers]
-    assert sum(result["trials"] for result in results) == 10
-    assert all(result["trials"] for result in results)
-    assert len({result["study"] for result in results}) == 1
-    assert sum(states(database_url).values()) == 10
-    with psycopg.connect(database_url) as connection:
-        assert connection.execute("select count(*) from optuna.studies").fetchone() == (1,)
-
-
-def test_kill_9_costs_one_trial_which_is_tried_again(snapshot, database_url, tmp_path):
-    use_case = parcels(tmp_path)
-    (tmp_path / "go").touch()
-    worker = start_worker(tmp_path, snapshot, 0, database_url, hang_in=3)
-    wait_for(tmp_path / "hanging", worker)
-    worker.send_signal(signal.SIGKILL)
-    worker.communicate()
-    assert states(database_url) == {"COMPLETE": 2, "RUNNING": 1}
-
-    resumed = run_worker(use_case, snapshot, 1, storage_url=database_url)
-    assert resumed.trials == 4
-    interrupted = int((tmp_path / "hanging").read_text())
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
-        assert [trial.number for trial in study.trials if trial.state.name == "FAIL"] == [interrupted]
-        (again,) = [trial for trial in study.trials if trial.user_attrs.get("attempt") == 1]
-        assert again.params["candidate"] == study.trials[interrupted].params["candidate"]
-        assert sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials) == 6
-
-
-def test_a_trial_that_keeps_killing_its_worker_is_given_up(use_case, snapshot, database_url):
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
-        for _ in range(4):
-            with Desk(study, database_url, 0) as desk:
-                trial = desk.next_trial(100, ("linear",))
-                trial.suggest_categorical("candidate", ["linear"])
-        with Desk(study, database_url, 1) as desk:
-            desk.next_trial(100, ("linear",))
-        attempts = [trial.user_attrs.get("attempt", 0) for trial in study.trials if trial.state.name == "FAIL"]
-    assert attempts == [0, 1, 2, 0]
-
-
-def test_a_trial_of_a_living_worker_is_left_alone(use_case, snapshot, database_url):
-    with open_study(use_case, snapshot, database_url, seed=0) as study, Desk(study, database_url, 0) as first:
-        running = first.next_trial(100, ("linear",))
-        with Desk(study, database_url, 1) as second:
-            other = second.next_trial(100, ("linear",))
-        assert other.number != running.number
-        assert study.trials[running.number].state.name == "RUNNING"
-        study.tell(running, 0.5)
-
-
-def test_the_same_worker_twice_at_once_is_refused(use_case, snapshot, database_url, monkeypatch):
-    monkeypatch.setattr(study_module, "TAKEOVER_SECONDS", 0.0)
-    with open_study(use_case, snapshot, database_url, seed=0) as study, Desk(study, database_url, 0):
-        with pytest.raises(NoriaError, match=r"search worker 0 .* is already at work"), Desk(study, database_url, 0):
-            pass
-        with Desk(study, database_url, 1):
-            pass
-
-
 def test_time_that_runs_out_in_a_trial_gives_that_trial_up(use_case, snapshot, database_url, rows):
-    from noria.training.candidate import Effort
-    from noria.training.search import _Search
-
-    with open_study(use_case, snapshot, database_url, seed=0) as study, Desk(study, database_url, 0) as desk:
-        search = _Search(use_case, study, search_folds(use_case, rows), Effort(7, 1), lambda: True)
-        search.run(desk.next_trial(6, ("linear",)))
-        assert next(trial.state.name for trial in study.trials) == "PRUNED"
+    with (
+        open_study(use_case, snapshot, database_url, seed=0) as study,
+        Desk(use_case, study, database_url, 0, opening(use_case)) as desk,
+    ):
+        parts = (use_case, study, desk, search_folds(use_case, rows), Effort(7, 1), search_measure(use_case))
+        no_time = Budget(0.0, 0.0, None, 0.0)
+        runner = TrialRunner(*parts, no_time, HeldOutScores.of(snapshot, study.study_name))
+        runner.run(desk.next_trial())  # nothing is completed yet: it goes on
+        runner.run(desk.next_trial())
+        first, second = (trial for trial in study.trials if trial.state.name != "WAITING")
+    assert (first.state.name, second.state.name) == ("COMPLETE", "PRUNED")
+    assert second.user_attrs["ended"] == "in round 10 of fold 1: the time is up"
 
 
 def test_time_that_is_up_still_gives_one_trial(snapshot, database_url, tmp_path):
@@ -173,3 +68,94 @@ def test_time_that_is_up_still_gives_one_trial(snapshot, database_url, tmp_path)
     result = run_worker(hurried, snapshot, 0, storage_url=database_url)
     assert result.trials == 1
     assert result.best_value is not None
+
+
+def test_money_that_is_spent_ends_the_search_as_time_does(snapshot, database_url, tmp_path):
+    poor = parcels(tmp_path, training={"minutes": 60, "budget": 1e-9, "cost_per_worker_hour": 1.0})
+    assert run_worker(poor, snapshot, 0, storage_url=database_url).trials == 1
+
+
+def test_a_search_begins_with_the_champion_and_then_each_kind_as_it_is(snapshot, database_url, tmp_path):
+    use_case = parcels(tmp_path, training={"trials": 4, "candidates": ["linear", "gradient_boosting", "dummy"]})
+    champion = {"candidate": "linear", "linear_c": "0.0123", "linear_smoothing": "7", "seed": "7", "study": "an old one"}
+    run_worker(use_case, snapshot, 0, storage_url=database_url, warm_start=champion)
+    with open_study(use_case, snapshot, database_url, seed=0) as study:
+        first, *rest = study.trials
+        assert first.params["linear_c"] == 0.0123
+        assert first.params["linear_smoothing"] == 7
+        assert [trial.user_attrs["candidate"] for trial in rest] == [
+            "dummy",
+            "linear",
+            "gradient_boosting",
+        ]  # the cheapest first
+
+
+def test_a_champion_that_is_what_a_kind_begins_with_anyway_is_tried_once(use_case):
+    (_, defaults), *_ = first_trials(use_case, {})
+    champion = {"candidate": "linear", **{name: str(value) for name, value in defaults.items()}}
+    (_, again), *_ = first_trials(use_case, champion)
+    assert again == defaults  # Optuna's skip_if_exists drops the second
+
+
+def test_the_parameters_of_a_champion_of_another_kind_are_left_out(use_case):
+    assert first_trials(use_case, {"candidate": "baseline"}) == first_trials(use_case, {})
+    assert first_trials(use_case, {"candidate": "linear", "linear_c": "much"}) == first_trials(use_case, {})
+
+
+def test_a_kind_without_hyperparameters_is_tried_once(snapshot, database_url, tmp_path):
+    use_case = parcels(tmp_path, training={"candidates": ["dummy"], "trials": 5})
+    assert run_worker(use_case, snapshot, 0, storage_url=database_url).trials == 1
+    assert best_trial(use_case, snapshot, database_url).candidate == "dummy"
+
+
+def test_scores_of_completed_trials_are_kept_for_a_blend(use_case, snapshot, rows, database_url, tmp_path):
+    blended = parcels(tmp_path, training={"candidates": ["linear", "blend"], "trials": 1})
+    result = run_worker(blended, snapshot, 0, storage_url=database_url)
+    kept, folds = HeldOutScores.of(snapshot, result.study), search_folds(blended, rows)
+    count = sum(len(fold.validation) for fold in folds)
+    scores = kept.read(0, (count,))
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    first = len(folds[0].validation)
+    measured = search_measure(blended).measure(folds[0].validation.labels, scores[:first])
+    with open_study(blended, snapshot, database_url, seed=0) as study:
+        assert measured == pytest.approx(study.trials[0].user_attrs["folds"][0], abs=1e-4)
+    assert kept.read(0, (count + 1,)) is None
+    assert kept.read(1, (count,)) is None
+    path = kept.folder / "0.npy"
+    path.write_bytes(path.read_bytes()[:100])
+    assert kept.read(0, (count,)) is None
+
+
+def test_a_line_per_trial_says_how_far_the_search_is(snapshot, database_url, tmp_path, caplog):
+    use_case = parcels(tmp_path, training={"trials": 2, "budget": 1.0, "cost_per_worker_hour": 6.0, "minutes": 3})
+    with caplog.at_level("INFO", "noria.training"):
+        run_worker(use_case, snapshot, 0, storage_url=database_url)
+    first, second = (record.getMessage() for record in caplog.records if record.getMessage().startswith("trial "))
+    pattern = (
+        r"trial 0: linear, average_precision 0\.\d+ \(best 0\.\d+\), \d+\.\d s, "
+        r"1 of 2 trials, \d\.\d min and 0\.\d\d EUR left, linear_c=0\.1 .*"
+    )
+    assert re.fullmatch(pattern, first)
+    assert "2 of 2 trials" in second
+
+
+def test_a_trial_s_line_moves_the_bar_in_a_terminal():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=160)
+    progress = Progress(*search_bar.COLUMNS, console=console)
+    bar = progress.add_task("searching", total=40, best="", left="")
+    for line in (
+        "trial 3: linear, average_precision 0.4123 (best 0.4410), 0.2 s, 3 of 40 trials, 1.5 min and 0.1 EUR left, x=1",
+        "trial 4: linear, given up after fold 1: others are ahead, 0.1 s, 5 of 40 trials, 1.4 min left, linear_c=0.3",
+        "trial 2: linear, average_precision 0.4510 (best 0.4510), 0.2 s, 4 of 40 trials, linear_c=0.2",
+        "trial 9 was interrupted; offering it again (attempt 1)",
+    ):
+        search_bar.show(line, progress, bar)
+    (task,) = progress.tasks
+    assert task.completed == 5  # the line of 4 was overtaken
+    assert task.fields["best"] == "best 0.4510"
+    printed = screen.getvalue()
+    assert "5 of 40 trials, 1.4 min left" in printed
+    assert "linear_c" not in printed  # hyperparameters would fill the terminal
+    assert "offering it again" in printed

@@ -20,6 +20,7 @@ import noria
 from noria.core import results
 from noria.core.errors import QualityError
 from noria.core.interval import Interval
+from noria.governance.approvals import ApprovalError, objection
 
 FOLDER = Path(os.environ["NORIA_HOME"])
 
@@ -86,11 +87,23 @@ def fit_and_register(_services: object, _use_case: object, _snapshot: object) ->
     )
 
 
+def nominate(_services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str) -> None:
+    note("nominate", candidate.version)
+
+
 def promote(
-    _services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, reason: str = ""
+    _services: object, use_case: Any, candidate: results.RegisteredModel, *, actor: str, approved_by: str, reason: str
 ) -> results.PromotionResult:
-    note("promote", f"{actor}: {reason}")
+    """Holds approvals against the real rule, since who asked and who answered is what Airflow must know."""
+    why = objection(use_case, requested_by=actor, approved_by=approved_by)
+    note("promote" if why is None else "refuse", f"{actor.split(maxsplit=1)[0]}, {approved_by}: {reason}")
+    if why is not None:
+        raise ApprovalError(why)
     return results.PromotionResult(promoted=True, version=candidate.version, previous="0", reason=reason)
+
+
+def reject(_services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, reason: str) -> None:
+    note("reject", f"{actor}: version {candidate.version}: {reason}")
 
 
 def monitor(_services: object, _use_case: object, interval: Interval) -> results.MonitorResult:
@@ -113,16 +126,17 @@ def decide_retrain(_services: object, _use_case: object, interval: Interval, _ru
     return results.RetrainResult(retrain=retrain, as_of=interval.end.isoformat(), reason="2 of 3 say drift")
 
 
-def put_in_place(package: types.ModuleType, *jobs: Callable[..., Any]) -> None:
-    """Let tasks import the stand-ins as `<package>.jobs`."""
-    module = types.ModuleType(f"{package.__name__}.jobs")
+def put_in_place(package: types.ModuleType, name: str, *jobs: Callable[..., Any]) -> None:
+    """Let tasks import the stand-ins as `<package>.<name>`."""
+    module = types.ModuleType(f"{package.__name__}.{name}")
     for job in jobs:
         setattr(module, job.__name__, job)
     sys.modules[module.__name__] = module
-    package.jobs = module  # type: ignore[attr-defined]  # what an import of the real module does
+    setattr(package, name, module)  # what an import of the real module does
 
 
 if "scheduler" in sys.argv:
-    fitting = (ensure_baseline, take_snapshot, search, fit_and_register, promote)
-    put_in_place(noria, ingest, validate, transform, score, *fitting)
-    put_in_place(monitoring, monitor, notify, decide_retrain)
+    fitting = (ensure_baseline, take_snapshot, search, fit_and_register)
+    put_in_place(noria, "jobs", ingest, validate, transform, score, *fitting)
+    put_in_place(noria, "release", nominate, promote, reject)
+    put_in_place(monitoring, "jobs", monitor, notify, decide_retrain)

@@ -1,0 +1,1 @@
+"""What the evaluation page is made of: words, plots and templates."""

@@ -1,0 +1,38 @@
+"""Where a model is right and wrong: calibration, confusion and residuals."""
+
+from __future__ import annotations
+
+from noria.core.evaluation import CalibrationBin, CurvePoint
+from noria.core.metrics import binary, multiclass
+from noria.core.use_case import Task
+from noria.training.evaluation.outcome import Outcome, evenly
+
+MOST_RESIDUALS = 500
+
+
+def calibration_bins(outcome: Outcome) -> tuple[CalibrationBin, ...]:
+    """Rows of similar scores: how often yes came, how often the class decided on came, or which number came on average."""
+    scores = outcome.policy.chosen_scores(outcome.scores, outcome.decisions)
+    came = outcome.labels == outcome.decisions if outcome.policy.task is Task.MULTICLASS else outcome.labels
+    curve = binary.calibration_curve(came, scores)
+    return tuple(CalibrationBin(score=part.score, rate=part.rate, rows=part.rows) for part in curve)
+
+
+def confusion_counts(outcome: Outcome) -> tuple[tuple[int, ...], ...]:
+    """Rows by what happened, then by what was decided; none for a number."""
+    if outcome.policy.task is Task.REGRESSION:
+        return ()
+    if outcome.policy.task is Task.MULTICLASS:
+        counts = multiclass.confusion(outcome.labels, outcome.decisions, len(outcome.policy.classes))
+        return tuple(tuple(row) for row in counts.tolist())
+    found = binary.confusion(outcome.labels, outcome.decisions)
+    return (found.true_negative, found.false_positive), (found.false_negative, found.true_positive)
+
+
+def residual_sample(outcome: Outcome) -> tuple[CurvePoint, ...]:
+    """An even sample of predicted number and error (prediction less label); regression alone."""
+    if outcome.policy.task is not Task.REGRESSION:
+        return ()
+    some = outcome.take(evenly(len(outcome), MOST_RESIDUALS))
+    errors = some.scores - some.labels
+    return tuple(CurvePoint(x=float(x), y=float(y)) for x, y in zip(some.scores, errors, strict=True))

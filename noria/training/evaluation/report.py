@@ -1,0 +1,92 @@
+"""Puts together everything that was found about a candidate on rows that nothing else has touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from noria.core.evaluation import Estimate, EvaluationReport
+from noria.core.use_case import Task, UseCase
+from noria.training.evaluation.chance import Chance, chance_of
+from noria.training.evaluation.explanations import contributions, examples, explained_rows
+from noria.training.evaluation.judged import Judged
+from noria.training.evaluation.learning import learning_curve
+from noria.training.evaluation.outcome import Outcome
+from noria.training.evaluation.quality import calibration_bins, confusion_counts, residual_sample
+from noria.training.evaluation.rivals import JudgedRival, compare, judge_rivals
+from noria.training.evaluation.segments import judge_segments
+from noria.training.evaluation.suspects import suspects
+from noria.training.evaluation.treatment import compare_decisions, compare_errors, fairness_metrics
+from noria.training.evaluation.worth import value_curve, value_lines
+
+
+def evaluate(use_case: UseCase, judged: Judged) -> EvaluationReport:
+    """Hold a candidate's scores against what happened; the same arguments give the same report.
+
+    Args:
+        use_case: says the task, the money, the segments, what is protected and what gates ask for.
+        judged: the candidate and the rows it is judged on.
+    """
+    rows = judged.fold.validation
+    outcome = Outcome(judged.policy, use_case.business.value, rows.labels, judged.scores)
+    chance = chance_of(use_case, rows, judged.seed)
+    rivals, chosen = judge_rivals(use_case, rows, judged.rivals), explained_rows(judged)
+    found: dict[str, Any] = {
+        **_what_was_judged(use_case, judged, outcome, chance, rivals),
+        **_quality(use_case, judged, outcome, chance),
+        "segments": tuple(judge_segments(use_case, rows, outcome, chance)),
+        "rivals": tuple(compare(use_case, outcome, rivals, chance, judged.search_metric)),
+        "values": tuple(value_lines(outcome, rivals, chance)),
+        "threshold_curve": value_curve(outcome),
+        "contributions": contributions(use_case, rows, judged.model, chosen),
+        "explained_rows": len(chosen),
+        "examples": examples(use_case, rows, outcome, judged.model),
+        "suspects": suspects(use_case, judged.fold, outcome),
+        "learning_curve": tuple(learning_curve(judged, outcome)),
+    }
+    return EvaluationReport(**found)
+
+
+def _what_was_judged(
+    use_case: UseCase, judged: Judged, outcome: Outcome, chance: Chance, rivals: Sequence[JudgedRival]
+) -> dict[str, Any]:
+    classes = judged.policy.classes
+    counts = np.bincount(outcome.labels, minlength=len(classes)).tolist() if use_case.task is Task.MULTICLASS else []
+    return {
+        "task": use_case.task,
+        "start": judged.fold.window.start.isoformat(),
+        "end": judged.fold.window.end.isoformat(),
+        "rows": len(outcome),
+        "training_rows": len(judged.fold.training),
+        "positives": int(outcome.labels.sum()) if use_case.task is Task.BINARY_CLASSIFICATION else 0,
+        "classes": dict(zip(classes, counts, strict=True)),
+        "threshold": judged.policy.threshold,
+        "search_metric": judged.search_metric,
+        "calibrated_by": judged.calibrated_by,
+        "resampled": chance.drawn,
+        "parity": judged.parity,
+        "note": " ".join(filter(None, (judged.note, *(rival.note for rival in rivals)))),
+    }
+
+
+def _quality(use_case: UseCase, judged: Judged, outcome: Outcome, chance: Chance) -> dict[str, Any]:
+    fairness = compare_decisions(use_case, judged.fold.validation, outcome)
+    measured = {"parity": judged.parity, "latency_ms": judged.latency_ms, "size_mb": judged.size_mb}
+    known = {name: number for name, number in measured.items() if number is not None}
+    told = fairness_metrics(fairness) if use_case.task is Task.BINARY_CLASSIFICATION else {}
+    return {
+        "metrics": outcome.metrics | told | known,
+        "intervals": _intervals(outcome, chance),
+        "calibration": calibration_bins(outcome),
+        "confusion": confusion_counts(outcome),
+        "residuals": residual_sample(outcome),
+        "fairness": fairness,
+        "group_errors": tuple(compare_errors(use_case, judged.fold.validation, outcome)),
+    }
+
+
+def _intervals(outcome: Outcome, chance: Chance) -> dict[str, Estimate]:
+    found = {metric: chance.interval(metric, outcome) for metric in outcome.metrics}
+    return {metric: estimate for metric, estimate in found.items() if estimate is not None}

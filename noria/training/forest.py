@@ -1,0 +1,133 @@
+"""Fitted trees of XGBoost, boosted or bagged: margins, exact contributions, and the same trees as ONNX nodes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from noria.core.encoder import Matrix
+from noria.training.graph import INPUT, Part, as_double, constant, node
+
+_Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """A booster whose margins are ``base + slope * (sum of leaves)``, in float64.
+
+    Attributes:
+        booster: an `xgboost.Booster`, grown around a margin of zero.
+        base: margin of a row before any tree; shape ``(outputs,)``.
+        slope: what a leaf counts; regression grows trees for labels of standard deviation 1 and scales them back here.
+    """
+
+    booster: Any
+    base: _Numbers
+    slope: float = 1.0
+
+    def margins(self, matrix: Matrix) -> _Numbers:
+        """Margins of encoded rows; shape ``(rows, outputs)``."""
+        leaves = self.booster.inplace_predict(matrix, predict_type="margin", missing=np.nan)
+        return self.base + self.slope * np.asarray(leaves, dtype=np.float64).reshape(len(matrix), len(self.base))
+
+    def contributions(self, matrix: Matrix) -> _Numbers:
+        """SHAP values by the trees themselves (TreeSHAP, Lundberg et al., 2020); shape ``(rows, outputs, width)``."""
+        from xgboost import DMatrix
+
+        found = self.booster.predict(DMatrix(matrix), pred_contribs=True)
+        shaped = np.asarray(found, dtype=np.float64).reshape(len(matrix), len(self.base), matrix.shape[1] + 1)
+        return self.slope * shaped[:, :, :-1]
+
+    def part(self, name: str) -> Part:
+        """The ONNX nodes from encoded rows to margins."""
+        constants = (constant(f"{name}_slope", np.array(self.slope)), constant(f"{name}_base", self.base))
+        nodes = (
+            node("TreeEnsembleRegressor", [INPUT], f"{name}_leaves", domain="ai.onnx.ml", **self._ensemble),
+            as_double(f"{name}_leaves", f"{name}_sum"),
+            node("Mul", [f"{name}_sum", constants[0].name], f"{name}_scaled"),
+            node("Add", [f"{name}_scaled", constants[1].name], f"{name}_margins"),
+        )
+        return Part(nodes, constants, f"{name}_margins")
+
+    @cached_property
+    def _ensemble(self) -> dict[str, Any]:
+        """Attributes of the ONNX operator TreeEnsembleRegressor, read from the booster's own JSON."""
+        model = json.loads(bytes(self.booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
+        trees = [_Tree.read(index, tree) for index, tree in enumerate(model["trees"])]
+        outputs = model["tree_info"]
+        leaves = [tree.nodes[tree.leaf] for tree in trees]
+        counts = [len(found) for found in leaves]
+        return {
+            "n_targets": len(self.base),
+            "aggregate_function": "SUM",
+            "post_transform": "NONE",
+            "nodes_treeids": _joined([tree.ids for tree in trees]),
+            "nodes_nodeids": _joined([tree.nodes for tree in trees]),
+            "nodes_featureids": _joined([np.where(tree.leaf, 0, tree.features) for tree in trees]),
+            "nodes_values": _joined([np.where(tree.leaf, 0.0, tree.values) for tree in trees]),
+            "nodes_modes": ["LEAF" if leaf else "BRANCH_LT" for leaf in _joined([tree.leaf for tree in trees])],
+            "nodes_truenodeids": _joined([np.where(tree.leaf, 0, tree.left) for tree in trees]),
+            "nodes_falsenodeids": _joined([np.where(tree.leaf, 0, tree.right) for tree in trees]),
+            "nodes_missing_value_tracks_true": _joined([tree.missing_left for tree in trees]),
+            "target_treeids": _joined([np.full(count, index) for index, count in enumerate(counts)]),
+            "target_nodeids": _joined(leaves),
+            "target_ids": _joined([np.full(count, output) for output, count in zip(outputs, counts, strict=True)]),
+            "target_weights": _joined([tree.values[tree.leaf] for tree in trees]),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """One tree as arrays over its nodes."""
+
+    ids: npt.NDArray[np.int64]
+    nodes: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    features: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    """Threshold of a branch, which is taken to the left below it; weight of a leaf."""
+    missing_left: npt.NDArray[np.int64]
+
+    @property
+    def leaf(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.left == -1)
+
+    @classmethod
+    def read(cls, index: int, tree: dict[str, Any]) -> _Tree:
+        """From the JSON of a booster; nodes that pruning cut off are left out."""
+        left = np.array(tree["left_children"], dtype=np.int64)
+        right = np.array(tree["right_children"], dtype=np.int64)
+        reached = _reached(left, right)
+        number = np.cumsum(reached) - 1
+        is_leaf = left[reached] == -1
+        return cls(
+            ids=np.full(int(reached.sum()), index, dtype=np.int64),
+            nodes=np.arange(int(reached.sum()), dtype=np.int64),
+            left=np.where(is_leaf, -1, number[left[reached]]),
+            right=np.where(is_leaf, -1, number[right[reached]]),
+            features=np.array(tree["split_indices"], dtype=np.int64)[reached],
+            values=np.array(tree["split_conditions"], dtype=np.float32)[reached],
+            missing_left=np.where(is_leaf, 0, np.array(tree["default_left"], dtype=np.int64)[reached]),
+        )
+
+
+def _reached(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which nodes can be come to from the root."""
+    reached = np.zeros(len(left), dtype=np.bool_)
+    level = np.array([0])
+    while len(level):
+        reached[level] = True
+        level = level[left[level] != -1]
+        level = np.concatenate([left[level], right[level]])
+    return reached
+
+
+def _joined(parts: list[Any]) -> list[Any]:
+    joined: list[Any] = np.concatenate(parts).tolist()
+    return joined

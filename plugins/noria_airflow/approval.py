@@ -1,0 +1,169 @@
+"""Asks a person before promotion: who said yes is handed on, a no stops the run with its reason and is written down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.providers.standard.exceptions import HITLTimeoutError
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from noria.core.use_case import UseCase
+from noria_airflow.retries import retry_arguments
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from noria_airflow.runs import Step
+
+_LOG = logging.getLogger(__name__)
+APPROVE_WITHIN = timedelta(days=7)
+_REASON = "reason"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person answered, and why.
+
+    Attributes:
+        yes: whether they approved.
+        who: their name; empty where nobody was asked.
+        reason: what they wrote; may be empty.
+    """
+
+    yes: bool
+    who: str
+    reason: str
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any] | None) -> Answer:
+        """Read what Airflow hands on; nobody was asked where it is None."""
+        said = event or {}
+        user = said.get("responded_by_user") or {}
+        return cls(
+            yes=ApprovalOperator.APPROVE in (said.get("chosen_options") or ()),
+            who=str(user.get("name") or user.get("id") or ""),
+            reason=str((said.get("params_input") or {}).get(_REASON) or "").strip(),
+        )
+
+
+class PersonsApproval(ApprovalOperator):
+    """Waits for a person, without a worker. A no fails the run, in plain sight: clearing the task asks again.
+
+    Args:
+        use_case: its name.
+        candidate: id of the task that registered what is to be approved.
+        kwargs: what `ApprovalOperator` takes.
+    """
+
+    def __init__(self, *, use_case: str, candidate: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.use_case = use_case
+        self.candidate = candidate
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Hand a yes on.
+
+        Raises:
+            AirflowFailException: the answer is no.
+        """
+        said = HITLOperator.execute_complete(self, context, event)  # the approval's own would skip what follows, silently
+        answer = Answer.of(said)
+        if not answer.yes:
+            self._write_down(context, answer)
+        return said
+
+    def _write_down(self, context: Context, answer: Answer) -> None:
+        from noria import release
+        from noria.core.results import RegisteredModel
+        from noria_airflow.runs import current_step
+
+        step = current_step(self.use_case)
+        candidate = RegisteredModel.model_validate(context["ti"].xcom_pull(task_ids=self.candidate))
+        why = answer.reason or "no reason given"
+        release.reject(step.services, step.use_case, candidate, actor=answer.who or "unknown", reason=why)
+        raise AirflowFailException(f"version {candidate.version} is not promoted: {answer.who} said no: {why}")
+
+
+def ask(use_case: UseCase, question: str, candidate: str) -> PersonsApproval:
+    """The task that asks whether a candidate may be promoted.
+
+    Args:
+        use_case: whose candidate it is.
+        question: what stands above the buttons, in Markdown.
+        candidate: id of the task that registered it.
+    """
+    return PersonsApproval(
+        task_id="approve",
+        use_case=use_case.name,
+        candidate=candidate,
+        subject=f"Promote a new model? {use_case.title}",
+        body=question,
+        params={
+            _REASON: Param("", type="string", title="Why", description="Kept in the audit trail; a no should have one.")
+        },
+        response_timeout=APPROVE_WITHIN,
+        **retry_arguments(HITLTimeoutError),
+        doc_md="Someone else than who triggered the run says yes or no under Required Actions. "
+        "A no, or no answer in a week, fails the run.",
+    )
+
+
+def question_message(use_case: UseCase, *, version: str, summary: str, question: str, evidence: str) -> EmailMessage:
+    """The e-mail to the owner that a version waits for an answer.
+
+    Args:
+        use_case: whose version it is.
+        version: its number.
+        summary: quality and money in one line.
+        question: address of the page with the buttons.
+        evidence: address of its model card and evaluation.
+    """
+    message = EmailMessage()
+    message["Subject"] = f"[please decide] {use_case.name} version {version}: {use_case.title}"
+    message["To"] = use_case.owner
+    message.set_content(
+        f"Version {version} of {use_case.name} kept its promises and waits for a person's yes:\n\n{summary}\n\n"
+        f"Yes or no:                  {question}\n"
+        f"Model card and evaluation:  {evidence}\n\n"
+        f"Somebody else than who started the training must answer, within {APPROVE_WITHIN.days} days; until then the "
+        "model that serves now goes on.\n"
+    )
+    return message
+
+
+def tell_owner(step: Step, version: str, summary: str) -> None:
+    """Mail the owner that a version waits; once per run. A mail that cannot be sent keeps nobody from answering."""
+    from noria.core.errors import NotifyError
+
+    dag_id = step.context["dag_run"].dag_id
+    run = f"{step.services.settings.airflow_url.rstrip('/')}/dags/{dag_id}/runs/{quote(step.run_id, safe='')}"
+    message = question_message(
+        step.use_case,
+        version=version,
+        summary=summary,
+        question=f"{run}/tasks/approve/required_actions",
+        evidence=evidence_page(step, version),
+    )
+    try:
+        step.services.mailer.deliver(message, key=f"question/{dag_id}/{step.run_id}", use_case=step.use_case.name)
+    except NotifyError:
+        _LOG.exception("version %s waits for an answer, and the owner could not be told by mail", version)
+
+
+def asked_by(step: Step) -> str:
+    """Who wants the promotion: the person who triggered the run, or the run itself where time or an event did."""
+    run = step.context["dag_run"]
+    return str(run.triggering_user_name or f"airflow {run.dag_id} {run.run_id}")
+
+
+def evidence_page(step: Step, version: str) -> str:
+    """Address of a version in the registry, with its model card and evaluation."""
+    return f"{step.services.settings.mlflow_url.rstrip('/')}/#/models/{step.use_case.name}/versions/{version}"

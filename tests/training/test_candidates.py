@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+
+from noria.core.use_case import Task
+from noria.inference.predictor import PARITY
+from noria.training.candidate import Effort, GivenUp, Goal, goal_of
+from noria.training.candidates import CANDIDATES, make_candidate
+from noria.training.dataset import read_snapshot
+from noria.training.encoding import encode, encode_for_training, fit_encoder
+from noria.training.export import with_gaps
+from noria.training.ground import ABSOLUTE, LOSS, QUANTILE, aim_of
+from noria.training.margin import loss_of, margins_of, scores_of
+from noria.training.splits import final_split
+
+EFFORT = Effort(seed=7, threads=1)
+
+
+@pytest.fixture(scope="module")
+def fold(case):
+    use_case, snapshot = case
+    return final_split(use_case, read_snapshot(use_case, snapshot))
+
+
+@pytest.fixture(params=sorted(CANDIDATES))
+def kind(request, case):
+    return make_candidate(request.param, goal_of(case[0]))
+
+
+def prepared(use_case, kind, params, fold):
+    options = kind.encoding(params)
+    encoder = fit_encoder(use_case.features, fold.training, options)
+    gaps = with_gaps(fold.validation, 3)
+    return encode_for_training(encoder, fold.training, options), encode(encoder, fold.validation), encode(encoder, gaps)
+
+
+def loss(use_case, labels, scores):
+    goal = goal_of(use_case)
+    return loss_of(goal, labels, margins_of(goal, scores))
+
+
+def fitted(use_case, kind, fold):
+    matrix, later, gaps = prepared(use_case, kind, kind.defaults, fold)
+    learnt, watched = (matrix, fold.training.labels), (later, fold.validation.labels)
+    estimator, taught = kind.fit_watching(learnt, watched, kind.defaults, EFFORT, lambda *_arguments: 0.0)
+    return estimator, taught, matrix, later, gaps
+
+
+def test_every_kind_and_task_learns_ships_and_explains(case, kind, fold):
+    """One fit, held to everything that is promised of it: fits are what these tests spend their time on."""
+    use_case, goal = case[0], goal_of(case[0])
+    estimator, taught, matrix, later, gaps = fitted(use_case, kind, fold)
+    scores = kind.predict(estimator, later)
+    assert scores.shape == ((len(later), goal.classes) if goal.task is Task.MULTICLASS else (len(later),))
+    if goal.task is not Task.REGRESSION:
+        assert ((scores >= 0) & (scores <= 1)).all()
+
+    again = kind.fit(matrix, fold.training.labels, {**kind.defaults, **taught}, EFFORT)
+    graph = kind.to_onnx(estimator, matrix.shape[1])
+    assert kind.to_onnx(again, matrix.shape[1]) == graph  # what was taught is all there is to know, to the last bit
+
+    for rows in (later, gaps):
+        assert_same(goal, run(graph, rows), kind.predict(estimator, rows))
+    assert_explained(goal, kind, estimator, gaps[:80])  # deep trees take their time to explain
+
+    dummy = make_candidate("dummy", goal)
+    knows_nothing, _, _, same_rows, _ = fitted(use_case, dummy, fold)
+    at_least = loss(use_case, fold.validation.labels, dummy.predict(knows_nothing, same_rows))
+    found = loss(use_case, fold.validation.labels, scores)
+    assert found == at_least if isinstance(kind, CANDIDATES["dummy"]) else found < 0.97 * at_least
+
+
+def run(graph, rows):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: rows})[-1]
+
+
+def assert_same(goal, found, expected):
+    shaped = {Task.BINARY_CLASSIFICATION: lambda: found[:, 1], Task.REGRESSION: lambda: found[:, 0]}
+    scores = shaped.get(goal.task, lambda: found)()
+    tolerance = PARITY * (float(np.abs(expected).max()) if goal.task is Task.REGRESSION else 1.0)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=tolerance)
+    if goal.task is Task.BINARY_CLASSIFICATION:
+        np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+def assert_explained(goal, kind, estimator, rows):
+    found = kind.contributions(estimator, rows)
+    margins = estimator.margins(rows)
+    assert found.shape == ((*margins.shape, rows.shape[1]) if goal.task is Task.MULTICLASS else rows.shape)
+    unexplained = margins - found.reshape(*margins.shape, -1).sum(axis=2)
+    spread = float(np.abs(margins).max())
+    np.testing.assert_allclose(unexplained, np.broadcast_to(unexplained[0], margins.shape), atol=2e-5 * spread)
+
+
+def test_weights_of_classes_do_not_move_the_level(case, fold):
+    use_case = case[0]
+    goal = goal_of(use_case)
+    if goal.task is Task.REGRESSION:
+        pytest.skip("a number has no classes")
+    rates = np.bincount(fold.training.labels.astype(np.int64), minlength=goal.classes) / len(fold.training)
+    for name, balance in (("linear", "linear_balance"), ("gradient_boosting", "trees_balance")):
+        kind = make_candidate(name, goal)
+        params = {**kind.defaults, balance: 1.0, "trees_rounds": 30}
+        matrix, _, _ = prepared(use_case, kind, params, fold)
+        scores = kind.predict(kind.fit(matrix, fold.training.labels, params, EFFORT), matrix)
+        means = scores.mean(axis=0) if goal.task is Task.MULTICLASS else np.array([1 - scores.mean(), scores.mean()])
+        np.testing.assert_allclose(means, rates, atol=0.06)
+
+
+def test_a_watch_is_told_and_can_end_a_fit(case, fold):
+    kind = make_candidate("gradient_boosting", goal_of(case[0]))
+    matrix, later, _ = prepared(case[0], kind, kind.defaults, fold)
+    seen = []
+
+    def watch(step, metric):
+        seen.append((step, metric))
+        if step == 20:
+            raise GivenUp("enough")
+
+    learnt, watched = (matrix, fold.training.labels), (later, fold.validation.labels)
+    with pytest.raises(GivenUp, match="enough"):
+        kind.fit_watching(learnt, watched, kind.defaults, EFFORT, lambda labels, scores: len(scores) / len(labels), watch)
+    assert seen == [(10, 1.0), (20, 1.0)]
+
+
+@pytest.mark.parametrize(("loss", "quantile"), [(ABSOLUTE, 0.5), (QUANTILE, 0.9)])
+def test_a_loss_aims_at_its_quantile(loss, quantile):
+    random = np.random.default_rng(4)
+    rows = random.normal(size=(3000, 3)).astype(np.float32)
+    labels = 1000 * (rows[:, 0] + random.gamma(1.0, 1.0, 3000)) - 300
+    goal = Goal(Task.REGRESSION, quantile=quantile)
+    kind = make_candidate("gradient_boosting", goal)
+    params = {**kind.defaults, LOSS: float(loss)}
+    learnt, watched = (rows[:2000], labels[:2000]), (rows[2000:], labels[2000:])
+    estimator, taught = kind.fit_watching(learnt, watched, params, EFFORT, lambda *_arguments: 0.0)
+    scores = kind.predict(estimator, rows[2000:])
+    assert np.mean(labels[2000:] <= scores) == pytest.approx(quantile, abs=0.04)
+    assert aim_of(goal, params) == quantile
+    assert_same(goal, run(kind.to_onnx(estimator, 3), rows[2000:]), scores)
+    again = kind.predict(kind.fit(*learnt, {**params, **taught}, EFFORT), rows[2000:])
+    np.testing.assert_array_equal(again, scores)
+
+
+def test_margins_and_scores_are_two_ways_to_say_the_same(case):
+    goal = goal_of(case[0])
+    margins = np.random.default_rng(1).normal(size=(50, goal.outputs)) * 3
+    again = margins_of(goal, scores_of(goal, margins))
+    constant = again - margins
+    np.testing.assert_allclose(constant, constant[:, :1].repeat(goal.outputs, axis=1), atol=1e-6)
+    extreme = scores_of(Goal(), np.array([[-800.0], [800.0]]))
+    assert extreme.tolist() == [0.0, 1.0]
+
+
+def test_a_suggestion_has_every_hyperparameter(case, kind):
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    params = kind.suggest(study.ask())
+    assert params.keys() == kind.defaults.keys()
+    study.enqueue_trial(dict(kind.defaults))
+    assert kind.suggest(study.ask()) == dict(kind.defaults)  # defaults lie inside the space
+
+
+@pytest.mark.parametrize("seen", [(0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("name", sorted(CANDIDATES))
+def test_a_class_that_no_row_has_is_given_next_to_no_chance(name, seen):
+    random = np.random.default_rng(2)
+    rows = random.normal(size=(600, 2)).astype(np.float32)
+    labels = np.array(seen)[(rows[:, 0] > 0).astype(int) + (len(seen) == 3) * (rows[:, 0] > 1)]
+    kind = make_candidate(name, Goal(Task.MULTICLASS, classes=4))
+    estimator = kind.fit(rows, labels, {**kind.defaults, "trees_rounds": 40}, EFFORT)
+    scores = kind.predict(estimator, rows)
+    assert scores.shape == (600, 4)
+    assert scores[:, 3].max() < 0.01
+    if name != "dummy":
+        assert (scores.argmax(axis=1) == labels).mean() > 0.9

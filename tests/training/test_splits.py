@@ -1,0 +1,209 @@
+"""How rows are held back: in time, at random, by group; for each task."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from noria.core.errors import NotEnoughDataError
+from noria.training.dataset import TrainingSet
+from noria.training.parts import group_parts, row_parts
+from noria.training.sampling import MANY_ROWS, SAMPLE_ROWS, sampled
+from noria.training.splits import calibration_split, final_split, search_folds
+from tests.training.conftest import parcels
+
+DAY = 86_400_000_000
+START = 1_704_067_200_000_000  # 2024-01-01, in microseconds
+
+
+def made_up(labels, *, days: int = 120, group: list[str] | None = None) -> TrainingSet:
+    count = len(labels)
+    times = START + np.linspace(0, days * DAY, count, endpoint=False).astype(np.int64)
+    depots = group or ["north"] * count
+    columns = {"weight": np.arange(count, dtype=np.float64), "hour": np.zeros(count), "depot": depots, "street": depots}
+    return TrainingSet(columns, np.asarray(labels), times)
+
+
+def which(rows: TrainingSet) -> set[int]:
+    return set(rows.columns["weight"].astype(int).tolist())
+
+
+def late(count: int, rate: float = 0.3) -> np.ndarray:
+    return np.random.default_rng(0).random(count) < rate
+
+
+def by(tmp_path, how: str, **training):
+    split = {"by": how} | ({"group": "depot"} if how == "group" else {}) | training.pop("split", {})
+    return parcels(tmp_path, training={"split": split, **training})
+
+
+MULTICLASS = {
+    "task": "multiclass",
+    "label": {"model": "lbl", "column": "outcome", "classes": ["on_time", "late", "lost"], "available_after": "1d"},
+    "business": {
+        "decision": "send a warning",
+        "currency": "EUR",
+        "value": {name: {"on_time": 0, "late": 1, "lost": 2} for name in ("on_time", "late", "lost")},
+        "baseline": "'late' if hour >= 18 else 'on_time'",
+    },
+    "gates": [],
+}
+REGRESSION = {
+    "task": "regression",
+    "label": {"model": "lbl", "column": "delay", "available_after": "1d"},
+    "business": {
+        "decision": "promise a time",
+        "currency": "EUR",
+        "value": {"over": -1, "under": -2},
+        "baseline": "first(weight, 30)",
+    },
+    "gates": [],
+}
+
+
+def test_in_time_every_part_is_later_than_what_it_is_judged_by(tmp_path):
+    use_case, rows = by(tmp_path, "time", split={"folds": 3}), made_up(late(6000))
+    gap = timedelta(days=1)
+    final, calibration, folds = final_split(use_case, rows), calibration_split(use_case, rows), search_folds(use_case, rows)
+    assert len(folds) == 3
+    for fold in (final, calibration, *folds):
+        latest = timedelta(microseconds=int(fold.training.times[-1]))
+        assert fold.window.start.timestamp() - latest.total_seconds() >= gap.total_seconds()
+        assert fold.validation.times[0] > fold.training.times[-1]
+    assert final.validation.times[-1] == rows.times[-1]
+    assert (final.window.end - final.window.start) == timedelta(days=20)
+    assert calibration.window.end <= final.window.start - gap
+    windows = [fold.window for fold in folds]
+    assert windows == sorted(windows)
+    assert [len(fold.training) for fold in folds] == sorted(len(fold.training) for fold in folds)
+    assert folds[-1].window.end <= final.window.start
+
+
+def test_stratified_keeps_the_share_and_the_rate_and_never_searches_on_the_final_rows(tmp_path):
+    use_case, rows = by(tmp_path, "stratified", test_share=0.25), made_up(late(8000, 0.05))
+    final, calibration, folds = final_split(use_case, rows), calibration_split(use_case, rows), search_folds(use_case, rows)
+    assert len(final.validation) == pytest.approx(2000, abs=5)
+    assert final.validation.labels.mean() == pytest.approx(rows.labels.mean(), abs=0.002)
+    assert which(final.training) | which(final.validation) == set(range(8000))
+    assert not which(final.training) & which(final.validation)
+    assert which(calibration.training) | which(calibration.validation) == which(final.training)
+    assert len(folds) == 2
+    for fold in folds:
+        assert which(fold.training) | which(fold.validation) == which(final.training)
+        assert not which(fold.training) & which(fold.validation)
+        assert len(fold.validation) == pytest.approx(1200, abs=5)
+    assert not which(folds[0].validation) & which(folds[1].validation)
+
+
+def test_parts_stay_in_order_of_time(tmp_path):
+    final = final_split(by(tmp_path, "stratified"), made_up(late(1000)))
+    for part in (final.training, final.validation):
+        assert np.all(np.diff(part.times) > 0)
+        assert part.times[0] in final.training.times or part.times[0] in final.validation.times
+    assert final.window.start.timestamp() * 1e6 == final.validation.times[0]
+
+
+@pytest.mark.parametrize("how", ["stratified", "group"])
+def test_the_same_seed_draws_the_same_rows_and_another_seed_others(tmp_path, how):
+    rows = made_up(late(3000), group=[f"d{row % 50}" for row in range(3000)])
+    one, again = (final_split(by(tmp_path, how), rows) for _ in range(2))
+    other = final_split(by(tmp_path, how, seed=8), rows)
+    assert which(one.validation) == which(again.validation)
+    assert which(one.validation) != which(other.validation)
+
+
+def test_few_rows_are_searched_on_more_folds_unless_the_use_case_says_how_many(tmp_path):
+    use_case = by(tmp_path, "stratified")
+    assert len(search_folds(use_case, made_up(late(8000)))) == 2
+    few = search_folds(use_case, made_up(late(4000)))
+    assert len(few) == 5
+    assert set.union(*(which(fold.validation) for fold in few)) == which(final_split(use_case, made_up(late(4000))).training)
+    assert len(search_folds(use_case, made_up(late(1000)))) == 10  # drawn twice
+    assert len(search_folds(by(tmp_path, "stratified", split={"folds": 3}), made_up(late(4000)))) == 3
+
+
+def test_no_group_is_learnt_from_and_judged_on(tmp_path):
+    use_case = by(tmp_path, "group")
+    random = np.random.default_rng(1)
+    groups = [f"d{number}" for number in random.zipf(1.5, 6000) % 120]
+    groups[:50] = [None] * 50
+    rows = made_up(late(6000), group=groups)
+    final, folds = final_split(use_case, rows), search_folds(use_case, rows)
+    for fold in (final, calibration_split(use_case, rows), *folds):
+        assert not set(fold.training.columns["depot"]) & set(fold.validation.columns["depot"])
+        assert len(fold.validation) > 0.05 * len(fold.training)
+    assert len(final.validation) / 6000 == pytest.approx(0.2, abs=0.05)
+
+
+def test_few_groups_make_few_folds_and_one_group_cannot_be_held_apart(tmp_path):
+    use_case, names = by(tmp_path, "group"), ["north", "south", "harbour", "west"]
+    rows = made_up(late(4000), group=names * 1000)
+    final, folds = final_split(use_case, rows), search_folds(use_case, rows)
+    assert set(final.validation.columns["depot"]) < set(names)
+    assert len(folds) == 3
+    for fold in folds:
+        assert len(set(fold.validation.columns["depot"])) == 1
+        assert not set(fold.training.columns["depot"]) & set(fold.validation.columns["depot"])
+    two = made_up(late(4000), group=["north", "south"] * 2000)
+    assert len(final_split(use_case, two).validation) == 2000
+    with pytest.raises(NotEnoughDataError, match=r"depot has 1 groups among 2000 labelled rows, and 2 parts"):
+        search_folds(use_case, two)
+
+
+def test_every_range_of_a_number_is_in_every_part(tmp_path):
+    use_case = parcels(tmp_path, training={"split": {"by": "stratified"}}, **REGRESSION)
+    delays = np.random.default_rng(0).gamma(0.3, 50.0, 3000)
+    final = final_split(use_case, made_up(delays))
+    assert final.validation.labels.mean() == pytest.approx(delays.mean(), rel=0.15)
+    assert np.mean(final.validation.labels > np.quantile(delays, 0.9)) == pytest.approx(0.1, abs=0.01)
+
+
+def test_every_class_is_in_every_part(tmp_path):
+    use_case = parcels(tmp_path, training={"split": {"by": "stratified"}}, **MULTICLASS)
+    classes = np.repeat(np.array([0, 1, 2]), [3000, 900, 100])
+    final = final_split(use_case, made_up(classes))
+    assert np.bincount(final.validation.labels).tolist() == pytest.approx([600, 180, 20], abs=2)
+
+
+def test_too_few_rows_are_said_in_words(tmp_path):
+    with pytest.raises(NotEnoughDataError, match="the training set is empty: wait for more data"):
+        final_split(by(tmp_path, "time"), made_up(late(0)))
+    with pytest.raises(NotEnoughDataError, match=r"before the slice .* 0 of them positive; at least 20 of each class"):
+        final_split(by(tmp_path, "time"), made_up(np.zeros(1000, dtype=bool)))
+    with pytest.raises(NotEnoughDataError, match=r"in the rows held back at random .* change training.test_share"):
+        final_split(by(tmp_path, "stratified"), made_up(late(400, 0.1)))
+    rare = parcels(tmp_path, training={"split": {"by": "stratified"}}, **MULTICLASS)
+    with pytest.raises(NotEnoughDataError, match=r"2 of lost; at least 10 of each class are needed"):
+        final_split(rare, made_up(np.repeat(np.array([0, 1, 2]), [1000, 100, 3])))
+    number = parcels(tmp_path, training={"split": {"by": "stratified"}}, **REGRESSION)
+    with pytest.raises(NotEnoughDataError, match=r"beside the rows .* 25 labelled rows, and at least 40 are needed"):
+        final_split(number, made_up(np.arange(30.0)))
+
+
+def test_parts_have_their_shares_of_every_stratum():
+    strata = np.repeat(np.array([0, 1]), [900, 100])
+    parts = row_parts(strata, np.array([0.5, 0.3, 0.2]), np.random.default_rng(0))
+    for part, share in enumerate((0.5, 0.3, 0.2)):
+        assert np.sum((parts == part) & (strata == 0)) == pytest.approx(900 * share, abs=4)
+        assert np.sum((parts == part) & (strata == 1)) == pytest.approx(100 * share, abs=4)
+
+
+def test_groups_stay_whole_and_strata_even():
+    random = np.random.default_rng(0)
+    groups = np.unique(random.integers(0, 80, 4000), return_inverse=True)[1]
+    strata = (random.random(4000) < groups / 160).astype(np.int64)  # some groups have many of a class, others none
+    parts = group_parts(groups, strata, np.full(5, 0.2), random)
+    assert all(len(set(parts[groups == group])) == 1 for group in range(groups.max() + 1))
+    rates = [strata[parts == part].mean() for part in range(5)]
+    assert max(rates) - min(rates) < 0.05
+
+
+def test_very_many_rows_are_searched_on_an_even_sample_in_time():
+    few = made_up(late(1000))
+    assert sampled(few, 7) is few
+    many = TrainingSet({"weight": np.arange(MANY_ROWS * 1.0)}, late(MANY_ROWS), np.arange(MANY_ROWS, dtype=np.int64))
+    sample = sampled(many, 7)
+    assert len(sample) == SAMPLE_ROWS
+    assert np.all(np.diff(sample.times) > 0)
+    halves = np.searchsorted(sample.times, MANY_ROWS // 2)
+    assert halves == SAMPLE_ROWS // 2
