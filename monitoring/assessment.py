@@ -7,7 +7,8 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from noria.core.drift import FeatureDrift
-from noria.core.verdict import Verdict
+from noria.core.use_case import Task
+from noria.core.verdict import HEADLINE, Quality, Verdict
 
 
 class _Model(BaseModel):
@@ -18,13 +19,19 @@ class Performance(_Model):
     """How the decisions did on the rows whose label has arrived."""
 
     labelled: int
-    positives: int
+    positives: int = 0
+    """Binary classification: rows of the positive class."""
     metrics: dict[str, float]
-    """ROC AUC, precision, recall, value per 1,000 decisions and what else `noria.core.metrics` measures."""
+    """Value per 1,000 decisions and what else `noria.core.measure` measures for the task."""
     promised: dict[str, float]
     """The same, of the model's own evaluation; empty for version 0."""
     baseline: dict[str, float]
     """The same, of the rule on the same rows."""
+
+    def quality(self, task: Task) -> Quality:
+        """The headline metric of the task beside what was promised."""
+        metric = HEADLINE[task]
+        return Quality(metric, self.metrics.get(metric), self.promised.get(metric))
 
 
 class SegmentFinding(_Model):
@@ -33,13 +40,22 @@ class SegmentFinding(_Model):
     segment: str
     value: str
     rows: int
-    labelled: int
+    labelled: int = 0
     distance: float | None
-    """How far its scores have moved from the reference's scores of that segment; None without enough of either."""
-    roc_auc: float | None
-    promised_roc_auc: float | None
-    gain_per_1000: float | None
+    """How far its predictions have moved from the reference's of that segment; None without enough of either."""
+    metric: str
+    """The headline metric of the task."""
+    found: float | None = None
+    """Its value on the labelled rows; None where there are too few, or they cannot give it."""
+    promised: float | None
+    """Its value in the segment's own evaluation; None where it was not judged."""
+    gain_per_1000: float | None = None
     """Value per 1,000 decisions above the rule's on the same rows."""
+
+    @property
+    def quality(self) -> Quality:
+        """The headline metric beside what was promised."""
+        return Quality(self.metric, self.found, self.promised)
 
 
 class Money(_Model):
@@ -65,6 +81,7 @@ class Assessment(_Model):
     """Everything that monitoring found about one interval."""
 
     use_case: str
+    task: Task = Task.BINARY_CLASSIFICATION
     start: datetime
     end: datetime
     version: str
@@ -86,6 +103,11 @@ class Assessment(_Model):
     def drifted(self) -> tuple[FeatureDrift, ...]:
         """The features beyond the effect size."""
         return tuple(feature for feature in self.features if feature.drifted)
+
+    @property
+    def quality(self) -> Quality:
+        """The headline metric of the task beside what was promised."""
+        return self.performance.quality(self.task)
 
     @property
     def lost_per_1000(self) -> float | None:

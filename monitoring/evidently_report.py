@@ -22,49 +22,59 @@ import numpy as np
 import pandas as pd
 
 from monitoring.assessment import Assessment
+from monitoring.outcomes import label_values, prediction_field, prediction_values
 from monitoring.rows import ScoredRows
 from noria.core.drift import MISSING
 from noria.core.signature import Kind, Signature
-from noria.core.use_case import DriftPolicy
+from noria.core.use_case import DriftPolicy, Task, UseCase
 
 _METHOD = "noria_jensen_shannon"
-_SCORE = "score (prediction)"
 _MOST_ROWS = 20_000
 """More rows change no picture; a sample spread evenly over time is drawn."""
+_WIDTH = 1_000
+"""Pixels that Evidently needs: what is narrower it cuts off, and a phone can zoom out."""
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9A-Za-z])")
 """Standing alone: Evidently's scripts hold longer runs of such letters, which are tables of colours."""
 _REGISTRATION = threading.Lock()
 
 
-def write_report(
+def write_report(  # noqa: PLR0917 - where to, of what, and the two sides that are compared
     path: Path,
+    use_case: UseCase,
     assessment: Assessment,
     signature: Signature,
     reference: ScoredRows,
     current: ScoredRows,
     *,
     title: str,
-    policy: DriftPolicy,
 ) -> None:
     """Write the HTML report; the same rows give the same bytes, and a reader never sees half a file.
 
     Args:
         path: where it goes; its folder is made.
+        use_case: has the task, and when a feature, and the data, count as drifted.
         assessment: has the distances and the verdict.
         signature: features and kinds.
         reference: what the version was evaluated on.
         current: the interval's rows.
         title: stands on top.
-        policy: when a feature, and the data, count as drifted.
     """
-    label = assessment.label.name if assessment.label else ""
+    prediction = _prediction_name(use_case)
+    labelled = assessment.label is not None
     picture = _Picture(
-        before=_thin(_frame(signature, reference, label)),
-        now=_thin(_frame(signature, current, label)),
-        distances=_distances(assessment),
-        outcomes=frozenset({_SCORE, label}),
+        before=_thin(_frame(use_case, signature, reference, prediction, labelled=labelled)),
+        now=_thin(_frame(use_case, signature, current, prediction, labelled=labelled)),
+        distances=_distances(assessment, prediction),
+        outcomes=frozenset({prediction, use_case.label.column}),
     )
-    _replace_file(path, _finish(_settle_ids(_render(picture, policy), picture.texts), assessment, title))
+    page = _render(picture, use_case.monitoring.drift)
+    _replace_file(path, _finish(_settle_ids(page, picture.texts), assessment, title))
+
+
+def _prediction_name(use_case: UseCase) -> str:
+    """What the column of predictions is called; no feature can have such a name."""
+    number = use_case.task is Task.REGRESSION
+    return f"{use_case.label.column if number else prediction_field(use_case).name} (prediction)"
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class _Picture:
     now: pd.DataFrame
     distances: Mapping[str, float]
     outcomes: frozenset[str]
-    """The columns that are no features: score and label. They do not count towards the share of drifted features."""
+    """The columns that are no features: predictions and labels. They do not count towards the share of drifted features."""
 
     @cached_property
     def columns(self) -> list[str]:
@@ -95,16 +105,16 @@ class _Picture:
         return frozenset(str(value) for name in names for value in {*self.before[name], *self.now[name]})
 
 
-def _distances(assessment: Assessment) -> dict[str, float]:
+def _distances(assessment: Assessment, prediction: str) -> dict[str, float]:
     distances = {drift.name: drift.distance for drift in assessment.features}
     if assessment.prediction:
-        distances[_SCORE] = assessment.prediction.distance
+        distances[prediction] = assessment.prediction.distance
     if assessment.label:
         distances[assessment.label.name] = assessment.label.distance
     return distances
 
 
-def _frame(signature: Signature, rows: ScoredRows, label: str) -> pd.DataFrame:
+def _frame(use_case: UseCase, signature: Signature, rows: ScoredRows, prediction: str, *, labelled: bool) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for field in signature.fields:
         values = rows.columns[field.name]
@@ -112,10 +122,10 @@ def _frame(signature: Signature, rows: ScoredRows, label: str) -> pd.DataFrame:
             columns[field.name] = np.asarray(values, dtype=np.float64)
         else:
             columns[field.name] = [f"({MISSING})" if value is None else str(value) for value in values]
-    columns[_SCORE] = rows.scores
-    if label:
-        outcomes = zip(rows.labels, rows.known, strict=True)
-        columns[label] = [None if not known else "yes" if positive else "no" for positive, known in outcomes]
+    columns[prediction] = prediction_values(use_case, rows)
+    if labelled:
+        labels = pd.Series(label_values(use_case, rows))
+        columns[use_case.label.column] = labels.where(rows.known)  # missing where none has arrived
     return pd.DataFrame(columns)
 
 
@@ -190,7 +200,9 @@ def _finish(page: str, assessment: Assessment, title: str) -> str:
     banner = (
         f'<div style="{style}"><h1 style="font-size:22px;margin:0 0 4px">{heading}</h1><p style="margin:0">{facts}</p></div>'
     )
-    return page.replace("<body>", f"<body>{banner}", 1).replace("<head>", f"<head><title>{heading}</title>", 1)
+    body = f'<body style="min-width:{_WIDTH}px">{banner}'
+    page = page.replace("<body>", body, 1).replace("<head>", f"<head><title>{heading}</title>", 1)
+    return page.replace("width=device-width, initial-scale=1.0", f"width={_WIDTH}", 1)
 
 
 def _replace_file(path: Path, content: str) -> None:

@@ -40,7 +40,7 @@ def monitor(services: Services, use_case: UseCase, interval: Interval) -> Monito
     version = services.registry.version(use_case.name, number)
     folder = services.registry.download(version, services.settings.bundles)
     manifest = read_manifest(folder, version.bundle_digest)
-    reference = read_reference(folder, manifest)
+    reference = read_reference(use_case, folder, manifest)
     assessment = assess(
         use_case,
         interval,
@@ -118,8 +118,7 @@ def _write_report(
     interval = Interval(assessment.start, assessment.end)
     path = report_path(services, use_case, interval, assessment.version)
     title = f"{display_name(use_case)}, {period(interval)}"
-    policy = use_case.monitoring.drift
-    write_report(path, assessment, manifest.signature, reference, rows, title=title, policy=policy)
+    write_report(path, use_case, assessment, manifest.signature, reference, rows, title=title)
     return path
 
 

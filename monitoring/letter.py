@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitoring.assessment import Assessment, SegmentFinding
-from monitoring.wording import display_name, money, period
+from monitoring.quality_table import QualityLine, quality_lines
+from monitoring.wording import display_name, money, period, quality_in_words
+from monitoring.worth import Figure, money_figures, rule_in_a_headline, worth_in_a_sentence
 from noria.core.drift import FeatureDrift
 from noria.core.interval import Interval
 from noria.core.retrain import RetrainDecision
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
 from noria.core.verdict import Verdict
 from noria.settings import Settings
 
@@ -20,7 +22,6 @@ _COLOURS = {
     Verdict.QUALITY_LOSS: "#b42318",
     Verdict.TOO_FEW_ROWS: "#51606f",
 }
-_METRICS = (("ROC AUC", "roc_auc"), ("Precision", "precision"), ("Recall", "recall"))
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,6 @@ class Moved:
     drifted: bool
     width: int
     """Length of its bar, 1 to 100."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number with its name."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Quality:
-    """One metric now, as promised, and of the rule."""
-
-    name: str
-    now: str
-    promised: str
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ class Letter:
     more_moved: int
     also_moved: tuple[Moved, ...]
     """The predictions and the label."""
-    qualities: tuple[Quality, ...]
+    qualities: tuple[QualityLine, ...]
     segments: tuple[str, ...]
     next: str
     links: tuple[Link, ...]
@@ -113,13 +96,13 @@ def write_letter(
         colour=_COLOURS[assessment.verdict],
         reason=_sentence(assessment.reason),
         version=_version(assessment),
-        cost=_cost(assessment),
-        figures=_figures(assessment),
+        cost=worth_in_a_sentence(assessment),
+        figures=money_figures(assessment),
         moved=tuple(_moved(feature, longest) for feature in assessment.features[:_TOP]),
         more_moved=max(len(assessment.drifted) - _TOP, 0),
         also_moved=tuple(_moved(drift, max(longest, drift.distance)) for drift in also),
-        qualities=_qualities(assessment),
-        segments=tuple(_segment(found, assessment.money.currency) for found in assessment.segments),
+        qualities=quality_lines(assessment),
+        segments=tuple(_segment(found, assessment.task, assessment.money.currency) for found in assessment.segments),
         next=_next(assessment, decision),
         links=_links(use_case, settings),
         report=report,
@@ -136,8 +119,7 @@ def _headline(assessment: Assessment) -> str:
     """The one fact of the subject."""
     match assessment.verdict:
         case Verdict.QUALITY_LOSS:
-            found, promised = assessment.performance.metrics["roc_auc"], assessment.performance.promised["roc_auc"]
-            return f"ROC AUC {found:.2f}, promised {promised:.2f}"
+            return quality_in_words(assessment.quality, digits=2)
         case Verdict.TOO_FEW_ROWS:
             return f"{assessment.rows:,} predictions"
         case Verdict.DRIFT:
@@ -145,7 +127,7 @@ def _headline(assessment: Assessment) -> str:
     if assessment.money.labelled == 0:
         return "no labels yet"
     if not assessment.features:
-        return f"the rule serves, {money(assessment.money.value, assessment.money.currency, signed=True)}"
+        return rule_in_a_headline(assessment)
     return f"{money(assessment.money.gain, assessment.money.currency, signed=True)} against the rule"
 
 
@@ -159,74 +141,22 @@ def _version(assessment: Assessment) -> str:
     return f"version {assessment.version}, against {assessment.reference_rows:,} rows of its own evaluation"
 
 
-def _cost(assessment: Assessment) -> str:
-    currency, line = assessment.money.currency, assessment.money
-    if not line.labelled:
-        return "No label has arrived yet, so no money can be counted."
-    if not assessment.features:
-        return f"The rule's decisions were worth {money(line.value, currency)}. No model has beaten it yet."
-    earned = line.value - line.baseline_value
-    side = "more" if earned >= 0 else "less"
-    text = f"The model's decisions were worth {money(abs(earned), currency)} {side} than the rule's on the same rows."
-    lost, per_1000 = assessment.lost, assessment.lost_per_1000
-    if lost is None or per_1000 is None:
-        return text
-    if per_1000 <= 0:
-        return f"{text} Per 1,000 decisions it made {money(-per_1000, currency)} more than in its own evaluation."
-    return (
-        f"{text} Per 1,000 decisions it made {money(per_1000, currency)} less than in its own evaluation: "
-        f"{money(lost, currency)} over this period."
-    )
-
-
-def _figures(assessment: Assessment) -> tuple[Figure, ...]:
-    line = assessment.money
-    figures = [
-        Figure("Decisions", f"{line.decisions:,}"),
-        Figure("With a label", f"{line.labelled:,}"),
-        Figure("Decisions were worth", money(line.value, line.currency)),
-    ]
-    if assessment.features:
-        figures.append(Figure("The rule's would be", money(line.baseline_value, line.currency)))
-    figures.append(Figure("Cost of running", money(line.cost, line.currency)))
-    if assessment.features:
-        figures.append(Figure("Gain over the rule", money(line.gain, line.currency, signed=True)))
-    return tuple(figures)
-
-
 def _moved(drift: FeatureDrift, longest: float) -> Moved:
     width = max(round(100 * drift.distance / longest), 1) if longest else 1
     return Moved(drift.name, drift.explanation, f"{drift.distance:.2f}", drift.drifted, width)
 
 
-def _qualities(assessment: Assessment) -> tuple[Quality, ...]:
-    found = assessment.performance
-    currency = assessment.money.currency
-    lines = [
-        Quality(name, *(_metric(source.get(key)) for source in (found.metrics, found.promised, found.baseline)))
-        for name, key in _METRICS
-        if key in found.metrics
-    ]
-    if "value" in found.metrics:
-        worth = [source.get("value") for source in (found.metrics, found.promised, found.baseline)]
-        shown = ["–" if amount is None else money(amount, "").strip() for amount in worth]
-        lines.append(Quality(f"{currency} per 1,000", *shown))
-    return tuple(lines)
+_THAT_MOVED = {Task.BINARY_CLASSIFICATION: "scores", Task.MULTICLASS: "decisions", Task.REGRESSION: "predictions"}
 
 
-def _metric(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _segment(found: SegmentFinding, currency: str) -> str:
+def _segment(found: SegmentFinding, task: Task, currency: str) -> str:
     parts = [f"{found.rows:,} rows"]
-    if found.roc_auc is not None:
-        promised = f", promised {found.promised_roc_auc:.3f}" if found.promised_roc_auc is not None else ""
-        parts.append(f"ROC AUC {found.roc_auc:.3f}{promised}")
+    if found.found is not None:
+        parts.append(quality_in_words(found.quality))
     if found.gain_per_1000 is not None:
         parts.append(f"{money(found.gain_per_1000, currency, signed=True)} per 1,000 against the rule")
     if found.distance is not None:
-        parts.append(f"scores moved by {found.distance:.2f}")
+        parts.append(f"{_THAT_MOVED[task]} moved by {found.distance:.2f}")
     return f"{found.segment} {found.value}: {'; '.join(parts)}"
 
 

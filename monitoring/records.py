@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row, TextClause, text
 
 from monitoring.assessment import Assessment
@@ -59,7 +60,7 @@ def read_verdict(warehouse: Warehouse, use_case: UseCase, interval: Interval) ->
     """The recorded verdict over an interval.
 
     Raises:
-        NoriaError: there is none.
+        NoriaError: there is none, or an earlier release recorded it in another form.
     """
     with warehouse.transaction() as connection:
         row = connection.execute(
@@ -70,7 +71,12 @@ def read_verdict(warehouse: Warehouse, use_case: UseCase, interval: Interval) ->
         ).one_or_none()
     if row is None:
         raise NoriaError(f"there is no verdict on {use_case.name} for {interval}: run its monitor step first")
-    return StoredVerdict(Assessment.model_validate(row.details), row.report)
+    try:
+        return StoredVerdict(Assessment.model_validate(row.details), row.report)
+    except ValidationError as error:
+        raise NoriaError(
+            f"the verdict on {use_case.name} for {interval} was recorded by another release: run its monitor step again"
+        ) from error
 
 
 def read_ledger(warehouse: Warehouse, use_case: UseCase, up_to: datetime, lines: int) -> tuple[LedgerLine, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from monitoring.assessment import Assessment
+from noria.core.drift import number
 from noria.core.interval import Cadence, Interval
 from noria.core.use_case import UseCase
-from noria.core.verdict import Verdict
+from noria.core.verdict import Quality, Verdict
 
 _MINUS = "−"
 
@@ -39,13 +40,30 @@ def money(amount: float, currency: str, *, signed: bool = False) -> str:
     return f"{sign}{abs(amount):,.{digits}f} {currency}"
 
 
+def figure(value: float, *, signed: bool = False) -> str:
+    """`56.3`, `−56.3`, `1,234`; with `signed` also `+56.3`. Three significant digits."""
+    shown = number(abs(value))
+    if not shown.strip("0."):
+        return "0"
+    sign = _MINUS if value < 0 else "+" if signed else ""
+    return f"{sign}{shown}"
+
+
+def quality_in_words(quality: Quality, digits: int = 3) -> str:
+    """`ROC AUC 0.681, promised 0.710`, `Error 26.0 %, promised 20.0 %`; without a promise where there was none."""
+    if quality.found is None:
+        return ""
+    promised = f", promised {quality.shown(quality.promised, digits)}" if quality.promised is not None else ""
+    return f"{quality.name} {quality.shown(quality.found, digits)}{promised}"
+
+
 def summarise(assessment: Assessment) -> str:
     """One line for a log or a table."""
-    metrics, promised = assessment.performance.metrics, assessment.performance.promised
+    quality = assessment.quality
     parts = [f"{assessment.verdict.words}: {assessment.reason}"]
-    if "roc_auc" in metrics and assessment.verdict is not Verdict.QUALITY_LOSS:
-        before = f" ({promised['roc_auc']:.3f} promised)" if "roc_auc" in promised else ""
-        parts.append(f"ROC AUC {metrics['roc_auc']:.3f}{before}")
+    if quality.found is not None and assessment.verdict is not Verdict.QUALITY_LOSS:
+        before = f" ({quality.shown(quality.promised)} promised)" if quality.promised is not None else ""
+        parts.append(f"{quality.name} {quality.shown(quality.found)}{before}")
     earned = assessment.money.value - assessment.money.baseline_value
     if assessment.money.labelled and assessment.features:
         parts.append(f"{money(earned, assessment.money.currency, signed=True)} against the rule")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -18,20 +16,10 @@ from sqlalchemy import text
 from monitoring.assessment import Assessment, Money, Performance, SegmentFinding
 from monitoring.records import record
 from noria.bootstrap import Services
-from noria.core.bundle import (
-    EVALUATION,
-    REFERENCE,
-    Manifest,
-    Provenance,
-    baseline_manifest,
-    declared_signature,
-    write_bundle,
-)
+from noria.core.bundle import Provenance, baseline_manifest, write_bundle
 from noria.core.drift import FeatureDrift
-from noria.core.evaluation import EvaluationReport, SegmentMetrics
 from noria.core.interval import Interval
-from noria.core.metrics import measure
-from noria.core.use_case import UseCase
+from noria.core.use_case import Task, UseCase
 from noria.core.verdict import Verdict
 from noria.data.predictions import replace_batch_predictions
 from noria.data.warehouse import Table, append
@@ -39,6 +27,7 @@ from noria.governance.audit import Action
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
+from tests.monitoring.made_up import Parcels, make_bundle, make_up
 from tests.notify.catcher import Catcher, mail_catcher
 
 MONITORING = {
@@ -46,11 +35,11 @@ MONITORING = {
     "drift": {"min_rows": 300, "metric_drop": 0.05},
     "retrain": {"after": "2 of 3", "cooldown": "3d", "min_new_labels": 100},
 }
-THRESHOLD = 0.3
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FIRST = datetime(2024, 1, 8, tzinfo=UTC)
 
 
+_LABEL_TYPES = {Task.BINARY_CLASSIFICATION: "boolean", Task.MULTICLASS: "text", Task.REGRESSION: "double precision"}
 FEATURES, LABELS = Table("features", "ftr_parcels"), Table("labels", "lbl_parcels")
 MAY = Interval.parse("2013-05-01", "2013-06-01")
 
@@ -63,24 +52,6 @@ class Frozen:
 def day(number: int) -> Interval:
     """The n-th day after the model was evaluated."""
     return Interval(FIRST + timedelta(days=number), FIRST + timedelta(days=number + 1))
-
-
-def draw(rows: int, seed: int, *, heavier: float = 0.0, later: float = 0.0, noise: float = 0.0) -> pa.Table:
-    """Features, score and label; `heavier` and `later` move features, `noise` makes the scores worthless."""
-    rng = np.random.default_rng(seed)
-    weight = rng.gamma(2, 4, rows) + heavier
-    hour = np.clip(rng.normal(14 + later, 3, rows), 0, 23).round()
-    depot = rng.choice(["north", "south", "harbour"], rows, p=[0.5, 0.3, 0.2])
-    risk = 1 / (1 + np.exp(-(0.15 * (weight - heavier - 8) + 0.3 * (hour - later - 14) - 1)))
-    return pa.table(
-        {
-            "weight": pa.array(weight, mask=rng.random(rows) < 0.02),
-            "hour": hour,
-            "depot": depot.tolist(),
-            "score": np.where(rng.random(rows) < noise, rng.random(rows), risk),
-            "label": rng.random(rows) < risk,
-        }
-    )
 
 
 def moved(name: str, distance: float, explanation: str) -> FeatureDrift:
@@ -118,8 +89,9 @@ def an_assessment(**changes: Any) -> Assessment:
                 rows=9_100,
                 labelled=9_000,
                 distance=0.31,
-                roc_auc=0.58,
-                promised_roc_auc=0.69,
+                metric="roc_auc",
+                found=0.58,
+                promised=0.69,
                 gain_per_1000=-120.0,
             ),
         ),
@@ -128,6 +100,55 @@ def an_assessment(**changes: Any) -> Assessment:
         ),
     }
     return Assessment(**{**found, **changes})
+
+
+def numbers_that_got_worse() -> Assessment:
+    """The same interval of a regression, with a loss of quality."""
+    return an_assessment(
+        task=Task.REGRESSION,
+        verdict=Verdict.QUALITY_LOSS,
+        reason="Error 26.1 % on 27,900 labels; 19.8 % when it was evaluated",
+        prediction=moved("prediction", 0.12, "median 41.2 → 48.9"),
+        label=moved("minutes_late", 0.14, "median 40.8 → 52.3"),
+        performance=Performance(
+            labelled=27_900,
+            metrics={"wape": 0.261, "mae": 13.4, "rmse": 21.0, "bias": -4.26, "value": -2_790.0},
+            promised={"wape": 0.198, "mae": 8.1, "rmse": 12.0, "bias": 0.112, "value": -1_640.0},
+            baseline={"wape": 0.412, "mae": 21.2, "rmse": 30.0, "bias": -11.9, "value": -4_870.5},
+        ),
+        segments=(
+            SegmentFinding(
+                segment="depot",
+                value="harbour",
+                rows=9_100,
+                labelled=9_000,
+                distance=0.31,
+                metric="wape",
+                found=0.371,
+                promised=0.204,
+                gain_per_1000=-120.0,
+            ),
+        ),
+        money=Money(
+            currency="EUR", decisions=28_128, labelled=27_900, value=-77_841.0, baseline_value=-135_886.95, cost=121.4
+        ),
+    )
+
+
+def classes_that_moved() -> Assessment:
+    """The same interval of a choice among classes."""
+    return an_assessment(
+        task=Task.MULTICLASS,
+        prediction=moved("decision", 0.22, "late: 18 % → 42 %"),
+        label=moved("outcome", 0.15, "late: 28 % → 44 %"),
+        performance=Performance(
+            labelled=27_900,
+            metrics={"roc_auc": 0.682, "log_loss": 0.81, "accuracy": 0.642, "macro_f1": 0.441, "value": 213.1},
+            promised={"roc_auc": 0.728, "log_loss": 0.688, "accuracy": 0.71, "macro_f1": 0.425, "value": 362.0},
+            baseline={"roc_auc": 0.541, "log_loss": 16.3, "accuracy": 0.547, "macro_f1": 0.325, "value": 22.75},
+        ),
+        money=Money(currency="EUR", decisions=28_128, labelled=27_900, value=5_945.5, baseline_value=634.7, cost=121.4),
+    )
 
 
 @dataclass
@@ -142,45 +163,9 @@ class World:
 
     def train(self, as_of: datetime, seed: int = 1) -> str:
         """Register a version with its own reference set, and put it in force."""
-        table = draw(4_000, seed)
-        labels, scores = np.array(table["label"].to_pylist()), np.array(table["score"].to_pylist())
-        value = self.use_case.business.value
-        metrics = measure(labels, scores, THRESHOLD, value)
-        depots = np.array(table["depot"].to_pylist())
-        segments = tuple(
-            SegmentMetrics(
-                segment="depot",
-                value=name,
-                rows=int((depots == name).sum()),
-                judged=True,
-                metrics=measure(labels[depots == name], scores[depots == name], THRESHOLD, value),
-            )
-            for name in ("harbour", "north", "south")
-        )
-        report = EvaluationReport(
-            start="2023-12-01T00:00:00+00:00",
-            end="2024-01-01T00:00:00+00:00",
-            rows=4_000,
-            positives=int(labels.sum()),
-            threshold=THRESHOLD,
-            metrics=metrics,
-            segments=segments,
-            parity=0.0,
-        )
-        folder = self.folder / f"bundle-{seed}"
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        manifest = Manifest(
-            use_case=self.use_case.name,
-            kind="onnx",
-            candidate="linear",
-            signature=declared_signature(self.use_case),
-            threshold=THRESHOLD,
-            provenance=Provenance(as_of=as_of, snapshot=f"snapshot-{seed}", specification="s", seed=seed),
-            metrics=metrics,
-        )
-        files = {REFERENCE: sink.getvalue().to_pybytes(), EVALUATION: report.model_dump_json().encode()}
-        digest = write_bundle(folder, manifest, files)
+        folder, parcels = self.folder / f"bundle-{seed}", make_up(self.use_case, 4_000, seed)
+        provenance = Provenance(as_of=as_of, snapshot=f"snapshot-{seed}", specification="s", seed=seed)
+        digest = make_bundle(folder, self.use_case, parcels, provenance=provenance)
         version = self.registry.register(self.use_case.name, folder, digest, key=f"k{seed}", params={}, tags={})
         self.services.audit.append(
             self.use_case.name,
@@ -194,29 +179,40 @@ class World:
         )
         return version.version
 
-    def score(self, interval: Interval, table: pa.Table, version: str, *, labelled: bool = True) -> None:
+    def draw(self, rows: int, seed: int, **moved: float) -> Parcels:
+        """Made-up rows of this use case."""
+        return make_up(self.use_case, rows, seed, **moved)
+
+    def score(self, interval: Interval, parcels: Parcels, version: str, *, labelled: bool = True) -> None:
         """What data, dbt and score steps leave behind for an interval."""
-        step = (interval.end - interval.start) / (len(table) + 1)
-        times = [interval.start + index * step for index in range(len(table))]
-        names = [f"{interval.start:%m%d}-{index:06d}" for index in range(len(table))]
-        features = table.select(["weight", "hour", "depot"])
+        step = (interval.end - interval.start) / (len(parcels) + 1)
+        times = [interval.start + index * step for index in range(len(parcels))]
+        names = [f"{interval.start:%m%d}-{index:06d}" for index in range(len(parcels))]
+        features = {name: pa.array(values, from_pandas=True) for name, values in parcels.columns.items()}
         moments = pa.array(times, pa.timestamp("us", "UTC"))
-        keyed = features.add_column(0, "promised_at", moments).add_column(0, "parcel_id", [names])
+        keyed = pa.table({"parcel_id": names, "promised_at": moments, **features})
         known = pa.array([at + timedelta(hours=20) for at in times], pa.timestamp("us", "UTC"))
-        late = table["label"] if labelled else pa.nulls(len(table), pa.bool_())
-        labels = pa.table({"parcel_id": names, "promised_at": moments, "late": late, "label_known_at": known})
+        came = self._came(parcels)
+        label = came if labelled else pa.nulls(len(parcels), came.type)
+        column = self.use_case.label.column
+        labels = pa.table({"parcel_id": names, "promised_at": moments, column: label, "label_known_at": known})
         with self.services.warehouse.transaction() as connection:
             for where, found in ((FEATURES, keyed), (LABELS, labels)):
                 connection.execute(
                     text(f"delete from {where} where promised_at >= :s and promised_at < :e"), _bounds(interval)
                 )
                 append(connection, where, found)
-        scores = np.array(table["score"].to_pylist())
-        replace_batch_predictions(self.services.warehouse, self.use_case, interval, version, keyed, scores, THRESHOLD)
+        replace_batch_predictions(
+            self.services.warehouse, self.use_case, interval, version, keyed, parcels.scores, parcels.decisions
+        )
+
+    def _came(self, parcels: Parcels) -> pa.Array:
+        classes = self.use_case.label.classes
+        return pa.array([classes[index] for index in parcels.labels] if classes else parcels.labels)
 
     def judged(self, number: int, verdict: str, version: str) -> None:
         """What a monitor step leaves behind for a day, without the work; with enough labels to train on."""
-        self.score(day(number), draw(120, number), version)
+        self.score(day(number), self.draw(120, number), version)
         interval = {"start": day(number).start, "end": day(number).end}
         found = an_assessment(**interval, version=version, verdict=Verdict(verdict))
         record(self.services.warehouse, found, "", NOW)
@@ -233,8 +229,7 @@ def catcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catcher]:
 
 
 @pytest.fixture
-def world(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[World]:
-    use_case = a_use_case(tmp_path / "use_cases", monitoring=MONITORING)
+def world_of(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[Callable[[Task], World]]:
     settings = Settings(
         home=tmp_path,
         use_cases=tmp_path / "use_cases",
@@ -244,18 +239,28 @@ def world(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[World
         serving_url="http://serving.example.com",
     )
     services = Services(settings=settings, clock=Frozen())
-    registry = InMemoryRegistry()
-    services.__dict__["registry"] = registry
-    rule = tmp_path / "rule"
-    registry.register_baseline(use_case.name, rule, write_bundle(rule, baseline_manifest(use_case), {}))
-    with services.warehouse.transaction() as connection:
-        connection.execute(
-            text(
-                "create table features.ftr_parcels (parcel_id text, promised_at timestamptz, weight double precision, "
-                "hour double precision, depot text);"
-                "create table labels.lbl_parcels (parcel_id text, promised_at timestamptz, late boolean, "
-                "label_known_at timestamptz)"
+
+    def build(task: Task) -> World:
+        use_case = a_use_case(tmp_path / "use_cases", task=task.value, monitoring=MONITORING)
+        registry = InMemoryRegistry()
+        services.__dict__["registry"] = registry
+        rule = tmp_path / "rule"
+        registry.register_baseline(use_case.name, rule, write_bundle(rule, baseline_manifest(use_case), {}))
+        with services.warehouse.transaction() as connection:
+            connection.execute(
+                text(
+                    "create table features.ftr_parcels (parcel_id text, promised_at timestamptz, weight double precision, "
+                    "hour double precision, depot text);"
+                    f"create table labels.lbl_parcels (parcel_id text, promised_at timestamptz, "
+                    f"{use_case.label.column} {_LABEL_TYPES[task]}, label_known_at timestamptz)"
+                )
             )
-        )
-    yield World(services, use_case, registry, catcher, tmp_path)
+        return World(services, use_case, registry, catcher, tmp_path)
+
+    yield build
     services.warehouse.close()
+
+
+@pytest.fixture
+def world(world_of: Callable[[Task], World]) -> World:
+    return world_of(Task.BINARY_CLASSIFICATION)

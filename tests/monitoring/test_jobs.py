@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from monitoring.jobs import decide_retrain, monitor, notify, retraining
 from noria.core.errors import NoriaError, TransformError
-from tests.monitoring.conftest import FIRST, World, day, draw
+from tests.monitoring.conftest import FIRST, World, day
 
 
 def rows(world: World, table: str) -> list[Any]:
@@ -25,13 +25,13 @@ def rows(world: World, table: str) -> list[Any]:
 
 
 def judge(world: World, number: int, version: str, **moved: float) -> str:
-    world.score(day(number), draw(1_500, 100 + number, **moved), version)
+    world.score(day(number), world.draw(1_500, 100 + number, **moved), version)
     return monitor(world.services, world.use_case, day(number)).verdict
 
 
 def test_a_quiet_day_is_stable(world: World) -> None:
     version = world.train(FIRST)
-    world.score(day(0), draw(1_500, 7), version)
+    world.score(day(0), world.draw(1_500, 7), version)
     result = monitor(world.services, world.use_case, day(0))
     assert (result.version, result.verdict) == ("1", "stable")
     assert "ROC AUC" in result.summary
@@ -44,7 +44,7 @@ def test_a_quiet_day_is_stable(world: World) -> None:
 
 def test_a_planted_drift_is_found_named_and_reported(world: World) -> None:
     version = world.train(FIRST)
-    world.score(day(0), draw(1_500, 7, heavier=9), version)
+    world.score(day(0), world.draw(1_500, 7, heavier=9), version)
     result = monitor(world.services, world.use_case, day(0))
     assert result.verdict == "drift"
     details = rows(world, "ops.verdicts")[0].details
@@ -65,7 +65,7 @@ def test_a_planted_drift_is_found_named_and_reported(world: World) -> None:
 
 def test_a_replay_replaces_and_gives_the_same(world: World) -> None:
     version = world.train(FIRST)
-    world.score(day(0), draw(1_500, 7, heavier=9), version)
+    world.score(day(0), world.draw(1_500, 7, heavier=9), version)
     first = monitor(world.services, world.use_case, day(0))
     report, before = Path(first.report).read_bytes(), (rows(world, "ops.verdicts"), rows(world, "ops.ledger"))
     assert monitor(world.services, world.use_case, day(0)) == first
@@ -76,17 +76,18 @@ def test_a_replay_replaces_and_gives_the_same(world: World) -> None:
 
 def test_worthless_scores_are_a_loss_of_quality(world: World) -> None:
     version = world.train(FIRST)
-    world.score(day(0), draw(1_500, 7, noise=0.8), version)
+    world.score(day(0), world.draw(1_500, 7, noise=0.8), version)
     result = monitor(world.services, world.use_case, day(0))
     assert result.verdict == "quality_loss"
     details = rows(world, "ops.verdicts")[0].details
     assert details["segments"][0]["segment"] == "depot"
-    assert details["segments"][0]["promised_roc_auc"] > details["segments"][0]["roc_auc"]
+    assert details["segments"][0]["metric"] == "roc_auc"
+    assert details["segments"][0]["promised"] > details["segments"][0]["found"]
 
 
 def test_labels_that_have_not_arrived_count_for_nothing(world: World) -> None:
     version = world.train(FIRST)
-    world.score(day(0), draw(1_500, 7, noise=0.8), version, labelled=False)
+    world.score(day(0), world.draw(1_500, 7, noise=0.8), version, labelled=False)
     result = monitor(world.services, world.use_case, day(0))
     assert result.verdict != "quality_loss"
     line = rows(world, "ops.ledger")[0]
@@ -95,12 +96,12 @@ def test_labels_that_have_not_arrived_count_for_nothing(world: World) -> None:
 
 def test_few_rows_give_no_verdict(world: World) -> None:
     version = world.train(FIRST)
-    world.score(day(0), draw(299, 7, heavier=9), version)
+    world.score(day(0), world.draw(299, 7, heavier=9), version)
     assert monitor(world.services, world.use_case, day(0)).verdict == "too_few_rows"
 
 
 def test_the_rule_has_no_reference_so_only_its_decisions_are_judged(world: World) -> None:
-    world.score(day(0), draw(1_500, 7, heavier=9), "0")
+    world.score(day(0), world.draw(1_500, 7, heavier=9), "0")
     result = monitor(world.services, world.use_case, day(0))
     assert (result.version, result.verdict, result.report) == ("0", "stable", "")
     assert "it has no reference set" in result.summary
@@ -113,8 +114,8 @@ def test_training_is_charged_to_the_interval_of_its_as_of_date(world: World) -> 
     business = world.use_case.business.model_copy(update={"costs": world.use_case.business.costs.model_validate(costs)})
     use_case = world.use_case.model_copy(update={"business": business})
     version = world.train(FIRST)
-    world.score(day(0), draw(1_500, 7), version)
-    world.score(day(1), draw(1_500, 8), version)
+    world.score(day(0), world.draw(1_500, 7), version)
+    world.score(day(1), world.draw(1_500, 8), version)
     monitor(world.services, use_case, day(0))
     monitor(world.services, use_case, day(1))
     assert [line.cost for line in rows(world, "ops.ledger")] == [10 + 3 + 7, 10 + 3]
@@ -124,12 +125,20 @@ def test_what_was_not_scored_or_was_rebuilt_since_is_an_error(world: World) -> N
     version = world.train(FIRST)
     with pytest.raises(TransformError, match=r"no batch predictions for \[2024-01-08, 2024-01-09\): run its score step"):
         monitor(world.services, world.use_case, day(0))
-    world.score(day(0), draw(400, 7), version)
+    world.score(day(0), world.draw(400, 7), version)
     with world.services.warehouse.transaction() as connection:
         connection.execute(text("delete from features.ftr_parcels where parcel_id like '%9'"))
     with pytest.raises(TransformError, match=r"rebuilt since they were scored \(360 rows now, 400 then\)"):
         monitor(world.services, world.use_case, day(0))
     with pytest.raises(NoriaError, match="there is no verdict on parcels"):
+        notify(world.services, world.use_case, day(0))
+
+
+def test_a_verdict_of_another_release_is_an_error_that_says_what_to_do(world: World) -> None:
+    world.judged(0, "drift", world.train(FIRST))
+    with world.services.warehouse.transaction() as connection:
+        connection.execute(text("""update ops.verdicts set details = details || '{"of_old": 1}'"""))
+    with pytest.raises(NoriaError, match="was recorded by another release: run its monitor step again"):
         notify(world.services, world.use_case, day(0))
 
 

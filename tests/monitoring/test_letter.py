@@ -21,11 +21,12 @@ from noria.core.use_case import UseCase
 from noria.core.verdict import Verdict
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
-from tests.monitoring.conftest import MAY, an_assessment, moved
+from tests.monitoring.conftest import MAY, an_assessment, classes_that_moved, moved, numbers_that_got_worse
 
 FIRST_OF_JUNE = datetime(2013, 6, 1, tzinfo=UTC)
 
-GOLDEN = Path(__file__).parent / "letter.golden.txt"
+HERE = Path(__file__).parent
+GOLDEN = HERE / "letter.golden.txt"
 
 
 @pytest.fixture
@@ -44,6 +45,12 @@ def test_the_text_is_as_agreed(use_case: UseCase) -> None:
         use_case, an_assessment(), decision, "attached as parcels-2013-05-01-drift.html; open it in a browser."
     )
     assert render("report.txt", letter=letter) == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("task", "found"), [("regression", numbers_that_got_worse()), ("multiclass", classes_that_moved())])
+def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, found: Assessment) -> None:
+    text = render("report.txt", letter=a_letter(a_use_case(tmp_path, task=task), found))
+    assert text == (HERE / f"letter.{task}.golden.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,13 @@ def test_the_html_is_made_for_mail_programs(use_case: UseCase) -> None:
     assert 'alt="words"' in page
     assert 'content="light"' in page
     assert len(page) < 100_000  # Gmail cuts a message at 102 kB
+
+
+def test_errors_are_drawn_as_what_they_cost(tmp_path: Path) -> None:
+    ledger = [LedgerLine(MAY.start, "1", -9_000, -12_000, 10)]
+    assert describe_money(a_use_case(tmp_path, task="regression"), ledger) == (
+        "Cost of errors. 1 May: 9,000 EUR, rule 12,000 EUR"
+    )
 
 
 def test_the_picture_is_a_png_of_the_same_bytes_every_time(use_case: UseCase) -> None:
