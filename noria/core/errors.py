@@ -14,6 +14,7 @@
     ├── RegistryError       the model registry refused or could not be reached
     │   └── PromotionConflictError   the champion moved while we were deciding
     ├── AuditError          the audit trail was altered
+    ├── ApprovalError       a person who must say yes has not, or was the same who asked (noria.governance.approvals)
     ├── NotifyError         an e-mail could not be delivered
     └── StackError          a process of the embedded stack could not start, or a port is taken
 

@@ -1,0 +1,159 @@
+"""Noria by its own path: a use case, a snapshot, search workers on one study, a sealed bundle; scores from the bundle. JOB
+
+The search gets what is left of the budget after a share for the fits, the judgement and the export that follow it. Numbers
+are scored before the shift to the quantile that costs least: RMSE asks for the mean, money for a quantile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from noria.core.bundle import MODEL, read_manifest
+from noria.core.calibration import Calibration
+from noria.core.results import SnapshotRef
+from noria.core.use_case import UseCase
+from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_predictor
+from noria.testing.builders import a_use_case
+
+MORE_THAN_TIME_ALLOWS = 100_000
+METRIC = {"binary_classification": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+
+
+def main() -> None:
+    """Train, and score the test rows with what would be served."""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    with tempfile.TemporaryDirectory(prefix="noria-") as place:
+        folder = Path(place)
+        warm_up()
+        left = job["seconds"] - (time.time() - job["started"])
+        use_case = the_use_case(job, folder, minutes=max(1.0, left - job["seconds"] * job["reserve"]) / 60)
+        snapshot = the_snapshot(job)
+        search(use_case, snapshot, job["storage_url"])
+        bundle, told = fit(use_case, snapshot, job["storage_url"], folder / "bundle")
+        fitted = time.time() - job["started"]
+        scores = score(bundle, job)
+    np.save(job["scores"], scores)
+    Path(job["report"]).write_text(json.dumps({"seconds": fitted, "version": "this tree", **told}))
+
+
+def warm_up() -> None:
+    """Load what the workers need before they are forked, as Airflow's scheduler does."""
+    import optuna  # noqa: F401
+    import psycopg2  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
+    import xgboost  # noqa: F401
+
+    import noria.training.search  # noqa: F401
+
+
+def the_use_case(job: dict[str, Any], folder: Path, minutes: float) -> UseCase:
+    """The data set as a business would write it down; money as even as it can be."""
+    return a_use_case(
+        folder,
+        task=job["task"],
+        entity="row_id",
+        event_time="event_time",
+        label={"model": "lbl", "column": "label", "available_after": "1m", **classes_of(job)},
+        features={"model": "ftr", "numeric": job["numeric"], "categorical": job["categorical"]},
+        business={"decision": "none", "currency": "EUR", **money_of(job)},
+        segments=[],
+        gates=[],
+        training={
+            "candidates": ["linear", "gradient_boosting", "random_forest", "blend"],
+            "trials": MORE_THAN_TIME_ALLOWS,
+            "minutes": minutes,
+            "workers": job["cores"],
+            "metric": METRIC[job["task"]],
+            "seed": job["seed"],
+            "min_labels": 10,
+            "test_window": "3650d",
+            "split": {"by": "time" if job["by_time"] else "stratified"},
+        },
+    )
+
+
+def classes_of(job: dict[str, Any]) -> dict[str, Any]:
+    return {"classes": job["classes"]} if job["task"] == "multiclass" else {}
+
+
+def money_of(job: dict[str, Any]) -> dict[str, Any]:
+    classes = job["classes"]
+    if job["task"] == "multiclass":
+        value: Any = {one: {other: float(one == other) for other in classes} for one in classes}
+        return {"value": value, "baseline": f"'{classes[0]}'"}
+    if job["task"] == "regression":
+        return {"value": {"over": -1, "under": -1}, "baseline": "0"}
+    value = {"true_positive": 1, "false_positive": -1, "false_negative": -1, "true_negative": 1}
+    return {"value": value, "baseline": f"{(job['numeric'] + job['categorical'])[0]} == 0"}
+
+
+def the_snapshot(job: dict[str, Any]) -> SnapshotRef:
+    path = Path(job["folder"]) / "train.parquet"
+    table = pq.read_table(path, columns=["event_time", "label"])
+    return SnapshotRef(
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        path=str(path),
+        as_of=pc.max(table["event_time"]).as_py().isoformat(),
+        rows=len(table),
+        positives=int(pc.sum(table["label"]).as_py()) if job["task"] == "binary_classification" else 0,
+    )
+
+
+def search(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> None:
+    """All workers of the search, one process each."""
+    workers = [
+        multiprocessing.get_context("fork").Process(target=work, args=(use_case, snapshot, worker, storage_url))
+        for worker in range(use_case.training.workers)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise SystemExit("a search worker failed")
+
+
+def work(use_case: UseCase, snapshot: SnapshotRef, worker: int, storage_url: str) -> None:
+    from noria.training.search import run_worker
+
+    run_worker(use_case, snapshot, worker, storage_url=storage_url)
+
+
+def fit(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The sealed bundle, and what to say of it."""
+    from noria.training.fit import fit_bundle
+
+    champion = ("0", baseline_predictor(use_case))
+    fitted = fit_bundle(use_case, snapshot, champion=champion, storage_url=storage_url, folder=folder)
+    return fitted.folder, {
+        "model": fitted.params["candidate"],
+        "trials": int(fitted.params["trials"]),
+        "params": fitted.params,
+    }
+
+
+def score(folder: Path, job: dict[str, Any]) -> Any:
+    """What serving would say of the test rows."""
+    table = pq.read_table(Path(job["folder"]) / "test.parquet")
+    columns = {name: table[name].to_numpy() for name in job["numeric"]}
+    columns |= {name: table[name].to_pylist() for name in job["categorical"]}
+    predictor: Any = load_predictor(folder)
+    if job["task"] == "regression":
+        manifest = read_manifest(folder).model_copy(update={"calibration": Calibration()})
+        predictor = OnnxPredictor(manifest, (folder / MODEL).read_bytes())
+    return predictor.score_columns(columns)
+
+
+if __name__ == "__main__":
+    main()
