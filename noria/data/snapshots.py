@@ -24,9 +24,9 @@ from noria.data.warehouse import Warehouse, quote
 def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, folder: Path) -> SnapshotRef:
     """Freeze every entity whose label had arrived by `as_of`, but for intervals in quarantine.
 
-    The file `<digest>.parquet` has the entity, the event time, the features and `label` (boolean, class name or number, as
-    the task is), ordered by event time and entity. The same data gives the same bytes, so taking it twice gives the same
-    file.
+    The file `<digest>.parquet` has the entity, the event time, the features, `label` (boolean, class name or number, as the
+    task is) and `label_known_at`, ordered by event time and entity. The same data gives the same bytes, so taking it twice
+    gives the same file.
 
     Args:
         warehouse: has the features and labels.
@@ -61,7 +61,8 @@ def _labelled_rows(warehouse: Warehouse, use_case: UseCase, as_of: datetime) -> 
     require(warehouse, labels, (use_case.entity, use_case.event_time, use_case.label.column, LABEL_KNOWN_AT))
     first = datetime.combine(use_case.schedule.start, time(), UTC)
     found = warehouse.read_arrow(
-        f"select {selection(use_case)}, {label_selection(use_case)} from {features} as f "
+        f"select {selection(use_case)}, {label_selection(use_case)}, l.{quote(LABEL_KNOWN_AT)} "
+        f"from {features} as f "
         f"join {labels} as l on l.{entity} = f.{entity} and l.{event_time} = f.{event_time} "
         f"where f.{event_time} >= $1 and {arrived(use_case, 2)} and {passed(use_case, 'f')} "
         f"order by f.{event_time}, f.{entity}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from noria.core.use_case import Task, UseCase
 from noria.training.columns import Categories
 from noria.training.stored import MOST_IN_MEMORY, StoredColumns, categories_of
 
-LABEL = "label"
+LABEL, LABEL_KNOWN_AT = "label", "label_known_at"
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -32,11 +32,13 @@ class TrainingSet:
             sequence of str and None. Of very many rows they are on disk, and read when they are looked at.
         labels: bool (binary classification), index into `label.classes` as int64 (multiclass), or float64 (regression).
         times: event times, microseconds since 1970 UTC.
+        known: when each label became known, in the same unit; None where the snapshot does not say.
     """
 
     columns: Mapping[str, Any]
     labels: Labels
     times: npt.NDArray[np.int64]
+    known: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,15 +46,21 @@ class TrainingSet:
     def take(self, rows: npt.NDArray[np.intp]) -> TrainingSet:
         """The rows at these positions."""
         if isinstance(self.columns, StoredColumns):
-            return TrainingSet(self.columns.take(rows), self.labels[rows], self.times[rows])
-        columns = {name: _take(values, rows) for name, values in self.columns.items()}
-        return TrainingSet(columns, self.labels[rows], self.times[rows])
+            columns = self.columns.take(rows)
+        else:
+            columns = {name: _take(values, rows) for name, values in self.columns.items()}
+        known = None if self.known is None else self.known[rows]
+        return TrainingSet(columns, self.labels[rows], self.times[rows], known)
 
     def between(self, start: datetime | None, end: datetime) -> TrainingSet:
         """The rows with event times ``start <= t < end``."""
         first = 0 if start is None else int(np.searchsorted(self.times, _micros(start), side="left"))
         last = int(np.searchsorted(self.times, _micros(end), side="left"))
         return self.take(np.arange(first, max(first, last)))
+
+    def labelled_by(self, instant: datetime) -> TrainingSet:
+        """The rows whose labels were known before an instant; all of them where nobody says when."""
+        return self if self.known is None else self.take(np.flatnonzero(self.known < _micros(instant)))
 
     def categories(self, name: str) -> Categories:
         """A categorical column."""
@@ -95,14 +103,15 @@ def read_snapshot(use_case: UseCase, snapshot: SnapshotRef, *, most_in_memory: i
         raise NotEnoughDataError(f"snapshot {path} is gone: run the snapshot step again, it gives the same file")
     if lacking := set(wanted) - set(pq.read_schema(path).names):
         raise NotEnoughDataError(f"snapshot {path} lacks {', '.join(sorted(lacking))}: take it again with this use case")
-    known = pq.read_table(path, columns=[use_case.event_time, LABEL])
-    times = known[use_case.event_time].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy()
+    dated = [use_case.event_time, *({LABEL_KNOWN_AT} & set(pq.read_schema(path).names))]
+    table = pq.read_table(path, columns=[*dated, LABEL])
+    times, *known = (table[name].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy() for name in dated)
     columns = StoredColumns(path, frozenset(features.numeric), features.names, range(len(times)), most_in_memory)
-    rows = TrainingSet(columns, _labels(use_case, known[LABEL], path), times)
+    rows = TrainingSet(columns, _labels(use_case, table[LABEL], path), times, *known)
     in_order = bool(np.all(times[1:] >= times[:-1]))
     if in_order and len(rows) > most_in_memory:
         return rows
-    loaded = TrainingSet(columns.loaded(), rows.labels, times)
+    loaded = replace(rows, columns=columns.loaded())
     return loaded if in_order else loaded.take(np.argsort(times, kind="stable"))
 
 

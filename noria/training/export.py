@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def with_gaps(rows: TrainingSet, seed: int) -> TrainingSet:
             known = rows.categories(name)
             codes = np.where(unseen & (known.codes >= 0), len(known.names), known.codes)
             columns[name] = Categories((*known.names, _UNSEEN), np.where(missing, -1, codes).astype(np.int32))
-    return TrainingSet(columns, rows.labels, rows.times)
+    return replace(rows, columns=columns)
 
 
 def latency(predictor: OnnxPredictor, rows: TrainingSet, calls: int = LATENCY_CALLS) -> float:

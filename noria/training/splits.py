@@ -159,13 +159,15 @@ def _last_slice(use_case: UseCase, rows: TrainingSet) -> Fold:
     """The last slice of time, and what lies before it and the gap.
 
     Rows whose labels were not known when the slice began are in neither part: a model that starts on that day could not have
-    learnt from them. The slice is never more than a quarter of the time there is.
+    learnt from them. Both the delay that the use case promises and the time at which each label came count. The slice is
+    never more than a quarter of the time there is.
     """
     _require_rows(rows)
     window, gap = use_case.training.test_window, use_case.label.available_after
     end = _instant(int(rows.times[-1])) + _MICROSECOND
     start = end - min(window, max((end - _instant(int(rows.times[0]))) / _LARGEST_SHARE, _MICROSECOND))
-    fold = Fold(rows.between(None, start - gap), rows.between(start, end), Interval(start, end))
+    before = rows.between(None, start - gap).labelled_by(start)
+    fold = Fold(before, rows.between(start, end), Interval(start, end))
     return _checked(use_case, fold, f"the slice {fold.window}")
 
 

@@ -20,7 +20,7 @@ def test_a_snapshot_has_only_labels_that_had_arrived(built: Warehouse, use_case:
     as_of = datetime(2013, 1, 12, 6, tzinfo=UTC)
     snapshot = take_snapshot(built, use_case, as_of, tmp_path)
     rows = pq.read_table(snapshot.path)
-    assert rows.column_names == ["flight_id", "scheduled_departure", *use_case.features.names, "label"]
+    assert rows.column_names == ["flight_id", "scheduled_departure", *use_case.features.names, "label", "label_known_at"]
     assert len(rows) == snapshot.rows > use_case.training.min_labels
     assert max(rows["scheduled_departure"].to_pylist()) <= as_of - use_case.label.available_after
     assert 0 < snapshot.positives == sum(rows["label"].to_pylist()) < snapshot.rows

@@ -1,5 +1,6 @@
 """How rows are held back: in time, at random, by group; for each task."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -207,3 +208,19 @@ def test_very_many_rows_are_searched_on_an_even_sample_in_time():
     assert np.all(np.diff(sample.times) > 0)
     halves = np.searchsorted(sample.times, MANY_ROWS // 2)
     assert halves == SAMPLE_ROWS // 2
+
+
+def test_a_label_that_came_after_the_slice_began_is_not_learnt_from(tmp_path):
+    use_case = parcels(tmp_path)
+    rows = made_up(late(4000))
+    slow = np.arange(len(rows)) % 3 == 0  # these labels take twenty days instead of the promised one
+    known = rows.times + np.where(slow, 20, 1) * DAY
+    plain, fold = final_split(use_case, rows), final_split(use_case, replace(rows, known=known))
+    assert which(fold.validation) == which(plain.validation)
+    start = int(fold.window.start.timestamp() * 1_000_000)
+    lost = which(plain.training) - which(fold.training)
+    assert lost
+    assert all(slow[row] and known[row] >= start for row in lost)
+    assert all(known[row] < start for row in which(fold.training))
+    for part in search_folds(use_case, replace(rows, known=known)):
+        assert (part.training.known < int(part.window.start.timestamp() * 1_000_000)).all()
