@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from noria.core.evaluation import Difference, Estimate, EvaluationReport, Fairness, Rival, SegmentMetrics
-from noria.core.metrics.direction import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, better
+from noria.core.metrics.direction import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, better, goodness
 from noria.core.use_case import Gate
 
 MONTH = "event_month"
@@ -109,8 +109,7 @@ def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) ->
     if isinstance(compared, Found):
         return compared
     if compared.difference is None:
-        gap = compared.ours - compared.theirs
-        kept = _least_gain(gate.metric, gap, gap) >= -gate.margin
+        kept = goodness(gate.metric, compared.ours) - goodness(gate.metric, compared.theirs) >= -gate.margin
         return Found(kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost)
     low, high = _at_confidence(compared.difference, gate.confidence)
     kept = _least_gain(gate.metric, low, high) >= -gate.margin

@@ -17,6 +17,7 @@ from noria.core.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.data.features import LABEL_KNOWN_AT, arrived, feature_table, label_table, require, selection
 from noria.data.labels import label_selection, with_task_label
+from noria.data.locks import holding
 from noria.data.quarantine import passed
 from noria.data.warehouse import Warehouse, quote
 
@@ -44,7 +45,8 @@ def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, fold
             f"{use_case.name}: {len(rows)} labelled rows as of {as_of:%Y-%m-%d}, training.min_labels asks for "
             f"{use_case.training.min_labels}; run the data pipeline for earlier intervals, or train as of a later date"
         )
-    digest, path = _write(rows, folder)
+    with holding(warehouse, (f"noria.snapshot/{use_case.name}",)):
+        digest, path = _write(rows, folder)
     return SnapshotRef(
         digest=digest,
         path=str(path),
@@ -77,8 +79,13 @@ def _positives(label: pa.ChunkedArray) -> int:
 
 
 def _write(rows: pa.Table, folder: Path) -> tuple[str, Path]:
-    """Write under the digest of the bytes: beside its place first, so that a killed run leaves no half of it."""
+    """Write under the digest of the bytes: beside its place first, so that a killed run leaves no half of it.
+
+    Nobody else writes there meanwhile: drafts that lie there are of runs that were killed, and go.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".draft-*.parquet"):
+        left.unlink(missing_ok=True)
     handle, draft = tempfile.mkstemp(prefix=".draft-", suffix=".parquet", dir=folder)
     os.close(handle)
     try:

@@ -153,19 +153,35 @@ def nominate(
     """Make a candidate challenger, so that everybody sees which version waits; harmless for one that is or was champion."""
     with audit.exclusively(use_case.name):
         candidate = registry.version(use_case.name, version)
-        if candidate.stage is not Stage.CANDIDATE:
+        if candidate.stage is Stage.CANDIDATE:
+            registry.set_challenger(use_case.name, version)
+        elif candidate.stage is not Stage.CHALLENGER or _last_said(audit, candidate) is Action.NOMINATED:
             return
-        registry.set_challenger(use_case.name, version)
         _note(registry, audit, Action.NOMINATED, candidate, actor=actor, reason=reason)
 
 
 def reject(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str) -> None:
-    """Write down that a person said no to a version; it is challenger no longer."""
+    """Write down that a person said no to a version, once for each nomination; it is challenger no longer."""
     with audit.exclusively(use_case.name):
         candidate = registry.version(use_case.name, version)
         if registry.standing(use_case.name).challenger == version:
             registry.set_challenger(use_case.name, BASELINE_VERSION)
+        elif _last_said(audit, candidate) is Action.REJECTED:
+            return
         _note(registry, audit, Action.REJECTED, candidate, actor=actor, reason=reason)
+
+
+def _last_said(audit: AuditTrail, version: ModelVersion) -> Action | None:
+    """Whether the version was nominated or rejected last, as the trail has it; None where another one was nominated since.
+
+    Whoever is killed between alias and event leaves the alias without the event: the next call writes it.
+    """
+    for event in reversed(audit.events(version.use_case)):
+        if event.version == version.version and event.action in (Action.NOMINATED, Action.REJECTED):
+            return event.action
+        if event.action is Action.NOMINATED:
+            return None
+    return None
 
 
 def _note(

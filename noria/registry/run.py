@@ -55,7 +55,7 @@ def log_training_run(client: Any, bundle: LoggedBundle, key: str) -> str:
 
 def _log_once(client: Any, bundle: LoggedBundle, *, key: str, name: str) -> str:
     experiment = _ensure_experiment(client, bundle.manifest.use_case)
-    if finished := _finished_run(client, experiment, key):
+    if finished := _finished_run(client, experiment, key, bundle.digest):
         return finished
     tags = {**bundle.tags, "bundle_digest": bundle.digest, "key": key}
     run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
@@ -90,10 +90,14 @@ def _ensure_experiment(client: Any, name: str) -> str:
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
-def _finished_run(client: Any, experiment: str, key: str) -> str | None:
-    """The run of an earlier attempt; attempts that were interrupted are marked as killed."""
+def _finished_run(client: Any, experiment: str, key: str, digest: str) -> str | None:
+    """The run of an earlier attempt that holds this very bundle; attempts that were interrupted are marked as killed.
+
+    An attempt that was killed before its version was made may have judged against a champion that is gone by now: its
+    bundle is another one.
+    """
     for run in client.search_runs([experiment], f"tags.`key` = '{key}'"):
-        if run.info.status == "FINISHED":
+        if run.info.status == "FINISHED" and run.data.tags.get("bundle_digest") == digest:
             return str(run.info.run_id)
         if run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_RETRIES = 2
 TAKEOVER_SECONDS = 30.0
 """How long a worker waits for a killed predecessor of the same number: its connection may take a moment to go."""
-WORKER, ATTEMPT = "worker", "attempt"
+WORKER, ATTEMPT, DRAW = "worker", "attempt", "draw"
 _BEGUN = "begun"
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Desk:
             self._open()
             if self._taken() >= self._opening.trials or self._nothing_to_draw():
                 return None
-            self._study.sampler = sampler(self._use_case.training.seed, self._drawn())
+            self._study.sampler = sampler(self._use_case.training.seed, self._draw())
             trial = self._study.ask()
             trial.set_user_attr(WORKER, self._worker)
             return trial
@@ -127,8 +127,15 @@ class Desk:
 
         return not searched_kinds(self._use_case) and not self._trials("WAITING")
 
-    def _drawn(self) -> int:
-        return len(self._study.get_trials(deepcopy=False)) - len(self._trials("WAITING"))
+    def _draw(self) -> int:
+        """Which draw the next trial is. One that is offered again is the draw that it was: nothing after it is shifted."""
+        waiting = self._trials("WAITING")
+        return int(waiting[0].user_attrs[DRAW]) if waiting and DRAW in waiting[0].user_attrs else self._begun_before(None)
+
+    def _begun_before(self, number: int | None) -> int:
+        """How many draws were begun before a trial of that number; before the next one where there is none."""
+        begun = self._trials("COMPLETE", "PRUNED", "RUNNING", "FAIL")
+        return sum(ATTEMPT not in trial.user_attrs and (number is None or trial.number < number) for trial in begun)
 
     def _taken(self) -> int:
         return len(self._trials("COMPLETE", "PRUNED", "RUNNING"))
@@ -151,9 +158,11 @@ class Desk:
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + 1
         if attempt <= MAX_RETRIES:
             _log.info("trial %d was interrupted; offering it again (attempt %d)", trial.number, attempt)
-            params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            drawn = trial.params if self._use_case.training.workers > 1 else {}  # one worker alone draws the same again
+            params = {**trial.system_attrs.get("fixed_params", {}), **drawn}
             kind = {KIND: trial.user_attrs[KIND]} if KIND in trial.user_attrs else {}
-            self._study.enqueue_trial(params, user_attrs={ATTEMPT: attempt, **kind})
+            draw = trial.user_attrs.get(DRAW, self._begun_before(trial.number))
+            self._study.enqueue_trial(params, user_attrs={ATTEMPT: attempt, DRAW: draw, **kind})
 
     def _lives(self, worker: int) -> bool:
         if not self._try_lock(worker):

@@ -1,7 +1,7 @@
 """Fits the encoder: which columns become which numbers, learnt from training rows alone.
 
 A category that few rows have would tell a model its own label through the mean of its labels. So the matrix that a model is
-trained on gets every row's mean from *other* stretches of time (out of fold), as scikit-learn's TargetEncoder does, and
+trained on gets every row's mean from *other* rows (out of fold), as scikit-learn's TargetEncoder does, and
 means are drawn towards the overall mean by `smoothing` imagined rows. What is kept of a mean is centred and of one scale for
 every feature, so that a linear model can take it as it is: for yes or no its log odds against the overall rate, for one of
 several classes the same of every class, for a number its distance from the overall mean in standard deviations.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -78,19 +77,17 @@ def encode_for_training(encoder: Encoder, rows: TrainingSet, options: EncodingOp
 
 @dataclass(frozen=True, eq=False)
 class FoldMeans:
-    """What the labels of other stretches of time say of every text of a feature.
+    """What the labels of other folds say of every text of a feature.
 
     Attributes:
         name: the feature.
         position: where the encoded matrix holds the first of its means.
-        edges: where the stretches begin, and last where the last of them ends.
         texts: every text that the feature has.
-        tables: shape ``(stretches, texts + 1, means)``; last is what is said of a missing value.
+        tables: shape ``(folds, texts + 1, means)``; last is what is said of a missing value.
     """
 
     name: str
     position: int
-    edges: tuple[int, ...]
     texts: tuple[str, ...]
     tables: _Numbers
 
@@ -105,13 +102,14 @@ class FoldMeans:
         index = {text: place for place, text in enumerate(self.texts)}
         known = [*(index[text] for text in values.names), len(self.texts)]
         columns = slice(self.position, self.position + self.tables.shape[2])
-        for table, (first, last) in zip(self.tables, pairwise(self.edges), strict=True):
-            part = slice(max(first - start, 0), max(last - start, 0))
-            matrix[part, columns] = values[part].spread(table[known])
+        folds = _folds(start, start + len(values))
+        for fold, table in enumerate(self.tables):
+            rows = np.flatnonzero(folds == fold)
+            matrix[rows, columns] = values.take(rows).spread(table[known])
 
 
 def out_of_fold(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> tuple[FoldMeans, ...]:
-    """The means of categories to train with: of every stretch of time, what the other stretches say."""
+    """The means of categories to train with: of every fold, what the other folds say."""
     targets = _targets(rows.labels, options.goal)
     return tuple(
         _fold_means(name, position, rows.categories(name), targets, options) for position, name in _mean_positions(encoder)
@@ -166,10 +164,21 @@ def _mean_positions(encoder: Encoder) -> Iterator[tuple[int, str]]:
 
 
 def _fold_means(name: str, position: int, values: Categories, targets: _Numbers, options: EncodingOptions) -> FoldMeans:
-    edges = np.linspace(0, len(targets), _FOLDS + 1).astype(np.int64).tolist()
-    sums = [_Sums.of(values[first:last], targets[first:last]) for first, last in pairwise(edges)]
+    folds = _folds(0, len(targets))
+    parts = [np.flatnonzero(folds == fold) for fold in range(_FOLDS)]
+    sums = [_Sums.of(values.take(rows), targets[rows]) for rows in parts]
     tables = [_smoothed(_Sums.together([*sums[:fold], *sums[fold + 1 :]]), options) for fold in range(_FOLDS)]
-    return FoldMeans(name, position, tuple(edges), values.names, np.stack(tables))
+    return FoldMeans(name, position, values.names, np.stack(tables))
+
+
+def _folds(start: int, stop: int) -> npt.NDArray[np.int8]:
+    """The fold of the rows from one position to another, spread evenly over all of them whatever their order means.
+
+    Stretches would not do: in a file that happens to lie in order of its labels, or where rates move with time, a stretch
+    is told by its means, and its labels with it.
+    """
+    # The golden ratio's multiples fill the unit interval evenly, whichever stretch of them is taken (Weyl, 1916).
+    return (np.arange(start, stop) * 0.6180339887498949 % 1.0 * _FOLDS).astype(np.int8)
 
 
 @dataclass(frozen=True, eq=False)

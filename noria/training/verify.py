@@ -41,7 +41,6 @@ def differences(first: BestTrial, again: BestTrial) -> tuple[str, ...]:
     names = sorted(first.params.keys() | again.params.keys())
     compared = (
         ("candidate", first.candidate, again.candidate),
-        ("trial", first.number, again.number),
         ("trials", first.trials, again.trials),
         ("value", first.value, again.value),
         *((name, first.params.get(name), again.params.get(name)) for name in names),
