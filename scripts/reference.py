@@ -96,23 +96,35 @@ def use_case() -> str:
     """All fields of use_case.yaml, section by section."""
     schema = UseCase.model_json_schema()
     lines = ["# use_case.yaml", "", "`noria check` holds a file against this; `use_case.schema.json` tells editors.", ""]
-    lines += section("use_case.yaml", schema)
-    for name, definition in schema["$defs"].items():
-        lines += section(name, definition)
+    definitions = schema["$defs"]
+    lines += section("use_case.yaml", schema, definitions)
+    for name, definition in definitions.items():
+        lines += section(name, definition, definitions)
     return "\n".join(lines)
 
 
-def section(name: str, definition: dict[str, Any]) -> list[str]:
+def section(name: str, definition: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
     """One object, or one list of words, of the schema."""
-    lines = [f"## {name}", "", definition.get("description", "").split("\n\n")[0].replace("\n", " "), ""]
+    lines = [f"## {name}", "", first_paragraph(definition), ""]
     if "enum" in definition:
         return [*lines, "One of: " + ", ".join(f"`{word}`" for word in definition["enum"]), ""]
     lines += ["| field | type | default | |", "|---|---|---|---|"]
     required = definition.get("required", [])
     for field, about in definition.get("properties", {}).items():
         default = "required" if field in required else f"`{written(about['default'])}`" if "default" in about else ""
-        lines.append(f"| `{field}` | {kind(about)} | {cell(default)} | {cell(about.get('description', ''))} |")
+        lines.append(f"| `{field}` | {kind(about)} | {cell(default)} | {cell(described(about, definitions))} |")
     return [*lines, ""]
+
+
+def described(about: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """What a field is; the schema leaves that to the field's type where both would say the same."""
+    kind_of_field = definitions.get(about.get("$ref", "").rsplit("/", 1)[-1], {})
+    return str(about.get("description") or first_paragraph(kind_of_field))
+
+
+def first_paragraph(definition: dict[str, Any]) -> str:
+    """What an object is, in one paragraph."""
+    return str(definition.get("description", "")).split("\n\n")[0].replace("\n", " ")
 
 
 def written(default: Any) -> str:
@@ -139,7 +151,7 @@ def collection(about: dict[str, Any]) -> str:
     if about.get("type") == "array":
         return f"list of {kind(about['items'])}" if "items" in about else "list"
     if about.get("type") == "object" and isinstance(about.get("additionalProperties"), dict):
-        return f"mapping to {kind(about['additionalProperties'])}"
+        return f"mapping to {kind(about['additionalProperties'])}".replace("mapping to mapping", "nested mapping")
     return ""
 
 

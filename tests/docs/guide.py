@@ -27,10 +27,13 @@ class Block:
     output: str = ""
 
 
-def read_guide(path: Path) -> tuple[Block, ...]:
-    """The blocks of a page, in order; each `text` block is the output of the block before it."""
-    blocks: list[Block] = []
-    for match in _BLOCK.finditer(path.read_text(encoding="utf-8")):
+def read_guide(path: Path, *, after: str = "") -> tuple[Block, ...]:
+    """The blocks of a page, or of what follows a heading, in order; a `text` block is the output of the block before it."""
+    page, blocks = path.read_text(encoding="utf-8"), list[Block]()
+    if after:
+        _, found, page = page.partition(f"\n{after}\n")
+        assert found, f"{path}: no heading {after}"
+    for match in _BLOCK.finditer(page):
         if match["language"] == "text":
             assert blocks, f"{path}: output before any command"
             assert not blocks[-1].output, f"{path}: two outputs in a row"
@@ -56,6 +59,15 @@ def not_printed(promised: str, printed: str) -> list[str]:
         else:
             missing.append(passage)
     return missing
+
+
+def is_part(part: object, whole: object) -> bool:
+    """Whether everything that one YAML value says stands in another."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(name in whole and is_part(value, whole[name]) for name, value in part.items())
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(item in whole for item in part)
+    return part == whole
 
 
 def _words(text: str) -> str:

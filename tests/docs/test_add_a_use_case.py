@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from tests.docs.guide import Block, not_printed, read_guide
 from tests.notify.catcher import Catcher, mail_catcher
 
 PAGE = "docs/add-a-use-case.md"
+NEXT_PAGE, HEADING = "docs/training.md", "## Follow one version"
 USE_CASE = "use_cases/wet_ramp/use_case.yaml"
 FEATURES = "features.ftr_wet_ramp"
 AIRPORTS = 3
@@ -58,6 +60,12 @@ class Walk:
     def shell(self, commands: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["sh", "-e", "-c", commands], cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def python(self, code: str) -> subprocess.CompletedProcess[str]:
+        code = code.replace("http://localhost:5000", self.environment["NORIA_MLFLOW_URL"])
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
         )
 
     def request(self, block: Block) -> subprocess.CompletedProcess[str]:
@@ -246,3 +254,22 @@ def test_a_planted_leak_is_refused_and_leaves_when_it_is_taken_out(walk: Walk, g
     assert again.returncode == 0, again.stderr
     assert walk.fingerprint() == before
     assert walk.rows("select count(*) from ops.quarantined") == [(0,)]
+
+
+def test_the_page_on_training_follows_the_version_from_there(walk: Walk) -> None:
+    """Its commands are typed in the state that the page before leaves behind; YAML is written into the use case."""
+    blocks = read_guide(Path(__file__).parents[2] / NEXT_PAGE, after=HEADING)
+    assert [block.language for block in blocks].count("sh") > 4
+    path = walk.root / USE_CASE
+    whole = path.read_text(encoding="utf-8")
+    try:
+        for block in blocks:
+            if block.language == "yaml":
+                path.write_text(yaml.safe_dump(yaml.safe_load(whole) | yaml.safe_load(block.text)), encoding="utf-8")
+            else:
+                typed = walk.python(block.text) if block.language == "python" else walk.shell(block.text)
+                says_no = re.search("^no ", block.output, re.M) is not None
+                assert typed.returncode == int(says_no), (block.text, typed.stderr)
+                assert not_printed(block.output, typed.stdout) == [], (block.text, typed.stdout)
+    finally:
+        path.write_text(whole, encoding="utf-8")

@@ -8,6 +8,8 @@ import typer
 import yaml
 
 from noria.cli import app
+from noria.core import errors
+from tests.docs.guide import is_part
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -47,17 +49,34 @@ def test_every_link_leads_somewhere(page):
     assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_link_into_a_page_leads_to_a_heading(page):
+    links = re.findall(r"\]\(([\w./-]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert [
+        (target, place) for target, place in links if place not in headings(page.parent / target if target else page)
+    ] == []
+
+
+def headings(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_the_readme_quotes_the_shipped_use_case():
     quoted = yaml.safe_load(
         re.search(r"```yaml\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     )
     shipped = yaml.safe_load((PROJECT / "use_cases" / "flight_delays" / "use_case.yaml").read_text(encoding="utf-8"))
-
-    def is_part(part, whole):
-        if isinstance(part, dict):
-            return all(is_part(value, whole[name]) for name, value in part.items())
-        if isinstance(part, list):
-            return all(item in whole for item in part)
-        return part == whole
-
     assert is_part(quoted, shipped)
+
+
+def test_every_error_of_the_library_is_drawn_in_the_tree():
+    """The demo's own errors are its own business."""
+    sources = [path for path in PROJECT.glob("noria/**/*.py") if "demo" not in path.parts]
+    found = {
+        name for path in sources for name in re.findall(r"^class ([A-Z]\w+Error)\(\w*Error\)", path.read_text("utf-8"), re.M)
+    }
+    drawn = set(re.findall(r"── (\w+)", errors.__doc__))
+    assert {"UseCaseError", "ApprovalError", "PromotionConflictError"} <= drawn
+    assert found == drawn
