@@ -89,9 +89,14 @@ def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker:
     """Run one worker of the hyperparameter search on the shared study; a second call resumes it.
 
     A new study begins with each kind's defaults and with what the champion was trained with.
+
+    Raises:
+        SettingsError: the final fit is to run on a cluster, and none is set; said before an hour is spent.
     """
+    from noria.training.dask_engine import cluster_of
     from noria.training.search import run_worker
 
+    cluster_of(use_case.training, services.settings.dask_scheduler)
     return run_worker(
         use_case,
         snapshot,

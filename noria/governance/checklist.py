@@ -125,9 +125,7 @@ def _time(facts: Facts) -> CheckLine:
     what = "Results hold over time"
     months = [part for part in facts.report.segments if part.segment == MONTH and part.judged] if facts.report else []
     verdicts = facts.operations.verdicts
-    seen = (
-        f"{len(months)} month{'s' if len(months) != 1 else ''} judged, {facts.operations.judged} intervals monitored since"
-    )
+    seen = f"{_counted(len(months), 'month')} judged, {_counted(facts.operations.judged, 'interval')} monitored since"
     if broken := [gate for gate in _about(facts.gates, "month") if not gate.passed]:
         return _by_gates(what, broken, "look at the month that breaks it, and train again")
     if lost := verdicts.get("quality_loss", 0):
@@ -197,7 +195,7 @@ def _cost(facts: Facts) -> CheckLine:
     earned = (
         f"earned {currency} {operations.earned:,.0f} after costs of {operations.cost:,.0f}, the rule {operations.rule:,.0f}"
     )
-    return _yes(what, f"{operations.ledger} intervals in the ledger: {earned}")
+    return _yes(what, f"{_counted(operations.ledger, 'interval')} in the ledger: {earned}")
 
 
 def _risks(facts: Facts) -> CheckLine:
@@ -260,3 +258,7 @@ def _no(what: str, evidence: str, to_do: str) -> CheckLine:
 
 def _not_yet(what: str, evidence: str, to_do: str) -> CheckLine:
     return CheckLine(what=what, state=State.NOT_YET, evidence=evidence, to_do=to_do)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
