@@ -53,17 +53,17 @@ def main() -> None:
         print(json.dumps(train(options.child, options)))
         return
     print(f"{os.cpu_count()} cores, {options.threads} threads, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}")
-    print(
-        f"{'rows':>12}{'read s':>9}{'fit s':>9}{'rows/s':>10}{'s/million':>11}{'cpu s/million':>15}{'peak GB':>9}{'bytes/row':>11}{'roc auc':>9}"
-    )
+    heads = ("rows", "read s", "fit s", "rows/s", "s/million", "cpu s/million", "peak GB", "bytes/row", "roc auc")
+    print("".join(f"{head:>14}" for head in heads))
     for millions in options.millions:
         found = measured(snapshot_of(int(millions * MILLION)), options)
         seconds, rows = found["read"] + found["fit"], found["rows"]
-        print(
-            f"{rows:>12,}{found['read']:>9.1f}{found['fit']:>9.1f}{rows / seconds:>10,.0f}{seconds / rows * MILLION:>11.2f}{found['cpu'] / rows * MILLION:>15.2f}"
-            f"{found['peak'] / 1e9:>9.2f}{found['peak'] / rows:>11.0f}{found['roc_auc']:>9.4f}",
-            flush=True,
+        cells = (
+            *(f"{rows:,}", f"{found['read']:.1f}", f"{found['fit']:.1f}", f"{rows / seconds:,.0f}"),
+            *(f"{seconds / rows * MILLION:.2f}", f"{found['cpu'] / rows * MILLION:.2f}"),
+            *(f"{found['peak'] / 1e9:.2f}", f"{found['peak'] / rows:.0f}", f"{found['roc_auc']:.4f}"),
         )
+        print("".join(f"{cell:>14}" for cell in cells), flush=True)
 
 
 def arguments() -> argparse.Namespace:

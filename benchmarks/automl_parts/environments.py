@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -23,8 +25,10 @@ def python_of(environment: str) -> Path:
     python, done = folder / "bin" / "python", folder / "done"
     if not done.exists():
         print(f"installing {', '.join(PACKAGES[environment])} into {folder}", flush=True)
-        subprocess.run([_uv(), "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
-        subprocess.run([_uv(), "pip", "install", "--quiet", "--python", python, *PACKAGES[environment]], check=True)
+        with tempfile.TemporaryDirectory() as elsewhere:  # here uv would apply what this project says of its own packages
+            run = partial(subprocess.run, check=True, cwd=elsewhere)
+            run([_uv(), "venv", "--quiet", "--clear", "--python", sys.executable, folder])
+            run([_uv(), "pip", "install", "--quiet", "--python", python, *PACKAGES[environment]])
         done.touch()
     return python
 

@@ -118,3 +118,16 @@ def test_the_mean_of_a_number_is_in_standard_deviations():
     assert encoder.columns[0].values["high"] == pytest.approx(1.0, abs=0.05)
     assert encoder.columns[0].values["low"] == pytest.approx(-1.0, abs=0.05)
     assert encoder.columns[0].unseen == 0.0
+
+
+def test_rows_that_lie_in_order_of_their_categories_are_encoded_alike(use_case):
+    """A file is often sorted; what other rows say of a row's category may not depend on where in the file it lies."""
+    random = np.random.default_rng(5)
+    streets = np.arange(4000) // 200
+    labels = random.random(4000) < np.where(streets < 8, 0.2, 0.7)
+    plain = {"weight": np.zeros(4000), "hour": np.zeros(4000), "depot": ["a"] * 4000}
+    rows = TrainingSet({**plain, "street": [f"street {number}" for number in streets]}, labels, np.arange(4000))
+    encoder = fit_encoder(use_case.features, rows, TREES)
+    seen, served = encode_for_training(encoder, rows, TREES)[:, 3], encode(encoder, rows)[:, 3]
+    assert np.abs(seen - served).max() < 0.5
+    assert served[streets >= 8].min() - served[streets < 8].max() > 0.8
