@@ -136,6 +136,7 @@ def run_contender(name: str, data: Frozen, options: argparse.Namespace, server: 
     with (folder / "log.txt").open("w") as log:
         subprocess.run(
             command_of(name, folder / "job.json", options.cores),
+            cwd=folder,  # CatBoost leaves files where it runs
             env=environment_of(options.cores),
             stdout=log,
             stderr=subprocess.STDOUT,
