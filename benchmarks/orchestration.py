@@ -113,7 +113,7 @@ def prepare(environment: dict[str, str]) -> None:
 def turn() -> None:
     """All jobs of April, one after the other; prints seconds by step as JSON."""
     from monitoring import jobs as monitoring
-    from noria import jobs
+    from noria import jobs, release
     from noria.bootstrap import bootstrap
     from noria.core.interval import Interval
 
