@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 
 import psutil
 import psycopg
@@ -105,9 +106,9 @@ def _nothing_listens_outside_loopback(started):
     listening = set()
     for pid in started.values():
         for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-            for connection in process.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN:
-                    listening.add(connection.laddr.ip)
+            with suppress(psutil.NoSuchProcess):  # a worker may end while we look
+                connections = process.net_connections("tcp")
+                listening |= {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
 
 
