@@ -77,7 +77,7 @@ def patiently(action: Callable[[], _T], *, before_retry: Callable[[], None] | No
 
 def connection_was_lost(error: BaseException) -> bool:
     """Whether an error says that the server is away, rather than that it refused what was asked."""
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
     seen: BaseException | None = error
     while seen is not None:
@@ -85,7 +85,8 @@ def connection_was_lost(error: BaseException) -> bool:
             return True
         if isinstance(seen, psycopg.OperationalError | psycopg.InterfaceError):
             return not isinstance(seen, psycopg.errors.InvalidPassword | psycopg.errors.InvalidCatalogName)
-        seen = seen.__cause__
+        # Optuna asks once more in the transaction that was just lost: SQLAlchemy's refusal has the loss as its context.
+        seen = seen.__context__ if isinstance(seen, PendingRollbackError) else seen.__cause__
     return False
 
 

@@ -1,9 +1,9 @@
 """The shared study: Optuna's tables in PostgreSQL, and how the next hyperparameters are drawn.
 
 What is drawn depends on the seed and on the trials so far, and on nothing else: every trial has a sampler of its own, seeded
-by how many were drawn before; one that is offered again counts as what it was. So one worker alone draws the same trials every
-time, and after a kill goes on as if it had not been killed. (A kill in one of the trials that a study begins with changes
-their order: that one is tried again behind the others.)
+by how many were drawn before; one that is offered again counts as what it was. So one worker alone draws the same trials
+every time, and after a kill goes on as if it had not been killed. (A kill in one of the trials that a study begins with
+changes their order: that one is tried again behind the others.)
 """
 
 from __future__ import annotations
