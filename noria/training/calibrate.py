@@ -23,6 +23,15 @@ FOLDS = 5
 _MOST_BINS = 100
 _ROWS_PER_BIN = 100
 _EDGE = 1e-9
+ISOTONIC_ROWS = 1000
+"""Fewer rows teach a free curve more noise than shape (Niculescu-Mizil and Caruana, "Predicting Good Probabilities With
+Supervised Learning", 2005)."""
+SLOPE_SPREAD, INTERCEPT_SPREAD = 0.5, 1.0
+"""How far maps are believed to be from leaving scores as they are, before any row is seen (standard deviations of a normal
+prior on the slope or the log temperature, and on the intercept). A few dozen rows, all of them told apart, would call for
+certainty; with thousands the rows decide alone."""
+COLDEST, HOTTEST = 0.5, 5.0
+"""Temperatures beyond these say that something is wrong with the scores, not how sure they are."""
 Aims = Sequence[tuple[float, float | None]]
 """Share in the model, and the quantile of the label that this part of it aims at, or None for the mean."""
 _Fit = Callable[[Scores, Labels], Calibration]
@@ -51,8 +60,9 @@ def calibrate(scores: Scores, labels: Labels, goal: Goal = BINARY) -> Calibratio
 def choose_calibration(scores: Scores, labels: Labels, goal: Goal) -> Calibrated:
     """Fit the maps of the task and take the best.
 
-    Binary classification: isotonic or sigmoid. Multiclass: temperature. Both by log loss, and neither where the scores as
-    they are do better. Regression: the shift that makes the number the quantile that costs least.
+    Binary classification: isotonic (of at least 1,000 rows) or sigmoid. Multiclass: temperature. Both by log loss, and
+    neither where the scores as they are do better. Regression: the shift that makes the number the quantile that costs
+    least.
 
     Args:
         scores: of rows that the model has not seen; shape ``(rows,)`` or ``(rows, classes)``.
@@ -60,13 +70,14 @@ def choose_calibration(scores: Scores, labels: Labels, goal: Goal) -> Calibrated
         goal: what is predicted.
     """
     found: dict[str, tuple[float, Scores]] = {}
-    for name, fit in _maps(goal).items():
+    maps = _maps(goal, len(scores))
+    for name, fit in maps.items():
         unseen = _without_own_fold(fit, scores, labels)
         found[name] = (_loss(goal, labels, unseen), unseen)
     best = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{name} {loss:.4f}" for name, (loss, _) in found.items())
     measure = "cost of a wrong number" if goal.task is Task.REGRESSION else "log loss"
-    return Calibrated(_maps(goal)[best](scores, labels), found[best][1], f"{best} ({measure} out of fold: {losses})")
+    return Calibrated(maps[best](scores, labels), found[best][1], f"{best} ({measure} out of fold: {losses})")
 
 
 def isotonic(scores: Scores, labels: Labels) -> Calibration:
@@ -88,19 +99,25 @@ def isotonic(scores: Scores, labels: Labels) -> Calibration:
 
 
 def sigmoid(scores: Scores, labels: Labels) -> Calibration:
-    """A straight line in log odds (Platt, 1999), fitted by Newton's method; a falling one is refused for a level one."""
+    """A straight line in log odds (Platt, 1999), fitted by Newton's method; a falling one is refused for a level one.
+
+    The line is drawn towards leaving scores as they are (`SLOPE_SPREAD`), which only matters where rows are few.
+    """
     odds = margins_of(BINARY, scores)
     design = np.concatenate([odds, np.ones_like(odds)], axis=1)
-    line = np.array([1.0, 0.0])
-    loss = loss_of(BINARY, labels, (design @ line)[:, None])
+    unchanged, held = np.array([1.0, 0.0]), np.array([SLOPE_SPREAD, INTERCEPT_SPREAD]) ** -2 / len(labels)
+
+    def loss_at(line: npt.NDArray[np.float64]) -> float:
+        return loss_of(BINARY, labels, (design @ line)[:, None]) + float(held @ (line - unchanged) ** 2) / 2
+
+    line, loss = unchanged, loss_at(unchanged)
     for _ in range(50):
         chance = _sigmoid(design @ line)
-        curvature = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-9 * len(labels) * np.eye(2)
-        step = np.linalg.solve(curvature, design.T @ (chance - labels))
+        curvature = (design * (chance * (1 - chance))[:, None]).T @ design / len(labels) + np.diag(held)
+        step = np.linalg.solve(curvature, design.T @ (chance - labels) / len(labels) + held * (line - unchanged))
         # Far from the lowest point a whole step can overshoot: halve it until it gains something.
-        tried = ((line - step / 2**half) for half in range(20))
-        lower = ((new, loss_of(BINARY, labels, (design @ new)[:, None])) for new in tried)
-        new, reached = next(((new, low) for new, low in lower if low < loss - 1e-12), (line, loss))
+        tried = ((new, loss_at(new)) for new in (line - step / 2**half for half in range(20)))
+        new, reached = next(((new, low) for new, low in tried if low < loss - 1e-12), (line, loss))
         if reached == loss:
             break
         line, loss = new, reached
@@ -108,10 +125,14 @@ def sigmoid(scores: Scores, labels: Labels) -> Calibration:
 
 
 def temperature(scores: Scores, labels: Labels) -> Calibration:
-    """One number that every class's log probability is divided by (Guo et al., 2017)."""
+    """One number that every class's log probability is divided by (Guo et al., 2017), from 0.5 to 5.
+
+    It is drawn towards 1 (`SLOPE_SPREAD`), which only matters where rows are few.
+    """
     goal = Goal(Task.MULTICLASS, scores.shape[1])
     margins = margins_of(goal, scores)
-    log = lowest(lambda log: loss_of(goal, labels, margins / np.exp(log)), -3.0, 3.0)
+    held = SLOPE_SPREAD**-2 / (2 * len(labels))
+    log = lowest(lambda log: loss_of(goal, labels, margins / np.exp(log)) + held * log**2, np.log(COLDEST), np.log(HOTTEST))
     return Calibration(kind="temperature", temperature=float(np.exp(log)))
 
 
@@ -164,12 +185,13 @@ def _at_rates(scores: Scores, rates: npt.NDArray[np.float64]) -> Scores:
     return np.asarray(moved, dtype=np.float64)
 
 
-def _maps(goal: Goal) -> Mapping[str, _Fit]:
+def _maps(goal: Goal, rows: int) -> Mapping[str, _Fit]:
     if goal.task is Task.REGRESSION:
         return {"shift": shift(goal.quantile), "none": _nothing}
     if goal.task is Task.MULTICLASS:
         return {"temperature": temperature, "none": _nothing}
-    return {"isotonic": isotonic, "sigmoid": sigmoid, "none": _nothing}
+    smooth: dict[str, _Fit] = {"sigmoid": sigmoid, "none": _nothing}
+    return smooth if rows < ISOTONIC_ROWS else {"isotonic": isotonic, **smooth}
 
 
 def _nothing(scores: Scores, labels: Labels) -> Calibration:  # noqa: ARG001 - a map like the others

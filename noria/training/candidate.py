@@ -67,6 +67,11 @@ class Candidate(Protocol):
         """Hyperparameters that are tried first."""
         ...
 
+    @property
+    def starts(self) -> tuple[Params, ...]:
+        """Other hyperparameters that are worth a trial before any are drawn."""
+        ...
+
     def suggest(self, trial: optuna.Trial) -> Params:
         """Hyperparameters of a trial."""
         ...

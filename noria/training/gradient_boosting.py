@@ -20,9 +20,16 @@ from noria.training.margin import MarginModel, Margins, loss_of, scores_of
 if TYPE_CHECKING:
     import optuna
 
+ONE_HOT = "trees_one_hot_up_to"
+"""The hyperparameter that says up to how many values of a category become columns of their own."""
+ONE_HOT_UP_TO = (4, 12, 30)
+"""Its values: which is best differs widely between data sets, and nothing about them tells beforehand."""
 MOST_ROUNDS = 1500
 REPORT_EVERY = 10
 _FEWEST_PATIENT_ROUNDS = 25
+MOST_MORE_ROUNDS = 2.0
+"""More rows than the rounds were learnt on get at most so many times more rounds."""
+_ROUNDS, _ROWS = "trees_rounds", "trees_rows"
 _PATIENCE = 2.0
 """A fit goes on for so many divided by the learning rate rounds without a gain."""
 
@@ -36,11 +43,12 @@ class GradientBoosting(MarginModel):
 
         A row weighs 1 in a leaf for a number, and less the surer the model is of a class: classes are held back less.
         """
-        held_back = 5.0 if self.goal.task is Task.REGRESSION else 2.0
-        numbers = {LOSS: float(SQUARED)} if self.goal.task is Task.REGRESSION else {"trees_balance": 0.0}
+        number = self.goal.task is Task.REGRESSION
+        held_back = 5.0 if number else 2.0
+        own = {LOSS: float(SQUARED)} if number else {"trees_balance": 0.0}
         return MappingProxyType(
             {
-                "trees_learning_rate": 0.06,
+                "trees_learning_rate": 0.06 if number else 0.1,  # numbers gain by patience, classes hardly
                 "trees_depth": 6,
                 "trees_min_child_weight": held_back,
                 "trees_subsample": 0.8,
@@ -50,9 +58,31 @@ class GradientBoosting(MarginModel):
                 "trees_l2": held_back,
                 "trees_gamma": 1e-2,
                 "trees_smoothing": 50.0,
-                **numbers,
+                ONE_HOT: float(ONE_HOT_UP_TO[0]),
+                **own,
             }
         )
+
+    @property
+    def starts(self) -> tuple[Params, ...]:
+        """Where a search begins beside the defaults: few splits a tree, much held back, and deep trees on few columns.
+
+        Tried as they are on twelve data sets, on rows held back: shallow trees were the best of these on five of them, the
+        defaults on four, trees held back on two, deep ones on one.
+        """
+        several = self.goal.task is Task.MULTICLASS  # a row weighs less the surer the model is, and there it gets very sure
+        shallow = {"trees_depth": 3, "trees_learning_rate": 0.06, "trees_min_child_weight": 2.0, "trees_l2": 1.0}
+        held_back = {
+            "trees_depth": 5,
+            "trees_learning_rate": 0.06,
+            "trees_min_child_weight": 2.0 if several else 20.0,
+            "trees_l2": 5.0 if several else 20.0,
+            "trees_subsample": 0.6,
+            "trees_colsample": 0.4,
+        }
+        deep = {"trees_depth": 9, "trees_learning_rate": 0.08, "trees_subsample": 0.7, "trees_colsample_node": 0.4}
+        changes = ({**shallow, ONE_HOT: 12.0}, {**held_back, ONE_HOT: 30.0}, {**deep, ONE_HOT: 12.0})
+        return tuple(MappingProxyType({**self.defaults, **change}) for change in changes)
 
     def suggest(self, trial: optuna.Trial) -> Params:
         """Hyperparameters of a trial; half of them only hold the trees back."""
@@ -67,6 +97,7 @@ class GradientBoosting(MarginModel):
             "trees_l2": trial.suggest_float("trees_l2", 0.05, 100.0, log=True),
             "trees_gamma": trial.suggest_float("trees_gamma", 1e-4, 10.0, log=True),
             "trees_smoothing": trial.suggest_float("trees_smoothing", 2.0, 500.0, log=True),
+            ONE_HOT: trial.suggest_categorical(ONE_HOT, [float(most) for most in ONE_HOT_UP_TO]),
         }
         if self.goal.task is Task.REGRESSION:
             other = ABSOLUTE if self.goal.quantile == 0.5 else QUANTILE
@@ -77,19 +108,21 @@ class GradientBoosting(MarginModel):
 
     def encoding(self, params: Params) -> EncodingOptions:
         """Numbers as they are (scaling in float32 would move values across a tree's thresholds)."""
-        return EncodingOptions(scale=False, one_hot_up_to=4, smoothing=params["trees_smoothing"], goal=self.goal)
+        one_hot = int(params.get(ONE_HOT, ONE_HOT_UP_TO[0]))
+        return EncodingOptions(scale=False, one_hot_up_to=one_hot, smoothing=params["trees_smoothing"], goal=self.goal)
 
     def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Trees:
         """Fit an estimator; the same arguments give the same estimator."""
         base = self._ground(labels, params)
         rows = base.matrix(matrix, labels, effort)
-        return Trees(boosted(rows, _parameters(base, params, effort), _rounds(params)), base.base, base.spread)
+        return Trees(boosted(rows, _parameters(base, params, effort), _rounds(params, len(labels))), base.base, base.spread)
 
     def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Trees:
         """Fit an estimator to rows that are never in memory as a whole, here or on a cluster."""
         base = self._ground(labels, params)
+        rounds = _rounds(params, len(labels))
         booster = boosted_in_batches(
-            batches, base.facts(labels), _parameters(base, params, effort), rounds=_rounds(params), effort=effort
+            batches, base.facts(labels), _parameters(base, params, effort), rounds=rounds, effort=effort
         )
         return Trees(booster, base.base, base.spread)
 
@@ -102,7 +135,10 @@ class GradientBoosting(MarginModel):
         metric: Callable[[Labels, Scores], float],
         watch: Watch | None = None,
     ) -> tuple[Trees, Params]:
-        """Fit until later rows gain nothing more; returns the number of rounds as `trees_rounds`."""
+        """Fit until later rows gain nothing more; returns the number of rounds as `trees_rounds`.
+
+        Of numbers and of several classes also that of the rows, as `trees_rows`: a fit to more rows takes more rounds.
+        """
         from xgboost import Booster, DMatrix
 
         base = self._ground(training[1], params)
@@ -121,15 +157,23 @@ class GradientBoosting(MarginModel):
                 watch(number + 1, metric(validation[1], scores_of(self.goal, margins)))
             if number - best_round >= patience:
                 break
-        return Trees(booster[: best_round + 1], base.base, base.spread), {"trees_rounds": best_round + 1}
+        yes_or_no = self.goal.task is Task.BINARY_CLASSIFICATION
+        taught = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training[1])})
+        return Trees(booster[: best_round + 1], base.base, base.spread), taught
 
     def _ground(self, labels: Labels, params: Params) -> Ground:
         loss = int(params.get(LOSS, SQUARED))
         return ground(self.goal, labels, balance=params.get("trees_balance", 0.0), loss=loss)
 
 
-def _rounds(params: Params) -> int:
-    return int(params.get("trees_rounds", 200))
+def _rounds(params: Params, rows: int) -> int:
+    """Rounds for so many rows: those that were learnt, times the root of how many more rows there are.
+
+    Measured on thirteen data sets, of which the whole training set has 1.6 or 2.1 times the rows of a fold: numbers and
+    classes gain by it nearly everywhere (hotel rates 27.6 to 27.0, hpc 0.463 to 0.460), yes or no gains nothing.
+    """
+    more = float(np.sqrt(rows / params.get(_ROWS, rows)))
+    return max(1, round(params.get(_ROUNDS, 200) * min(more, MOST_MORE_ROUNDS)))
 
 
 def _sums(booster: Any, rows: Any, outputs: int) -> Margins:

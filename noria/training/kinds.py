@@ -33,15 +33,17 @@ def searched_kinds(use_case: UseCase) -> tuple[str, ...]:
 
 
 def first_trials(use_case: UseCase, warm_start: Mapping[str, str]) -> tuple[tuple[str, Params], ...]:
-    """Where the search begins: the champion's hyperparameters, and what each kind knows to do well.
+    """Where the search begins: the champion's hyperparameters, every kind as it is, and what else a kind knows to do well.
 
     Args:
         use_case: says the kinds.
         warm_start: parameters of the champion's run as the registry has them; those that are of no kind, or no longer of
             its kind, are left out.
     """
-    defaults = tuple((name, kind_of(use_case, name).defaults) for name in fitted_kinds(use_case))
-    return (*_of_champion(use_case, warm_start), *defaults)
+    kinds = [(name, kind_of(use_case, name)) for name in fitted_kinds(use_case)]
+    defaults = ((name, kind.defaults) for name, kind in kinds)
+    others = ((name, other) for name, kind in kinds for other in kind.starts)
+    return (*_of_champion(use_case, warm_start), *defaults, *others)
 
 
 def _of_champion(use_case: UseCase, warm_start: Mapping[str, str]) -> Iterator[tuple[str, Params]]:

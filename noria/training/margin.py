@@ -14,7 +14,7 @@ import numpy.typing as npt
 from noria.core.decision import Labels, Scores
 from noria.core.encoder import Matrix
 from noria.core.use_case import Task
-from noria.training.candidate import Contributions
+from noria.training.candidate import Contributions, Params
 from noria.training.goal import Goal
 from noria.training.graph import Part, assemble
 
@@ -44,6 +44,11 @@ class MarginModel:
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
+
+    @property
+    def starts(self) -> tuple[Params, ...]:
+        """Other hyperparameters that are worth a trial before any are drawn; none, unless the kind knows some."""
+        return ()
 
     def predict(self, estimator: Any, matrix: Matrix) -> Scores:
         """Uncalibrated scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""

@@ -31,7 +31,9 @@ from noria.training.minimise import lowest
 if TYPE_CHECKING:
     import optuna
 
-TREES = 120
+TREES = 60
+"""Twice as many take twice as long, for which a search has a better use: area under the curve of late flights 0.721 and
+0.723, root mean squared error of hotel rates 23.94 and 23.92."""
 DEPTH = 14
 """Trees without a limit were no better on the same data, and took up to twice as long to grow."""
 MOST_LEAVES_IN_ALL = 250_000
@@ -46,7 +48,7 @@ class RandomForest(MarginModel):
         """Hyperparameters that are tried first."""
         return MappingProxyType(
             {
-                "forest_leaves": 1024,
+                "forest_leaves": 512,
                 "forest_leaf_rows": 3.0,
                 "forest_subsample": 0.7,
                 "forest_colsample": 0.4,

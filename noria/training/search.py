@@ -82,7 +82,8 @@ def work(
     """As `run_worker`, on terms of its own."""
     terms = terms or Terms()
     effort = Effort(use_case.training.seed, threads_per_worker(use_case.training.workers))
-    opening = Opening(first_trials(use_case, warm_start), warm_start, terms.trials or use_case.training.trials)
+    wanted = terms.trials or use_case.training.trials
+    opening = Opening(first_trials(use_case, warm_start)[:wanted], warm_start, wanted)
     with (
         limited_threads(effort.threads),
         open_study(use_case, snapshot, storage_url, seed=effort.seed, name=terms.study) as study,

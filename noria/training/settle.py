@@ -19,7 +19,8 @@ from noria.core.use_case import UseCase
 from noria.training.blend import Contender, Member, Selection, select_blend
 from noria.training.candidate import Effort, Params
 from noria.training.candidates import BLEND
-from noria.training.dataset import TrainingSet, read_snapshot
+from noria.training.dataset import Fold, TrainingSet, read_snapshot
+from noria.training.external_memory import evenly
 from noria.training.goal import goal_of
 from noria.training.held_out import HeldOutScores
 from noria.training.kinds import kind_of, searched_kinds
@@ -27,6 +28,7 @@ from noria.training.sampling import MANY_ROWS, sampled
 from noria.training.search_metric import search_measure
 from noria.training.splits import search_folds
 from noria.training.storage import patiently
+from noria.training.stored import MOST_IN_MEMORY
 from noria.training.study import KIND, TAUGHT, completed, open_study
 from noria.training.threads import limited_threads, threads_per_worker
 from noria.training.trial import encode_fold
@@ -126,6 +128,12 @@ def _folds(use_case: UseCase, rows: TrainingSet) -> Any:
     return search_folds(use_case, sampled(rows, use_case.training.seed))
 
 
+def _in_memory(fold: Fold) -> Fold:
+    """The fold, or of more rows than memory is to hold as many as that, evenly spread: a watched fit wants them there."""
+    training, validation = evenly(fold.training, MOST_IN_MEMORY), evenly(fold.validation, MOST_IN_MEMORY)
+    return Fold(training, validation, fold.window)
+
+
 @dataclass(frozen=True)
 class _Final:
     """Fits on all rows of the newest fold, where the search saw a sample; what was found out is kept with the study.
@@ -171,7 +179,7 @@ class _Final:
 
     def _fit(self, candidate: str, params: Params) -> dict[str, Any]:
         assert self.rows is not None  # noqa: S101 - for the type checker: asked only where there are rows
-        kind, fold = kind_of(self.use_case, candidate), search_folds(self.use_case, self.rows)[-1]
+        kind, fold = kind_of(self.use_case, candidate), _in_memory(search_folds(self.use_case, self.rows)[-1])
         measure, training = search_measure(self.use_case).measure, self.use_case.training
         effort = Effort(training.seed, threads_per_worker(training.workers))
         with limited_threads(effort.threads):

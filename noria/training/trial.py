@@ -18,7 +18,7 @@ from noria.training.candidate import Candidate, Effort, GivenUp, Params
 from noria.training.candidates import BLEND
 from noria.training.dataset import Fold
 from noria.training.desk import Desk
-from noria.training.encoding import encode_for_training, fit_encoder
+from noria.training.encoding import encode, encode_for_training, fit_encoder
 from noria.training.held_out import HeldOutScores
 from noria.training.kinds import kind_of, searched_kinds
 from noria.training.pruning import Peers
@@ -192,4 +192,4 @@ def encode_fold(
     options = candidate.encoding(params)
     encoder = fit_encoder(use_case.features, fold.training, options)
     training = encode_for_training(encoder, fold.training, options)
-    return (training, fold.training.labels), (encoder.encode_columns(fold.validation.columns), fold.validation.labels)
+    return (training, fold.training.labels), (encode(encoder, fold.validation), fold.validation.labels)

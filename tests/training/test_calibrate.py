@@ -85,6 +85,18 @@ def test_a_temperature_mends_classes_that_are_too_sure_of_themselves():
     assert chosen.calibration.temperature == pytest.approx(3.0, rel=0.1)
 
 
+def test_a_few_rows_that_are_all_told_apart_are_no_proof_of_certainty():
+    """Thirty rows right and fairly sure would be best described by never being wrong: that is not learnt from thirty."""
+    labels = np.arange(30) % 3
+    scores = np.where(np.eye(3)[labels] == 1, 0.9, 0.05)
+    surest = choose_calibration(scores, labels, Goal(Task.MULTICLASS, 3)).calibration.apply(scores).max()
+    assert 0.9 < surest < 0.995
+    yes = labels == 1
+    found = choose_calibration(np.where(yes, 0.9, 0.1), yes, Goal())
+    assert "isotonic" not in found.name
+    assert 0.9 < found.calibration.apply(np.array([0.9]))[0] < 0.995
+
+
 def test_classes_are_moved_to_their_rates():
     random = np.random.default_rng(6)
     scores = random.dirichlet([2.0, 1.0, 1.0], 3000)

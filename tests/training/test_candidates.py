@@ -125,6 +125,25 @@ def test_a_watch_is_told_and_can_end_a_fit(case, fold):
     assert seen == [(10, 1.0), (20, 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("task", "rounds"), [(Task.REGRESSION, 30), (Task.MULTICLASS, 30), (Task.BINARY_CLASSIFICATION, 20)]
+)
+def test_more_rows_than_the_rounds_were_learnt_on_take_more_of_them(task, rounds):
+    random = np.random.default_rng(6)
+    rows = random.normal(size=(1800, 3)).astype(np.float32)
+    labels = {
+        Task.REGRESSION: rows[:, 0] + random.normal(size=1800),
+        Task.MULTICLASS: random.integers(0, 3, 1800),
+        Task.BINARY_CLASSIFICATION: random.random(1800) < 0.5,
+    }[task]
+    kind = make_candidate("gradient_boosting", Goal(task, classes=3 if task is Task.MULTICLASS else 2))
+    learnt, watched = (rows[:800], labels[:800]), (rows[800:1200], labels[800:1200])
+    _, taught = kind.fit_watching(learnt, watched, kind.defaults, EFFORT, lambda *_arguments: 0.0)
+    params = {**kind.defaults, **taught, "trees_rounds": 20}
+    assert kind.fit(*learnt, params, EFFORT).booster.num_boosted_rounds() == 20
+    assert kind.fit(rows, labels, params, EFFORT).booster.num_boosted_rounds() == rounds  # 2.25 times the rows
+
+
 @pytest.mark.parametrize(("loss", "quantile"), [(ABSOLUTE, 0.5), (QUANTILE, 0.9)])
 def test_a_loss_aims_at_its_quantile(loss, quantile):
     random = np.random.default_rng(4)
@@ -160,8 +179,20 @@ def test_a_suggestion_has_every_hyperparameter(case, kind):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     params = kind.suggest(study.ask())
     assert params.keys() == kind.defaults.keys()
-    study.enqueue_trial(dict(kind.defaults))
-    assert kind.suggest(study.ask()) == dict(kind.defaults)  # defaults lie inside the space
+    for start in (kind.defaults, *getattr(kind, "starts", ())):
+        study.enqueue_trial(dict(start))
+        assert kind.suggest(study.ask()) == dict(start)  # where a search begins lies inside the space
+
+
+def test_many_weights_are_found_by_the_quicker_solver(monkeypatch):
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(900, 12)).astype(np.float32)
+    labels = np.argmax(rows[:, :5] + random.normal(size=(900, 5)), axis=1)
+    kind = make_candidate("linear", Goal(Task.MULTICLASS, classes=5))
+    by_newton = kind.fit(rows, labels, kind.defaults, EFFORT)
+    monkeypatch.setattr("noria.training.linear.MANY_WEIGHTS", 10)
+    found = kind.predict(kind.fit(rows, labels, kind.defaults, EFFORT), rows)
+    np.testing.assert_allclose(found, kind.predict(by_newton, rows), atol=2e-3)
 
 
 @pytest.mark.parametrize("seen", [(0, 2), (0, 1, 2)])

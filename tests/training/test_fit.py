@@ -169,6 +169,10 @@ def test_a_graph_that_gives_other_numbers_is_refused(use_case, snapshot, rows, t
     other = recipe.fit(rows)
     graph = other.to_onnx()
     assert check_parity(other, _manifest_of(other, use_case), graph, rows, 7) <= 1e-5
+    with monkeypatch.context() as few:  # of very many rows, some
+        few.setattr("noria.training.export.MOST_PARITY_ROWS", 1000)
+        few.setattr("noria.training.export.PARITY_SAMPLE", 300)
+        assert 0 < check_parity(other, _manifest_of(other, use_case), graph, rows, 7) <= 1e-5
     monkeypatch.setattr(FittedModel, "to_onnx", lambda *_arguments: graph)
     with pytest.raises(BundleError, match=r"ONNX graph of gradient_boosting differs by .* nothing is registered"):
         fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting", monkeypatch)

@@ -130,6 +130,14 @@ class TestBatches:
         assert loss(streamed, in_memory) < 1.02 * loss(recipe.fit(in_memory), in_memory)
         assert recipe.fit(on_disk).to_onnx() == streamed.to_onnx()
 
+    @pytest.mark.parametrize("kind", ["gradient_boosting", "random_forest"])
+    def test_more_threads_than_one_or_than_cores_give_the_same_bytes(
+        self, kind: str, stored: tuple[UseCase, SnapshotRef], on_disk: TrainingSet
+    ) -> None:
+        recipe = small_recipe(stored[0], kind)
+        four = replace(recipe, effort=replace(recipe.effort, threads=4))
+        assert four.fit(on_disk).to_onnx() == recipe.fit(on_disk).to_onnx()
+
     def test_bins_of_many_batches_give_nearly_the_model_of_one(
         self, stored: tuple[UseCase, SnapshotRef], in_memory: TrainingSet, on_disk: TrainingSet
     ) -> None:

@@ -90,6 +90,15 @@ def test_a_search_begins_with_the_champion_and_then_each_kind_as_it_is(snapshot,
         ]  # the cheapest first
 
 
+def test_a_search_of_few_trials_begins_with_every_kind_and_one_of_more_with_what_else_does_well(use_case):
+    kinds = [kind for kind, _ in first_trials(use_case, {})]
+    assert kinds[:2] == ["linear", "gradient_boosting"]
+    assert kinds[2:] == ["gradient_boosting"] * 3
+    distinct = {(kind, *params.items()) for kind, params in first_trials(use_case, {})}
+    assert len(distinct) == len(kinds)
+    assert {params["trees_one_hot_up_to"] for kind, params in first_trials(use_case, {}) if kind != "linear"} == {4, 12, 30}
+
+
 def test_a_champion_that_is_what_a_kind_begins_with_anyway_is_tried_once(use_case):
     (_, defaults), *_ = first_trials(use_case, {})
     champion = {"candidate": "linear", **{name: str(value) for name, value in defaults.items()}}

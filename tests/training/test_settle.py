@@ -16,6 +16,7 @@ from noria.training.kinds import first_trials
 from noria.training.pruning import FEWEST, Peers
 from noria.training.search import best_trial, run_worker
 from noria.training.search_metric import pinball, search_measure
+from noria.training.splits import search_folds
 from noria.training.study import open_study
 from tests.training.conftest import parcels
 from tests.training.test_splits import MULTICLASS, REGRESSION
@@ -170,6 +171,15 @@ def test_a_search_on_a_sample_ends_with_a_final_on_all_rows(snapshot, database_u
     assert best.params["trees_rounds"] == won["taught"]["trees_rounds"]
     assert on_sample.keys() == won["taught"].keys()
     assert best_trial(use_case, snapshot, database_url) == best  # from what is kept: nothing is fitted again
+
+
+def test_a_final_of_more_rows_than_memory_is_to_hold_is_fitted_to_some_of_every_time(use_case, rows, monkeypatch):
+    fold = search_folds(use_case, rows)[-1]
+    assert settle._in_memory(fold).training is fold.training
+    monkeypatch.setattr(settle, "MOST_IN_MEMORY", 500)
+    some = settle._in_memory(fold)
+    assert (len(some.training), len(some.validation)) == (500, 500)
+    assert (some.training.times[0], some.training.times[-1]) == (fold.training.times[0], fold.training.times[-1])
 
 
 def test_a_champion_that_is_a_blend_lends_its_members(tmp_path):

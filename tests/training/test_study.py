@@ -95,30 +95,31 @@ def test_two_processes_share_one_study_from_an_empty_database(snapshot, database
 
 
 def test_kill_9_costs_one_trial_which_is_tried_again(snapshot, database_url, tmp_path):
-    use_case = parcels(tmp_path)
+    use_case = parcels(tmp_path, training={"trials": 8})
     (tmp_path / "go").touch()
-    worker = start_worker(tmp_path, snapshot, 0, database_url, hang_in=3)
+    worker = start_worker(tmp_path, snapshot, 0, database_url, hang_in=6)  # the first that is drawn
     wait_for(tmp_path / "hanging", worker)
     worker.send_signal(signal.SIGKILL)
     worker.communicate()
-    assert states(database_url) == {"COMPLETE": 2, "RUNNING": 1}
+    assert states(database_url) == {"COMPLETE": 5, "RUNNING": 1}
 
     resumed = run_worker(use_case, snapshot, 1, storage_url=database_url)
-    assert resumed.trials == 4
+    assert resumed.trials == 3
     interrupted = int((tmp_path / "hanging").read_text())
     with open_study(use_case, snapshot, database_url, seed=0) as study:
         assert [trial.number for trial in study.trials if trial.state.name == "FAIL"] == [interrupted]
         (again,) = [trial for trial in study.trials if trial.user_attrs.get("attempt") == 1]
         assert again.params["candidate"] == study.trials[interrupted].params["candidate"]
-        assert sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials) == 6
+        assert sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials) == 8
 
 
 def test_a_trial_that_keeps_killing_its_worker_is_given_up(use_case, snapshot, database_url):
+    defaults = Opening(first_trials(use_case, {})[:2], {}, 100)
     with open_study(use_case, snapshot, database_url, seed=0) as study:
         for _ in range(4):
-            with Desk(use_case, study, database_url, 0, opening(use_case)) as desk:
+            with Desk(use_case, study, database_url, 0, defaults) as desk:
                 desk.next_trial().suggest_categorical("candidate", ["linear", "gradient_boosting"])
-        with Desk(use_case, study, database_url, 1, opening(use_case)) as desk:
+        with Desk(use_case, study, database_url, 1, defaults) as desk:
             desk.next_trial()
         failed = [trial for trial in study.trials if trial.state.name == "FAIL"]
     # Offered again behind what was enqueued before it: both defaults come up in turn.
