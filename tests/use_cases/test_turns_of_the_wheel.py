@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from monitoring.jobs import monitor, notify
 from noria import jobs, release
 from noria.bootstrap import Services, bootstrap
+from noria.core.errors import RegistryError
 from noria.core.evaluation import EvaluationReport
 from noria.core.gates import check_gates
 from noria.core.interval import Interval
@@ -21,6 +22,7 @@ from noria.core.registry import EVIDENCE
 from noria.core.use_case import UseCase
 from noria.data.predictions import read_batch_predictions
 from noria.settings import Settings
+from noria.verification import verify
 from tests.notify.catcher import Catcher, mail_catcher
 
 pytestmark = [
@@ -96,12 +98,23 @@ def without_promises(use_case: UseCase) -> UseCase:
 
 def test_hotel_rates(services, catcher):
     shipped = shortened(services, "hotel_rates")
-    live = Interval.parse("2017-03-01", "2017-04-01")
-    report = turn(services, without_promises(shipped), Interval.parse("2016-07-01", "2017-03-01"), live)
+    use_case, history, live = (
+        without_promises(shipped),
+        Interval.parse("2016-07-01", "2017-03-01"),
+        Interval.parse("2017-03-01", "2017-04-01"),
+    )
+    report = turn(services, use_case, history, live)
     assert [gate.metric for gate in check_gates(shipped.gates, report)] == [gate.metric for gate in shipped.gates]
     assert {line.name for line in report.values} == {"candidate", "champion", "baseline", "perfect"}
     predictions = read_batch_predictions(services.warehouse, shipped, live, live.end)
     assert set(predictions["decision"].to_pylist()) == {repr(score) for score in predictions["score"].to_pylist()}
+    again = verify(services, use_case, history.end, "1")
+    assert (again.same_snapshot, again.same_bundle, again.same_search, again.differences) == (True, True, True, ())
+    edited = use_case.model_copy(update={"title": "Something else"})
+    with pytest.raises(RegistryError, match="was edited since version 1 was trained"):
+        verify(services, edited, history.end, "1")
+    with pytest.raises(RegistryError, match="verify it with that date"):
+        verify(services, use_case, live.end, "1")
     assert any("hotel_rates" in str(message) or "Hotel rates" in str(message) for message in catcher.messages())
 
 
