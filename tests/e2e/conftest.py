@@ -29,6 +29,7 @@ def slice_of_flights(project: Path, root: Path) -> Path:
     fields["schedule"] |= {"data": "@weekly", "start": "2013-01-06", "end": "2013-02-17"}
     fields["training"] |= {"trials": 4, "minutes": 1.0, "workers": 2, "test_window": "7d", "min_labels": 500}
     fields["gates"] = [{"metric": "roc_auc", "at_least": 0.55}]
+    fields["risks"] = []
     fields["monitoring"]["drift"] = {"effect_size": 0.02, "min_rows": 100, "share_of_features": 0.05}
     fields["monitoring"]["retrain"] = {"after": "1 of 1", "cooldown": "1d", "min_new_labels": 100}
     path.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
