@@ -1,4 +1,4 @@
-"""`<use case>__train`: an Airflow DAG that makes a model as of a date and promotes it if it keeps every promise."""
+"""`<use case>__train`: an Airflow DAG that makes a model as of a date, and lets it serve if it keeps every promise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import Param, task
 
 from noria.core.use_case import Approval, UseCase
-from noria_airflow import assets, promotion
+from noria_airflow import assets, promotion, rollout
 from noria_airflow.approval import ask, evidence_page
 from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
@@ -17,7 +17,7 @@ from noria_airflow.use_cases import whole_use_cases
 
 
 def build(use_case: UseCase) -> None:
-    """Baseline and snapshot, search in parallel, fit, gates, approval where asked for, promotion."""
+    """Baseline and snapshot, search in parallel, fit, gates, approval where asked for, promotion at once or in steps."""
     name = use_case.name
     model = assets.model(use_case)
 
@@ -64,6 +64,8 @@ def build(use_case: UseCase) -> None:
         step.announce(model, {"version": result.version, "previous": result.previous})
         return handed_on(result)
 
+    takes_over = promote if use_case.rollout is None else rollout.tasks(use_case, use_case.rollout, model)
+
     with pipeline(
         use_case,
         "train",
@@ -90,9 +92,9 @@ def build(use_case: UseCase) -> None:
         if use_case.approval is Approval.MANUAL:
             approve = ask(use_case, f"{passed}", "fit_and_register")
             passed >> approve
-            promote(candidate, approve.output)
+            takes_over(candidate, approve.output)
         else:
-            passed >> promote(candidate)
+            passed >> takes_over(candidate)
 
 
 for _use_case in whole_use_cases():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
-from noria.core.bundle import BASELINE_VERSION, EVALUATION, read_manifest
+from noria.core.bundle import BASELINE_VERSION, EVALUATION, Manifest, baseline_manifest, read_manifest
 from noria.core.errors import RegistryError
 from noria.core.evaluation import EvaluationReport, GateResult
 from noria.core.gates import check_gates
@@ -97,11 +97,13 @@ def promote(
     approved_by: str = "",
     reason: str = "",
     returning: bool = False,
+    allow_breaking: bool = False,
 ) -> PromotionResult:
     """Make a candidate champion if its gates passed, the champion it was judged against still serves, and whoever must say
     yes has.
 
-    One that was champion before is refused, unless it is `returning` because a person says so.
+    One that was champion before is refused, unless it is `returning` because a person says so; so is one that would not
+    answer apps that are answered now, unless a person says `allow_breaking`.
 
     Raises:
         ApprovalError: the use case asks for another person's yes.
@@ -118,7 +120,21 @@ def promote(
         approved_by=approved_by,
         reason=reason,
         returning=returning,
+        breaks=() if allow_breaking else breaking_changes_of(services, use_case, candidate.version),
     )
+
+
+def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> tuple[str, ...]:
+    """What apps that the champion answers could no longer send, or would read wrongly, were a version to take its place."""
+    from noria.core.compatibility import breaking_changes
+
+    def manifest_of(found: ModelVersion) -> Manifest:
+        if found.version == BASELINE_VERSION:
+            return baseline_manifest(use_case)
+        return read_manifest(services.registry.download(found, services.settings.bundles), found.bundle_digest)
+
+    champion, following = services.registry.champion(use_case.name), services.registry.version(use_case.name, version)
+    return breaking_changes(manifest_of(champion), manifest_of(following), use_case)
 
 
 def reject(services: Services, use_case: UseCase, candidate: RegisteredModel, *, actor: str, reason: str) -> None:

@@ -7,15 +7,25 @@ embedded stack (mode 0600). The environment wins.
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from noria.core.access import AccessMode
 from noria.core.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = "noria.env"
+
+
+class WhenLogFull(StrEnum):
+    """What becomes of requests for predictions that cannot be logged."""
+
+    REFUSE = "refuse"
+    ANSWER = "answer"
 
 
 class Settings(BaseSettings):
@@ -38,6 +48,8 @@ class Settings(BaseSettings):
     """PostgreSQL of the data and of Noria's own tables: postgresql://user:password@host:port/database."""
     mlflow_url: str = "http://127.0.0.1:5000"
     """MLflow tracking server and registry."""
+    mlflow_public_url: str = ""
+    """MLflow as people's browsers reach it, for links in Airflow and in e-mails. Default: the same."""
 
     airflow_url: str = "http://127.0.0.1:8080"
     """Airflow, for links in e-mails and for starting runs."""
@@ -75,6 +87,24 @@ class Settings(BaseSettings):
     """How often serving asks the registry for the champion."""
     serving_state: Path = Path()
     """Folder of serving's last good bundles and of its prediction journal. Default: `<home>/serving`."""
+    serving_only: str = ""
+    """The use case that `/invocations` answers for, as `mlflow models serve` would; empty where there is but one."""
+    serving_workers: int = Field(default=1, ge=1, le=256)
+    """Processes that answer; as many as there are cores for serving. Models are loaded once and shared."""
+    serving_drain_seconds: float = Field(default=0.5, ge=0, le=300)
+    """How long serving answers as before after SIGTERM, while `/readyz` says draining: as long as a load balancer takes to
+    see it."""
+    log_format: Literal["text", "json"] = "text"
+    """How serving writes its log: lines for people, or one JSON object a line for a log collector."""
+    serving_journal_mb: int = Field(default=1024, ge=1)
+    """How many MB of predictions, and of feedback, may wait on disk while PostgreSQL does not take them."""
+    serving_when_log_full: WhenLogFull = WhenLogFull.REFUSE
+    """What to do with requests once so many wait, or the disk is full: `refuse` them (503), or `answer` without a log."""
+    serving_access: AccessMode = AccessMode.AUTO
+    """Whether callers need an API key: `keys`, `open` (on a loopback address alone), or `auto`: open on a loopback address
+    while no key was ever made, keys otherwise."""
+    serving_tls: bool = False
+    """Whether callers come by HTTPS, through a proxy in front: browsers are told to come by nothing else."""
 
     postgres_port: int = Field(default=55432, ge=1, le=65535)
     """Port of the embedded stack's PostgreSQL; not 5432, which a PostgreSQL of your own may hold."""
@@ -86,10 +116,12 @@ class Settings(BaseSettings):
     """Port of the mail catcher's web page in the embedded stack."""
 
     def model_post_init(self, _context: object) -> None:
-        """Derive folders that were not set."""
+        """Derive folders and addresses that were not set."""
         for name, folder in (("storage", "storage"), ("serving_state", "serving")):
             if getattr(self, name) == Path():
                 object.__setattr__(self, name, self.home / folder)
+        if not self.mlflow_public_url:
+            object.__setattr__(self, "mlflow_public_url", self.mlflow_url)
 
     @property
     def snapshots(self) -> Path:
@@ -131,3 +163,8 @@ def source_url(connection: str) -> str:
     if url := os.environ.get(variable):
         return url
     raise SettingsError(f"{variable} is not set: give the URL of the database behind connection {connection!r}")
+
+
+def traces_wanted() -> bool:
+    """Whether somebody collects traces: OpenTelemetry's own variables say where, and its SDK reads them itself."""
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))

@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
-import errno
-import logging
+import signal
 import socket
 import sys
 
-import uvicorn
-
-from noria.core.errors import NoriaError, StackError
+from noria.core.errors import NoriaError
 from noria.settings import Settings, load_settings
-from serving.app import create_app
-
-_GRACE_SECONDS = 10
-"""How long requests may take to finish after SIGTERM."""
+from serving import structured_log
+from serving.listener import listen_on
 
 
 def main() -> int:
     """Serve; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every poll
     try:
         settings = load_settings()
-        listener = _listen(settings)
-        app = create_app(settings)
+        structured_log.configure(settings.log_format)
+        listeners = listen_on(settings.serving_host, settings.serving_port, settings.serving_workers)
+        return _alone(settings, listeners[0]) if settings.serving_workers == 1 else _with_workers(settings, listeners)
     except NoriaError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    # requests are counted in /metrics: a line of log for each would cost more than the prediction
-    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=_GRACE_SECONDS)
-    server = uvicorn.Server(config)
+    except KeyboardInterrupt:  # Ctrl-C; all is done and said by now
+        return 130
+
+
+def _alone(settings: Settings, listener: socket.socket) -> int:
+    from serving.app import create_app  # after the socket: a taken port is told at once
+    from serving.server import Server
+
+    server = Server(create_app(settings), settings.serving_drain_seconds)
     server.run(sockets=[listener])
     return 0 if server.started else 1
 
 
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.serving_host, settings.serving_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
+    from serving.shared_metrics import SharedMetrics
+
+    shared = SharedMetrics()  # before the app, which makes the counters
     try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        taken = error.errno == errno.EADDRINUSE
-        cause = "another process listens there" if taken else error.strerror
-        message = f"cannot listen on {host} port {port} ({cause}): set NORIA_SERVING_HOST or NORIA_SERVING_PORT"
-        raise StackError(message) from error
-    return listener
+        from serving.app import create_app
+        from serving.lifecycle import lifecycle_of
+        from serving.processes import Foreman, Post
+        from serving.server import Server
+
+        app = create_app(settings)
+        shared.forget_parent()
+        lifecycle_of(app).starting()
+
+        def work(post: Post) -> int:
+            shared.write_as(post.number)
+            structured_log.speak_as(post.number)
+            server = Server(app, settings.serving_drain_seconds, post)
+            server.run(sockets=[post.listener])
+            return 0 if server.started else 1
+
+        told = Foreman(listeners, work, shared.bury).run()
+    finally:
+        shared.remove()
+    if told is not None:
+        signal.raise_signal(told)  # end as a process ends that was told to: whoever waits for it sees why
+    return 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from noria.core.decision import DecisionPolicy, Scores
 from noria.core.use_case import Task
@@ -13,8 +13,7 @@ Decision = bool | str | float
 """Yes or no, a class, or a number."""
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(NamedTuple):
     """What is said of each instance, in the order they were sent.
 
     Attributes:
@@ -57,3 +56,10 @@ def answers_of(policy: DecisionPolicy, scores: Scores) -> Answers:
         threshold=policy.threshold if policy.task is Task.BINARY_CLASSIFICATION else None,
         probabilities=tuple(dict(zip(policy.classes, row, strict=True)) for row in scores.tolist()) if multiclass else (),
     )
+
+
+def answers_of_one(policy: DecisionPolicy, score: float) -> Answers:
+    """The same for one instance; not for several classes."""
+    if policy.task is Task.BINARY_CLASSIFICATION:
+        return Answers(policy.task, (score,), (score >= policy.threshold,), policy.threshold)
+    return Answers(policy.task, (score,), (score,))

@@ -11,9 +11,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from noria.core.clock import Clock, SystemClock
 from noria.settings import Settings
-from serving import error_handlers, pages, routes
+from serving import error_handlers, open_inference, pages, routes
+from serving.invocations import router_for
+from serving.lane import PredictLane
 from serving.observation import Observation
 from serving.openapi import describe
+from serving.security_headers import SecurityHeaders
 from serving.state import Parts, assemble
 
 _DESCRIPTION = (
@@ -27,6 +30,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 
     Raises:
         UseCaseError: a use case is wrong.
+        SettingsError: settings that contradict each other.
     """
     parts = assemble(settings, clock or SystemClock())
     parts.source.restore()
@@ -34,9 +38,14 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         title="Noria", version="1", description=_DESCRIPTION, lifespan=_lifespan(parts), docs_url=None, redoc_url=None
     )
     app.state.parts = parts
+    app.state.lifecycle = parts.lifecycle
+    app.state.lane = PredictLane(app, parts)  # for `serving.fast_protocol`, which needs no middleware around it
+    app.state.tls = settings.serving_tls
     app.add_middleware(Observation, metrics=parts.metrics)
-    app.include_router(routes.router)
-    app.include_router(pages.router)
+    app.add_middleware(PredictLane, parts=parts)
+    app.add_middleware(SecurityHeaders, tls=settings.serving_tls)  # the last one added is the outermost
+    for router in (routes.router, pages.router, open_inference.router, router_for(settings.serving_only)):
+        app.include_router(router)
     error_handlers.install(app)
     _document(app, parts)
     return app
@@ -45,14 +54,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 def _lifespan(parts: Parts) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        parts.log.start()
         try:
-            await run_in_threadpool(parts.source.start)
+            await run_in_threadpool(parts.start)
             yield
         finally:
-            # requests are done by now: what they left in the journal is all there is
-            await run_in_threadpool(parts.source.stop)
-            await run_in_threadpool(parts.log.stop)
+            # requests are done by now: what they left in the journals is all there is
+            await parts.online.close()
+            await run_in_threadpool(parts.stop)
 
     return lifespan
 

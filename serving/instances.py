@@ -1,52 +1,58 @@
-"""Reads and checks a request's body; every wrong field is named, in one answer."""
+"""Reads and checks a request's body the slow way: every wrong field is named, in one answer.
+
+`serving.contract` reads bodies in which nothing is wrong many times faster, and leaves all others to this.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from noria.core.errors import InstanceError
 from noria.core.signature import Field, Kind
+from serving.contract import LARGEST, Instance, Wanted
 from serving.errors import BodyTooLargeError, FieldProblem, MalformedBodyError
 from serving.served_model import ServedModel
 
-MAX_INSTANCES = 1000
-MAX_BYTES = 4 * 1024 * 1024
-_LARGEST = float(np.finfo(np.float32).max)  # the encoder's numbers end as float32
-_EXPECTED_BODY = '{"instances": [{...}, ...]}'
+_EXPECTED_BODY = '{"instances": [{...}, ...]} or {"entities": ["...", ...]}'
 
 
-class Instance(NamedTuple):
-    """One row to predict.
-
-    Attributes:
-        entity: identifies it in the caller's world; logged with the prediction, not read by the model.
-        features: what the model reads, as it was sent.
-    """
-
-    entity: str | None
-    features: dict[str, Any]
-
-
-def read_instances(body: bytes, model: ServedModel) -> list[Instance]:
-    """The instances of a request.
+def read_body(body: bytes, model: ServedModel) -> Wanted:
+    """What a request asks for.
 
     Raises:
-        MalformedBodyError: not JSON, or not of the shape ``{"instances": [...]}``.
-        BodyTooLargeError: more than 1,000 instances.
+        MalformedBodyError: not JSON, or not of the shape ``{"instances": [...]}`` or ``{"entities": [...]}``.
+        BodyTooLargeError: more instances or entities than the use case allows in one request.
         InstanceError: fields that do not fit the version's signature; lists all of them.
     """
-    rows = _rows(_parse(body))
+    content = _fields_of(parse(body))
+    most = model.use_case.serving.max_batch
+    if "entities" in content:
+        return Wanted([], _entities(content["entities"], model))
+    return Wanted(check_rows(_rows("instances", content["instances"], "objects", most), model), [])
+
+
+def check_rows(rows: Sequence[object], model: ServedModel) -> list[Instance]:
+    """Rows that may come from any protocol, as instances.
+
+    Raises:
+        InstanceError: fields that do not fit the version's signature; lists all of them.
+    """
     if problems := [problem for index, row in enumerate(rows) for problem in _problems(index, row, model)]:
-        raise InstanceError(problems)
-    return [_split(row, model.use_case.entity) for row in rows]
+        raise InstanceError(model.protector.hush(problems) if model.protector else problems)
+    return [_split(row, model) for row in rows if isinstance(row, dict)]
 
 
-def _parse(body: bytes) -> object:
+def parse(body: bytes) -> object:
+    """A body as JSON.
+
+    Raises:
+        MalformedBodyError: it is not.
+    """
     try:
         return json.loads(body.decode("utf-8"))
     except json.JSONDecodeError as error:
@@ -62,28 +68,42 @@ def _parse(body: bytes) -> object:
         ) from error
 
 
-def _rows(content: object) -> list[Any]:
-    if not isinstance(content, dict) or "instances" not in content:
+def _fields_of(content: object) -> dict[str, Any]:
+    """The body's one field."""
+    if not isinstance(content, dict) or not content.keys() & {"instances", "entities"}:
         raise MalformedBodyError(f"the body has no field instances; send {_EXPECTED_BODY}")
-    if unknown := sorted(content.keys() - {"instances"}):
-        raise MalformedBodyError(f"{_shown(unknown[0])} is not a field of the body; send {_EXPECTED_BODY}")
-    rows = content["instances"]
+    if unknown := sorted(content.keys() - {"instances", "entities"}):
+        raise MalformedBodyError(f"{shown(unknown[0])} is not a field of the body; send {_EXPECTED_BODY}")
+    if len(content) > 1:
+        raise MalformedBodyError(f"the body has both instances and entities; send {_EXPECTED_BODY}")
+    return content
+
+
+def _rows(name: str, rows: object, of_what: str, most: int) -> list[Any]:
     if not isinstance(rows, list) or not rows:
-        found = "an empty list" if rows == [] else _shown(rows)
-        raise MalformedBodyError(
-            f"instances is {found}, expected a list of 1 to {MAX_INSTANCES} objects; send {_EXPECTED_BODY}"
-        )
-    if len(rows) > MAX_INSTANCES:
-        raise BodyTooLargeError(
-            f"{len(rows):,} instances in one request, at most {MAX_INSTANCES:,} are answered; send several"
-        )
+        found = "an empty list" if rows == [] else shown(rows)
+        raise MalformedBodyError(f"{name} is {found}, expected a list of 1 to {most} {of_what}; send {_EXPECTED_BODY}")
+    if len(rows) > most:
+        raise BodyTooLargeError(f"{len(rows):,} {name} in one request, at most {most:,} are answered; send several")
     return rows
+
+
+def _entities(content: object, model: ServedModel) -> list[str]:
+    names = _rows("entities", content, "names", model.use_case.serving.max_batch)
+    problems = [
+        FieldProblem(f"entities[{index}]", shown(name), "a string or an integer: your name for what is predicted")
+        for index, name in enumerate(names)
+        if name is None or _entity_problem("", name)
+    ]
+    if problems:
+        raise InstanceError(model.protector.hush(problems) if model.protector else problems)
+    return [str(name) for name in names]
 
 
 def _problems(index: int, row: object, model: ServedModel) -> Iterator[FieldProblem]:
     where = f"instances[{index}]"
     if not isinstance(row, dict):
-        yield FieldProblem(where, _shown(row), "an object with the model's fields")
+        yield FieldProblem(where, shown(row), "an object with the model's fields")
         return
     for field in model.fields.values():
         if problem := _field_problem(f"{where}.{field.name}", field, row):
@@ -99,15 +119,15 @@ def _problems(index: int, row: object, model: ServedModel) -> Iterator[FieldProb
 
 def _field_problem(where: str, field: Field, row: Mapping[str, object]) -> FieldProblem | None:
     value = row.get(field.name)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST:  # too long for float()
-        return FieldProblem(where, _shown(value), f"a number between -{_LARGEST:.2g} and {_LARGEST:.2g}")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST:  # too long for float()
+        return FieldProblem(where, shown(value), f"a number between -{LARGEST:.2g} and {LARGEST:.2g}")
     if expected := field.problem(value):
-        found = "nothing" if field.name not in row else _shown(value)
+        found = "nothing" if field.name not in row else shown(value)
         return FieldProblem(where, found, expected, _suggestion(field, value))
-    if isinstance(value, float) and abs(value) > _LARGEST:
-        return FieldProblem(where, _shown(value), f"a number between -{_LARGEST:.2g} and {_LARGEST:.2g}")
+    if isinstance(value, float) and abs(value) > LARGEST:
+        return FieldProblem(where, shown(value), f"a number between -{LARGEST:.2g} and {LARGEST:.2g}")
     if isinstance(value, str) and not _is_storable(value):
-        return FieldProblem(where, _shown(value), "Unicode text without NUL characters")
+        return FieldProblem(where, shown(value), "Unicode text without NUL characters")
     return None
 
 
@@ -116,7 +136,7 @@ def _entity_problem(where: str, value: object) -> FieldProblem | None:
         return None
     if isinstance(value, str) and _is_storable(value):
         return None
-    return FieldProblem(where, _shown(value), "a string, an integer or null: your name for what is predicted")
+    return FieldProblem(where, shown(value), "a string, an integer or null: your name for what is predicted")
 
 
 def _is_storable(text: str) -> bool:
@@ -149,14 +169,19 @@ def _unknown(where: str, name: str, known: Sequence[str]) -> FieldProblem:
     return FieldProblem(f"{where}.{shown}", "a field that this model does not know", "only the model's fields", hint)
 
 
-def _split(row: dict[str, Any], entity: str) -> Instance:
-    if entity not in row:
-        return Instance(None, row)
-    name = row[entity]
-    return Instance(None if name is None else str(name), {key: value for key, value in row.items() if key != entity})
+def _split(row: dict[str, Any], model: ServedModel) -> Instance:
+    """As `serving.contract` would have read it: every field, numbers as floats."""
+    name = row.get(model.use_case.entity)
+    features = {field: _read(row.get(field), of) for field, of in model.fields.items()}
+    return Instance(None if name is None else str(name), features)
 
 
-def _shown(value: object) -> str:
+def _read(value: Any, field: Field) -> Any:
+    return float(value) if field.kind is Kind.NUMERIC and value is not None else value
+
+
+def shown(value: object) -> str:
+    """A value as it was sent, cut short where it is long."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"an integer of {value.bit_length()} bits"
     text = json.dumps(value)

@@ -3,7 +3,8 @@
 One thread asks the registry every few seconds. A new champion is fetched, checked and loaded there, while the old one
 answers; then it is swapped in. Whatever fails on the way, the old one stays: a bundle that is damaged, or does not fit the
 use case, is refused and tried again later, and a registry that does not answer is asked again. A use case that is edited so
-that its version no longer fits is answered as it was until a champion that fits is there.
+that its version no longer fits is answered as it was until a champion that fits is there. Challengers are followed in the
+same rounds, see `serving.challengers`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from pathlib import Path
 from noria.core.bundle import BASELINE_VERSION
 from noria.core.catalog import FILE_NAME, load_catalog
 from noria.core.clock import Clock
-from noria.core.errors import BundleError, NoriaError, RegistryError, UseCaseError
+from noria.core.errors import BundleError, NoriaError, RegistryError, SettingsError, UseCaseError
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, baseline_predictor, load_predictor
 from serving.admission import admit
+from serving.bundle_loader import BundleLoader
 from serving.bundle_store import BundleStore, Pointer
+from serving.challengers import Challengers
 from serving.metrics import Metrics
+from serving.protection import Protector
 from serving.refusals import Refusals
 from serving.registry_client import Champion, RegistryClient
+from serving.rollouts import Rollouts
 from serving.served_model import Origin, ServedModel, ServedModels
 
 _log = logging.getLogger(__name__)
@@ -39,21 +44,30 @@ class ModelSource:
         models: ServedModels,
         registry: RegistryClient,
         store: BundleStore,
+        rollouts: Rollouts,
         *,
         metrics: Metrics,
         clock: Clock,
         poll_seconds: float,
+        pseudonym_key: str = "",
     ) -> None:
         self._root = use_cases
         self._models = models
         self._registry = registry
         self._store = store
+        self._rollouts = rollouts
+        self._pseudonym_key = pseudonym_key
         self._metrics = metrics
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._refusals = Refusals()
+        self._loader = BundleLoader(registry, store)
+        rollouts.on_take_back = lambda use_case: metrics.taken_back.labels(use_case).inc()
+        self._challengers = Challengers(registry, self._loader, rollouts, clock)
         self._use_cases: Mapping[str, UseCase] = {}
         """As they are written now; a version may still answer for one as it was."""
+        self._protectors: Mapping[str, Protector | None] = {}
+        """What keeps personal values out, by use case as it is written now."""
         self._outgrown: dict[str, str] = {}
         """Why a version that answers does not fit its use case any more."""
         self._catalog_seen: Mapping[str, tuple[int, int]] = {}
@@ -68,9 +82,10 @@ class ModelSource:
 
         Raises:
             UseCaseError: a use case is wrong.
+            SettingsError: something is to be pseudonymised, and there is no key.
         """
         self._catalog_seen = _fingerprint(self._root)
-        self._use_cases = load_catalog(self._root).use_cases
+        self._read_catalog()
         for use_case in self._use_cases.values():
             self._models.put(self._from_disk(use_case) or self._rule(use_case))
 
@@ -95,13 +110,20 @@ class ModelSource:
         """Why a champion is not served, or answers for its use case only as it was; by use case."""
         return {**self._outgrown, **self._refusals.reasons()}
 
+    @property
+    def taken_back(self) -> Mapping[str, str]:
+        """Why a challenger of a rollout that is not over yet was taken back, by use case."""
+        return self._rollouts.taken_back
+
     def refresh(self) -> None:
-        """One round: every use case against its champion."""
+        """One round: every use case against its champion, then against its rollout."""
         self._refresh_catalog()
         trouble = ""
         for model in tuple(self._models):
             try:
-                self._follow(model, self._registry.champion(model.name))
+                wanted = self._registry.wanted(model.name)
+                self._follow(model, wanted.champion)
+                self._challengers.follow(self._use_cases[model.name], self._models.get(model.name), wanted)
             except RegistryError as error:
                 trouble = str(error)
         self._report(trouble)
@@ -131,17 +153,23 @@ class ModelSource:
         self._catalog_seen = seen
         before = self._use_cases
         try:
-            self._use_cases = load_catalog(self._root).use_cases
-        except UseCaseError as error:
+            self._read_catalog()
+        except (UseCaseError, SettingsError) as error:
             _log.error("the use cases stay as they were: %s", error)
             return
         for gone in {model.name for model in self._models} - self._use_cases.keys():
             self._models.remove(gone)
             self._forget(gone)
+            self._challengers.forget(gone)
         for use_case in self._use_cases.values():
             if use_case != before.get(use_case.name):
                 self._refusals.clear(use_case.name)  # what did not fit may fit now
                 self._take_up(use_case)
+
+    def _read_catalog(self) -> None:
+        use_cases, key = load_catalog(self._root).use_cases, self._pseudonym_key
+        self._protectors = {name: Protector.of(use_case, key) for name, use_case in use_cases.items()}
+        self._use_cases = use_cases
 
     def _take_up(self, use_case: UseCase) -> None:
         if use_case.name not in self._models:
@@ -158,7 +186,7 @@ class ModelSource:
             _log.error("%s was edited; %s", use_case.name, self._outgrown[use_case.name])
             return
         self._forget(use_case.name)
-        self._models.put(replace(model, use_case=use_case))
+        self._models.put(replace(model, use_case=use_case, protector=self._protectors[use_case.name]))
 
     def _forget(self, use_case: str) -> None:
         self._refusals.clear(use_case)
@@ -177,14 +205,13 @@ class ModelSource:
         if not self._refusals.may_try(champion):
             return
         try:
-            predictor = self._load(use_case, champion)
+            predictor = self._loader.load(use_case, champion)
         except RegistryError:
             raise  # that is no fault of the bundle
         except NoriaError as error:
             self._refuse(champion, str(error))
             return
-        since = self._clock.now()
-        self._swap(ServedModel(use_case, predictor, champion.version, champion.digest, since, Origin.REGISTRY))
+        self._swap(self._served(use_case, predictor, Pointer(champion.version, champion.digest), Origin.REGISTRY))
 
     def _refuse(self, champion: Champion, reason: str) -> None:
         pause = self._refusals.refuse(champion, reason)
@@ -193,35 +220,6 @@ class ModelSource:
             "version %s of %s is refused, the version before it keeps answering; next try in %.0f s: %s",
             *(champion.version, champion.use_case, pause, reason),
         )
-
-    def _load(self, use_case: UseCase, champion: Champion) -> Predictor:
-        """The champion's predictor, from disk where it is there already, else from the registry; it fits the use case."""
-        predictor = self._loaded_before(champion)
-        if predictor is None:
-            return self._fetch(use_case, champion)
-        admit(use_case, predictor)
-        return predictor
-
-    def _loaded_before(self, champion: Champion) -> Predictor | None:
-        folder = self._store.folder(champion.use_case, champion.digest)
-        if not folder.is_dir():
-            return None
-        try:
-            return load_predictor(folder, champion.digest)
-        except BundleError as error:
-            _log.warning("fetching it again: %s", error)
-            return None
-
-    def _fetch(self, use_case: UseCase, champion: Champion) -> Predictor:
-        name, digest = champion.use_case, champion.digest
-        folder = self._store.fetch(name, digest, lambda file, into: self._registry.download(champion, file, into))
-        try:
-            predictor = load_predictor(folder, digest)
-            admit(use_case, predictor)
-        except BundleError:
-            self._store.discard(name, digest)
-            raise
-        return predictor
 
     def _swap(self, model: ServedModel) -> None:
         before = self._models.get(model.name).version
@@ -245,10 +243,14 @@ class ModelSource:
         except BundleError as error:
             _log.warning("%s: the last good version cannot be loaded, the rule answers: %s", use_case.name, error)
             return None
-        return ServedModel(use_case, predictor, pointer.version, pointer.digest, self._clock.now(), Origin.DISK)
+        return self._served(use_case, predictor, pointer, Origin.DISK)
 
     def _rule(self, use_case: UseCase) -> ServedModel:
-        return ServedModel(use_case, baseline_predictor(use_case), BASELINE_VERSION, "", self._clock.now(), Origin.RULE)
+        return self._served(use_case, baseline_predictor(use_case), Pointer(BASELINE_VERSION, ""), Origin.RULE)
+
+    def _served(self, use_case: UseCase, predictor: Predictor, which: Pointer, origin: Origin) -> ServedModel:
+        since, protector = self._clock.now(), self._protectors[use_case.name]
+        return ServedModel(use_case, predictor, which.version, which.digest, since, origin, protector)
 
 
 def _fingerprint(root: Path) -> Mapping[str, tuple[int, int]]:

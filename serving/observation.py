@@ -42,5 +42,4 @@ class Observation:
             await self._app(scope, receive, watch)
         finally:
             if model := scope.get(_KEY):
-                self._metrics.requests.labels(model.name, model.version, status).inc()
-                self._metrics.seconds.labels(model.name).observe(perf_counter() - started)
+                self._metrics.answered(model, status, perf_counter() - started)

@@ -5,33 +5,52 @@ from __future__ import annotations
 from typing import Any
 
 from noria.core.signature import Field, Kind
+from noria.core.use_case import Treatment
+from serving.error_handlers import PREDICT_RESPONSES
 from serving.example import example_request
-from serving.instances import MAX_INSTANCES
 from serving.openapi_answers import prediction_schema, predictions_schema
-from serving.schemas import ProblemReport
+from serving.openapi_feedback import feedback_route
+from serving.schemas import ProblemReport, ReasonReport, WarningReport
 from serving.served_model import ServedModel, ServedModels
 from serving.task_words import how_it_decides, meaning, what_is_at_stake
 
-_GENERIC = ("/v1/{use_case}/predict", "/v1/{use_case}")
-_UNUSED = (
-    *("HTTPValidationError", "ValidationError"),
-    *("Predictions", "YesNoPrediction", "ClassPrediction", "NumberPrediction"),  # each use case has its own
-)
+_ABOUT, _FEEDBACK = "/v1/{use_case}", "/v1/{use_case}/feedback"
+_UNUSED = ("HTTPValidationError", "ValidationError")
 _SHOWN_CATEGORIES = 50
 _JSON = dict[str, Any]
+_KEY: list[_JSON] = [{}, {"bearer": []}, {"header": []}]
+"""No key where serving is open; else either of the two ways to send one."""
+_SCHEMES: _JSON = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `noria keys create`."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+}
+_REF = "#/components/schemas/{model}"
+_REASONS: _JSON = {
+    "name": "reasons",
+    "in": "query",
+    "description": "How many reasons to give for each prediction, the weightiest first.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
+}
+_TOLD = {
+    Treatment.ACCEPT: "are answered",
+    Treatment.WARN: "are answered with a warning",
+    Treatment.REFUSE: "are refused",
+}
 
 
 def describe(base: _JSON, models: ServedModels) -> _JSON:
     """The document of all routes.
 
     Args:
-        base: what FastAPI knows; its routes with a use case in the path are replaced by one route per use case.
+        base: what FastAPI knows; its route about a use case is replaced by one per use case. Predictions are not FastAPI's:
+            see `serving.lane`.
         models: whose signatures are described.
     """
     paths = dict(base["paths"])
-    predict, about = (paths.pop(path) for path in _GENERIC)
+    about = paths.pop(_ABOUT)
+    del paths[_FEEDBACK]
     schemas = {name: schema for name, schema in base["components"]["schemas"].items() if name not in _UNUSED}
-    schemas |= _problem_schemas()
+    schemas |= _shared_schemas()
     for model in models:
         name = _type_name(model.name)
         schemas[f"{name}Instance"] = _instance(model)
@@ -39,31 +58,40 @@ def describe(base: _JSON, models: ServedModels) -> _JSON:
         schemas[f"{name}Prediction"] = prediction_schema(model)
         schemas[f"{name}Predictions"] = predictions_schema(model, f"{name}Prediction")
         paths[f"/v1/{model.name}"] = {"get": _about_route(model, about["get"])}
-        paths[f"/v1/{model.name}/predict"] = {"post": _predict_route(model, predict["post"], name)}
+        paths[f"/v1/{model.name}/predict"] = {"post": {**_predict_route(model, name), "security": _KEY}}
+        paths[f"/v1/{model.name}/feedback"] = {"post": {**feedback_route(model), "security": _KEY}}
     tags = [{"name": model.name, "description": model.use_case.title} for model in models]
-    return {**base, "paths": paths, "tags": tags, "components": {**base["components"], "schemas": schemas}}
+    components = {**base["components"], "schemas": schemas, "securitySchemes": _SCHEMES}
+    return {**base, "paths": paths, "tags": tags, "components": components}
 
 
-def _problem_schemas() -> _JSON:
-    """FastAPI does not know them: error handlers answer, not routes."""
-    schema = ProblemReport.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs"), "ProblemReport": schema}
+def _shared_schemas() -> _JSON:
+    """FastAPI does not know them: no route of its own answers with them."""
+    found: _JSON = {}
+    for kind in (ProblemReport, WarningReport, ReasonReport):
+        schema = kind.model_json_schema(ref_template=_REF)
+        found |= {**schema.pop("$defs", {}), kind.__name__: schema}
+    return found
 
 
 def _about_route(model: ServedModel, generic: _JSON) -> _JSON:
     return {**_without_path(generic), "tags": [model.name], "operationId": f"about_{model.name}"}
 
 
-def _predict_route(model: ServedModel, generic: _JSON, name: str) -> _JSON:
-    example = example_request(model)
-    route = _without_path(generic)
+def _predict_route(model: ServedModel, name: str) -> _JSON:
     answered = {
         "description": "One prediction per instance",
         "content": {"application/json": {"schema": _ref(f"{name}Predictions")}},
     }
+    examples = {
+        "one": {"summary": "Works when pasted", "value": example_request(model)},
+        "by entity": {
+            "summary": f"By {model.use_case.entity}: its features are looked up",
+            "value": {"entities": ["example-1"]},
+        },
+    }
     return {
-        **route,
-        "responses": {**route["responses"], "200": answered},
+        "responses": {"200": answered, **PREDICT_RESPONSES},
         "tags": [model.name],
         "operationId": f"predict_{model.name}",
         "summary": model.use_case.title,
@@ -71,20 +99,16 @@ def _predict_route(model: ServedModel, generic: _JSON, name: str) -> _JSON:
             f"Version {model.version} answers. {meaning(model)} {how_it_decides(model)} {what_is_at_stake(model)} "
             f"Owner: {model.use_case.owner}."
         ),
+        "parameters": [_REASONS],
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {
-                    "schema": _ref(f"{name}Request"),
-                    "examples": {"one": {"summary": "Works when pasted", "value": example}},
-                }
-            },
+            "content": {"application/json": {"schema": _ref(f"{name}Request"), "examples": examples}},
         },
     }
 
 
 def _ref(schema: str) -> _JSON:
-    return {"$ref": f"#/components/schemas/{schema}"}
+    return {"$ref": _REF.format(model=schema)}
 
 
 def _without_path(generic: _JSON) -> _JSON:
@@ -96,19 +120,26 @@ def _without_path(generic: _JSON) -> _JSON:
 
 
 def _request(model: ServedModel, instance: str) -> _JSON:
+    size = {"type": "array", "minItems": 1, "maxItems": model.use_case.serving.max_batch}
+    entity = {"type": ["string", "integer"], "description": f"A {model.use_case.entity}, whose features are looked up."}
     return {
-        "type": "object",
         "title": f"Request for {model.name}",
-        "required": ["instances"],
-        "additionalProperties": False,
-        "properties": {
-            "instances": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": MAX_INSTANCES,
-                "items": _ref(instance),
-            }
-        },
+        "oneOf": [
+            {
+                "type": "object",
+                "title": "Instances",
+                "required": ["instances"],
+                "additionalProperties": False,
+                "properties": {"instances": {**size, "items": _ref(instance)}},
+            },
+            {
+                "type": "object",
+                "title": "Entities",
+                "required": ["entities"],
+                "additionalProperties": False,
+                "properties": {"entities": {**size, "items": entity}},
+            },
+        ],
         "examples": [example_request(model)],
     }
 
@@ -118,11 +149,16 @@ def _instance(model: ServedModel) -> _JSON:
         "type": ["string", "integer", "null"],
         "description": "Your name for what is predicted; logged with the prediction, not read by the model.",
     }
-    fields = {field.name: _field(field) for field in model.fields.values()}
+    fields = {field.name: _field(field, model) for field in model.fields.values()}
+    serving = model.use_case.serving
     document: _JSON = {
         "type": "object",
         "title": f"Instance of {model.name}",
-        "description": f"What version {model.version} reads. A field left out, or null, is a missing value.",
+        "description": (
+            f"What version {model.version} reads. A field left out, or null, is a missing value. Missing values "
+            f"{_TOLD[serving.missing]}, unseen texts {_TOLD[serving.unseen_category]}, numbers out of range "
+            f"{_TOLD[serving.out_of_range]}."
+        ),
         "additionalProperties": False,
         "properties": {model.use_case.entity: entity, **fields},
     }
@@ -131,14 +167,17 @@ def _instance(model: ServedModel) -> _JSON:
     return document
 
 
-def _field(field: Field) -> _JSON:
+def _field(field: Field, model: ServedModel) -> _JSON:
     kind = "number" if field.kind is Kind.NUMERIC else "string"
     document: _JSON = {"type": kind if field.required else [kind, "null"]}
     if text := ". ".join(part.rstrip(".") for part in _sentences(field)):
         document["description"] = f"{text}."
-    # Values beyond what training saw are answered, so they are told, not enforced.
+    # Values beyond what training saw are told, and enforced only where the use case refuses them.
     if field.minimum is not None or field.maximum is not None:
         document["x-seen-range"] = [field.minimum, field.maximum]
+    if model.use_case.serving.out_of_range is Treatment.REFUSE:
+        document |= {"minimum": field.minimum} if field.minimum is not None else {}
+        document |= {"maximum": field.maximum} if field.maximum is not None else {}
     if field.categories:
         document["x-seen-categories"] = list(field.categories)
     if field.unit:

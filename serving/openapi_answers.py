@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from noria.core.use_case import Label, Task
-from serving.instances import MAX_INSTANCES
 from serving.schemas import ClassPrediction, NumberPrediction, YesNoPrediction
 from serving.served_model import ServedModel
 from serving.task_words import how_it_decides, meaning
@@ -20,7 +19,8 @@ _SHAPES: dict[Task, type[YesNoPrediction | ClassPrediction | NumberPrediction]] 
 
 def prediction_schema(model: ServedModel) -> _JSON:
     """The answer for one instance, with the classes or the unit of the use case."""
-    schema = _SHAPES[model.use_case.task].model_json_schema()
+    schema = _SHAPES[model.use_case.task].model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # the document has them once
     properties: _JSON = schema["properties"]
     properties["decision"] |= {"description": f"{meaning(model)} {how_it_decides(model)}"}
     if model.use_case.task is Task.MULTICLASS:
@@ -40,17 +40,17 @@ def predictions_schema(model: ServedModel, prediction: str) -> _JSON:
     return {
         "type": "object",
         "title": f"Predictions of {model.name}",
-        "description": "All answers of a request, from one version.",
+        "description": "All answers of a request.",
         "required": ["use_case", "version", "predictions"],
         "additionalProperties": False,
         "properties": {
             "use_case": {"type": "string", "const": model.name, "description": "Which use case."},
-            "version": {"type": "string", "description": 'The version that answered; "0" is the rule.'},
+            "version": {"type": "string", "description": 'The champion; "0" is the rule.'},
             "predictions": {
                 "type": "array",
                 "description": "One per instance, in the order they were sent.",
                 "minItems": 1,
-                "maxItems": MAX_INSTANCES,
+                "maxItems": model.use_case.serving.max_batch,
                 "items": {"$ref": f"#/components/schemas/{prediction}"},
             },
         },

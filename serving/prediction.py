@@ -2,83 +2,334 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
 from datetime import datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from noria.core.clock import Clock
-from serving.answers import Answers, answers_of
-from serving.instances import Instance, read_instances
+import msgspec
+
+from noria.core.bundle import BASELINE_VERSION
+from noria.core.decision import Scores
+from noria.core.errors import InstanceError
+from noria.core.use_case import Task, Treatment
+from serving.answers import Answers, answers_of, answers_of_one
+from serving.concerns import Concern, problem
+from serving.contract import Instance
+from serving.errors import FieldProblem
 from serving.prediction_id import uuid7
-from serving.scoring import score_instances
+from serving.reasons import Reason, explain
+from serving.rollouts import ActiveRollout
+from serving.scoring import raw_scores, score_instances, score_one
 from serving.served_model import ServedModel
 
-_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # json.dumps would build one for every call
+_log = logging.getLogger(__name__)
+_CHAMPION, _CHALLENGER, _SHADOW, _RULE = "champion", "challenger", "shadow", "rule"
 
 
-@dataclass(frozen=True)
-class Reply:
-    """An acknowledged request.
+class Asked(NamedTuple):
+    """Who asks, and for what.
 
     Attributes:
-        body: JSON, as sent to the caller.
-        answers: what it says.
+        request_id: the caller's, or ours.
+        caller: name of the API key; empty where nobody needs one.
+        now: when the request came.
+        reasons: how many reasons are wanted for each prediction.
+        alone: no challenger may answer; the caller wants the version that it named.
     """
 
-    body: bytes
+    request_id: str
+    caller: str
+    now: datetime
+    reasons: int = 0
+    alone: bool = False
+
+
+class Prediction(msgspec.Struct, kw_only=True, gc=False):
+    """The answer for one instance, as it is sent; `serving.schemas` says what the fields mean."""
+
+    id: str
+    score: float
+    decision: bool | str | float
+    threshold: float | msgspec.UnsetType = msgspec.UNSET
+    probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    version: str
+    warnings: list[Concern] | msgspec.UnsetType = msgspec.UNSET
+    reasons: list[Reason] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Logged(msgspec.Struct, kw_only=True, gc=False):
+    """What the journal keeps of one prediction."""
+
+    id: str
+    entity: str | None
+    features: dict[str, Any]
+    score: float
+    decision: bool | str | float
+    threshold: float | msgspec.UnsetType
+    probabilities: dict[str, float] | msgspec.UnsetType
+    version: str
+    alias: str
+    digest: str
+
+
+class Line(msgspec.Struct, kw_only=True, gc=False):
+    """One line of the journal: what one request was answered."""
+
+    use_case: str
+    requested_at: datetime
+    request_id: str
+    caller: str
+    latency_ms: float
+    predictions: list[Logged]
+
+
+class Group(NamedTuple):
+    """Predictions that one version made.
+
+    Attributes:
+        alias: champion, challenger or rule.
+        places: of its instances in the request.
+    """
+
+    model: ServedModel
+    alias: str
+    places: Sequence[int]
     answers: Answers
+    predictions: list[Prediction]
 
 
-def answer(body: bytes, model: ServedModel, record: Callable[[bytes], None], clock: Clock) -> Reply:
+class Tried(NamedTuple):
+    """What came of asking a challenger.
+
+    Attributes:
+        group: its predictions; None where it has none.
+        invalid: why its scores are no answers; empty where they are, or it has none.
+    """
+
+    group: Group | None
+    invalid: str
+
+
+class Predicted(NamedTuple):
+    """Every prediction of a request.
+
+    Attributes:
+        predictions: in the order of the instances.
+        groups: the same, by version.
+        logged: whether they were kept; they are not where the journal is full, and the setting says to answer nevertheless.
+    """
+
+    predictions: list[Prediction]
+    groups: list[Group]
+    logged: bool = True
+
+
+class Batch(NamedTuple):
+    """Instances that are predicted together.
+
+    Attributes:
+        places: of the instances in the request.
+        ids: of their predictions.
+    """
+
+    places: Sequence[int]
+    ids: Sequence[str]
+    instances: Sequence[Instance]
+    asked: Asked
+
+    def part(self, places: Sequence[int]) -> Batch:
+        """Some of them."""
+        return Batch(places, [self.ids[place] for place in places], [self.instances[place] for place in places], self.asked)
+
+
+def batch_of(instances: Sequence[Instance], asked: Asked) -> Batch:
+    """All instances of a request, each with an id for its prediction."""
+    return Batch(range(len(instances)), [uuid7(asked.now) for _ in instances], instances, asked)
+
+
+def predict(
+    model: ServedModel, instances: Sequence[Instance], asked: Asked, rollout: ActiveRollout | None = None
+) -> Predicted:
     """Predict every instance of a request.
 
     Args:
-        body: the request, JSON.
-        model: the version that answers, the same for the whole request.
-        record: keeps one journal line for good; the answer exists only after it has returned.
-        clock: gives the time of the request.
+        model: the champion.
+        instances: what to predict.
+        asked: who asks, and for what.
+        rollout: the challenger that gets a share of the instances; None where there is none. Where it fails, the champion
+            answers.
 
     Raises:
-        MalformedBodyError, BodyTooLargeError, InstanceError, UnscorableError: the request is wrong.
-        JournalError: the prediction cannot be recorded.
+        InstanceError: the use case refuses values that training did not see; lists all of them.
+        UnscorableError: an instance has no score.
+        NoReasonsError: reasons are wanted, and the version has none.
     """
-    started, now = perf_counter(), clock.now()
-    instances = read_instances(body, model)
-    answers = answers_of(model.policy, score_instances(model, instances))
-    predictions = _predictions(model, answers, now)
-    line = {
-        "use_case": model.name,
-        "version": model.version,
-        "requested_at": now.isoformat(),
-        "threshold": answers.threshold,
-        "latency_ms": round((perf_counter() - started) * 1000, 3),
-        "predictions": [_record(*pair) for pair in zip(predictions, instances, strict=True)],
-    }
-    record(_to_json(line).encode() + b"\n")
-    reply = {"use_case": model.name, "version": model.version, "predictions": predictions}
-    return Reply(_to_json(reply).encode(), answers)
+    if rollout is None and len(instances) == 1 and not asked.reasons:
+        return _predict_one(model, instances[0], asked)
+    warnings = concerns_of(model, instances)
+    batch = batch_of(instances, asked)
+    if rollout is None or rollout.shadow:
+        group = group_of(model, alias_of(model), batch)
+        groups, predictions = [group], group.predictions
+    else:
+        groups = _shared(model, rollout, batch)
+        predictions = _in_order(groups, len(instances))
+    for place, concerns in warnings:
+        predictions[place].warnings = concerns
+    if asked.reasons:  # after the guard has looked: what it takes to explain is nothing against a challenger
+        for group in groups:
+            _explain(group, instances, asked.reasons)
+    return Predicted(predictions, groups)
 
 
-def _predictions(model: ServedModel, answers: Answers, now: datetime) -> list[dict[str, Any]]:
-    """The answers as they are sent; `serving.schemas` says what the fields mean."""
-    rows = zip(answers.scores, answers.decisions, _details(answers), strict=True)
+def _predict_one(model: ServedModel, instance: Instance, asked: Asked) -> Predicted:
+    """The most common request, without the lists that others need."""
+    warnings = concerns_of(model, (instance,)) if model.concerns.find(instance.features) else ()
+    answers = _answers(model, (instance,))
+    predictions = _predictions(model.version, answers, (uuid7(asked.now),))
+    for _, concerns in warnings:
+        predictions[0].warnings = concerns
+    return Predicted(predictions, [Group(model, alias_of(model), (0,), answers, predictions)])
+
+
+def _explain(group: Group, instances: Sequence[Instance], count: int) -> None:
+    rows = [instances[place].features for place in group.places]
+    found = explain(group.model, rows, count, group.answers.decisions)
+    for prediction, reasons in zip(group.predictions, found, strict=True):
+        prediction.reasons = reasons
+
+
+def concerns_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple[int, list[Concern]]]:
+    """What to warn of, by place of the instance.
+
+    Raises:
+        InstanceError: the use case refuses values that training did not see; lists all of them.
+    """
+    find = model.concerns.find
+    refused: list[FieldProblem] = []
+    warned: list[tuple[int, list[Concern]]] = []
+    for place, instance in enumerate(instances):
+        if found := find(instance.features):
+            where = f"instances[{place}]"
+            refused += [problem(where, concern) for treatment, concern in found if treatment is Treatment.REFUSE]
+            warned.append((place, [concern for _, concern in found]))
+    if refused:
+        raise InstanceError(refused)
+    return warned
+
+
+def shadow_of(rollout: ActiveRollout, instances: Sequence[Instance], asked: Asked) -> Tried:
+    """What a challenger would have said; nobody hears it."""
+    return try_challenger(rollout, batch_of(instances, asked._replace(reasons=0)), _SHADOW)
+
+
+def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: Asked, latency_ms: float) -> bytes:
+    """What the journal keeps of a request, newline included."""
+    logged = [
+        Logged(
+            id=one.id,
+            entity=instances[place].entity,
+            features=instances[place].features,
+            score=one.score,
+            decision=one.decision,
+            threshold=one.threshold,
+            probabilities=one.probabilities,
+            version=one.version,
+            alias=group.alias,
+            digest=group.model.digest,
+        )
+        for group in groups
+        for place, one in zip(group.places, group.predictions, strict=True)
+    ]
+    line = Line(
+        use_case=groups[0].model.name,
+        requested_at=asked.now,
+        request_id=asked.request_id,
+        caller=asked.caller,
+        latency_ms=latency_ms,
+        predictions=logged,
+    )
+    return msgspec.json.encode(line) + b"\n"
+
+
+def alias_of(model: ServedModel) -> str:
+    """How the log and the counters call a version that answers alone."""
+    return _RULE if model.version == BASELINE_VERSION else _CHAMPION
+
+
+def group_of(model: ServedModel, alias: str, batch: Batch, scores: Scores | None = None) -> Group:
+    """Predictions of a batch by one version, from scores that are answers; asked of it where they are not given."""
+    answers = _answers(model, batch.instances) if scores is None else answers_of(model.policy, scores)
+    predictions = _predictions(model.version, answers, batch.ids)
+    return Group(model, alias, batch.places, answers, predictions)
+
+
+def _answers(model: ServedModel, instances: Sequence[Instance]) -> Answers:
+    if len(instances) == 1 and (score := score_one(model, instances[0])) is not None:
+        return answers_of_one(model.policy, score)
+    return answers_of(model.policy, score_instances(model, instances))
+
+
+def _shared(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> list[Group]:
+    """The instances split between champion and challenger; the guard sees both."""
+    keys = [instance.entity or identity for instance, identity in zip(batch.instances, batch.ids, strict=True)]
+    taken = [rollout.takes(key) for key in keys]
+    groups = []
+    if left := [place for place, gone in enumerate(taken) if not gone]:
+        groups.append(_by_champion(model, rollout, batch.part(left)))
+    if gone := [place for place, gone in enumerate(taken) if gone]:
+        groups.append(_by_challenger(model, rollout, batch.part(gone)))
+    return groups
+
+
+def _by_champion(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> Group:
+    started = perf_counter()
+    group = group_of(model, alias_of(model), batch)
+    rollout.observe(False, len(batch.places), perf_counter() - started, False)
+    return group
+
+
+def _by_challenger(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> Group:
+    """By the challenger; where it fails, by the champion."""
+    started = perf_counter()
+    found = try_challenger(rollout, batch, _CHALLENGER)
+    # raises where the request itself is to blame, which is nothing against the challenger
+    group = found.group or group_of(model, alias_of(model), batch)
+    rollout.observe(True, len(batch.places), perf_counter() - started, found.group is None, found.invalid)
+    return group
+
+
+def try_challenger(rollout: ActiveRollout, batch: Batch, alias: str) -> Tried:
+    """What a challenger says; whatever a new version can make fail must not reach a caller."""
+    rows = [instance.features for instance in batch.instances]
+    try:
+        scores = raw_scores(rollout.challenger, rows)
+        if invalid := rollout.fault(scores, len(rows)):
+            return Tried(None, invalid)
+        return Tried(group_of(rollout.challenger, alias, batch, scores), "")
+    except Exception:
+        _log.warning("version %s of %s failed", rollout.challenger.version, rollout.challenger.name, exc_info=True)
+        return Tried(None, "")
+
+
+def _predictions(version: str, answers: Answers, ids: Sequence[str]) -> list[Prediction]:
+    threshold: float | msgspec.UnsetType = msgspec.UNSET if answers.threshold is None else answers.threshold
+    if answers.task is Task.MULTICLASS:
+        rows = zip(ids, answers.scores, answers.decisions, answers.probabilities, strict=True)
+        return [
+            Prediction(id=identity, score=score, decision=decision, probabilities=probabilities, version=version)
+            for identity, score, decision, probabilities in rows
+        ]
     return [
-        {"id": uuid7(now), "score": score, "decision": decision, **details, "version": model.version}
-        for score, decision, details in rows
+        Prediction(id=identity, score=score, decision=decision, threshold=threshold, version=version)
+        for identity, score, decision in zip(ids, answers.scores, answers.decisions, strict=True)
     ]
 
 
-def _details(answers: Answers) -> list[dict[str, Any]]:
-    """What an answer of this task says beside score and decision."""
-    if answers.probabilities:
-        return [{"probabilities": probabilities} for probabilities in answers.probabilities]
-    return [{} if answers.threshold is None else {"threshold": answers.threshold}] * len(answers.scores)
-
-
-def _record(prediction: dict[str, Any], instance: Instance) -> list[Any]:
-    """What the journal keeps of one prediction: id, entity, features, score, decision; and probabilities of classes."""
-    kept = [prediction["id"], instance.entity, instance.features, prediction["score"], prediction["decision"]]
-    return [*kept, prediction["probabilities"]] if "probabilities" in prediction else kept
+def _in_order(groups: Sequence[Group], count: int) -> list[Prediction]:
+    placed: dict[int, Prediction] = {
+        place: one for group in groups for place, one in zip(group.places, group.predictions, strict=True)
+    }
+    return [placed[place] for place in range(count)]

@@ -5,16 +5,41 @@ from __future__ import annotations
 import os
 from datetime import datetime
 
-_VERSION = 0x7 << 76
-_VARIANT = 0b10 << 62
-_RANDOM_A = 0xFFF << 64
-_RANDOM_B = (1 << 62) - 1
+_RANDOM_BYTES = 10
+_AT_ONCE = 400
+"""Identifiers whose chance is drawn from the system in one call: a call for each would cost as much as all else here."""
+
+
+class _Chance:
+    """Random parts of identifiers, drawn in advance; a forked process must not go on with its parent's."""
+
+    def __init__(self) -> None:
+        self._ready: list[str] = []
+
+    def draw(self) -> str:
+        """The end of an identifier: version, 12 random bits, variant, 62 random bits."""
+        while True:
+            try:
+                return self._ready.pop()  # one thread at a time gets an item, without a lock
+            except IndexError:
+                drawn = os.urandom(_RANDOM_BYTES * _AT_ONCE).hex()
+                self._ready += [_end(drawn[at : at + 20]) for at in range(0, len(drawn), 20)]
+
+    def forget(self) -> None:
+        """Draw anew."""
+        self._ready.clear()
+
+
+def _end(random: str) -> str:
+    variant = "89ab"[int(random[3], 16) & 3]
+    return f"-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
+
+
+_chance = _Chance()
+os.register_at_fork(after_in_child=_chance.forget)
 
 
 def uuid7(now: datetime) -> str:
     """A new identifier: milliseconds of `now` (48 bits), then 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
-    milliseconds = int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
-    number = milliseconds << 80 | _VERSION | (random & _RANDOM_A) | _VARIANT | (random & _RANDOM_B)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time = f"{int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF:012x}"
+    return f"{time[:8]}-{time[8:]}{_chance.draw()}"

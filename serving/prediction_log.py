@@ -1,134 +1,83 @@
-"""Moves predictions from the journal to PostgreSQL in the background: at most a second late, never lost, never twice."""
+"""The log of predictions: on disk before an answer is given, in PostgreSQL soon after; and what to do without room."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import replace
 
-import psycopg
-
-from serving.journal import Backlog, Journal, Segment
+from noria.settings import WhenLogFull
+from serving.background_log import BackgroundLog, LogState
+from serving.errors import JournalFullError
+from serving.journal import Journal, Level
 from serving.metrics import Metrics
-from serving.prediction_table import PredictionTable, Row, rows_of
+from serving.prediction_table import PredictionTable
 
-_log = logging.getLogger(__name__)
-_SEGMENTS_AT_ONCE = 8  # of 2 MB: what one transaction holds in memory
-_LONGEST_PAUSE = 30.0
+__all__ = ["LogState", "PredictionLog"]
 
 
-@dataclass(frozen=True)
-class LogState:
-    """How the log is doing.
+class PredictionLog(BackgroundLog):
+    """Keeps one line for each request that is answered."""
 
-    Attributes:
-        trouble: why PostgreSQL does not take predictions at the moment; empty when it does.
-        journal_trouble: why the journal cannot be written; empty when it can.
-    """
+    what = "predictions"
 
-    backlog: Backlog
-    trouble: str
-    journal_trouble: str
+    def __init__(
+        self,
+        journal: Journal,
+        url: str,
+        metrics: Metrics,
+        pause: float = 1.0,
+        when_full: WhenLogFull = WhenLogFull.REFUSE,
+    ) -> None:
+        """Nothing runs yet.
 
-
-class PredictionLog:
-    """One background thread between a journal and a table."""
-
-    def __init__(self, journal: Journal, url: str, metrics: Metrics, pause: float = 1.0) -> None:
-        self._journal = journal
-        self._table = PredictionTable(url) if url else None
+        Args:
+            journal: keeps lines until PostgreSQL has them.
+            url: of PostgreSQL; empty where there is none.
+            metrics: counts what was stored.
+            pause: seconds between two looks at the journal.
+            when_full: whether to refuse predictions that cannot be logged, or to answer them.
+        """
+        super().__init__(journal, PredictionTable(url) if url else None, pause)
         self._metrics = metrics
-        self._pause = self._shortest_pause = pause
-        self._trouble = "" if url else "NORIA_WAREHOUSE_URL is not set; predictions stay in the journal"
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+        self._when_full = when_full
+        self._unlogged = 0
 
-    def start(self) -> None:
-        """Begin; what an earlier process left in the journal goes first."""
-        self._thread.start()
+    def append(self, line: bytes, predictions: int = 1) -> bool:
+        """Keep one line for good.
 
-    def stop(self) -> None:
-        """Store what is left if PostgreSQL answers; else it stays in the journal for the next start."""
-        self._stopping.set()
-        self._thread.join(30)
-        if self._table:
-            self._table.close()
+        Args:
+            line: the journal line, newline included.
+            predictions: how many it holds, to be counted where they are not kept.
 
-    def append(self, line: bytes) -> None:
-        """Keep one line for good. Raises JournalError when the disk refuses."""
-        self._journal.append(line)
+        Returns:
+            Whether it was kept; it is not where the journal is full, and the setting says to answer nevertheless.
+
+        Raises:
+            JournalFullError: there is no room, and predictions are refused then.
+            JournalError: the disk refuses.
+        """
+        try:
+            self._journal.append(line)
+        except JournalFullError:
+            if self._when_full is WhenLogFull.REFUSE:
+                raise
+            self._unlogged += predictions
+            self._metrics.unlogged.inc(predictions)
+            return False
+        return True
 
     @property
     def state(self) -> LogState:
-        """How it is doing."""
-        return LogState(self._journal.backlog(), self._trouble, self._journal.failure)
+        """How it is doing; a full journal is no reason to refuse where answers go on without it."""
+        state = super().state
+        goes_on = self._when_full is WhenLogFull.ANSWER and self._journal.level is Level.FULL
+        return replace(state, journal_trouble="" if goes_on else state.journal_trouble, unlogged=self._unlogged)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._pause):
-            self._store_or_wait()
-        self._store_or_wait()
-        self._journal.seal()
+    def count_stored(self, rows: int) -> None:
+        """Count rows that were new to the table."""
+        super().count_stored(rows)
+        self._metrics.stored.inc(rows)
 
-    def _store_or_wait(self) -> None:
-        """Store everything that is finished; a failure lengthens the pause and is told once."""
-        if self._table is None:
-            return
-        self._journal.seal()
-        try:
-            while self._store_some(self._table):
-                pass
-        except (psycopg.Error, OSError) as error:
-            self._table.close()
-            self._pause = min(max(self._pause * 2, 1.0), _LONGEST_PAUSE)
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            if reason != self._trouble:
-                _log.warning("predictions stay in the journal, PostgreSQL does not take them: %s", reason)
-            self._trouble = reason
-            return
-        if self._trouble:
-            _log.info("PostgreSQL takes predictions again")
-        self._trouble, self._pause = "", self._shortest_pause
-
-    def _store_some(self, table: PredictionTable) -> bool:
-        """Store a few segments in one transaction, then remove them: killed in between, they are stored again, once."""
-        segments = list(islice(self._journal.finished(), _SEGMENTS_AT_ONCE))
-        try:
-            rows = [row for segment in segments for row in self._read(segment)]
-            if rows:
-                self._metrics.stored.inc(self._insert(table, rows))
-        except BaseException:
-            for segment in segments:
-                segment.close()
-            raise
-        for segment in segments:
-            segment.remove()
-        return bool(segments)
-
-    def _insert(self, table: PredictionTable, rows: Sequence[Row]) -> int:
-        try:
-            return table.insert(rows)
-        except psycopg.DataError as error:
-            if len(rows) == 1:
-                self._set_aside(repr(rows[0]).encode(), str(error).splitlines()[0])
-                return 0
-        middle = len(rows) // 2  # one row that PostgreSQL cannot hold must not keep the others out
-        return self._insert(table, rows[:middle]) + self._insert(table, rows[middle:])
-
-    def _read(self, segment: Segment) -> list[Row]:
-        rows: list[Row] = []
-        for line in segment.lines():
-            try:
-                rows += list(rows_of(line))
-            except ValueError as error:
-                self._set_aside(line, str(error))
-        return rows
-
-    def _set_aside(self, content: bytes, reason: str) -> None:
-        """Keep what cannot be stored where a person can look at it."""
-        path = self._journal.folder / "set_aside.txt"
-        with path.open("ab") as file:
-            file.write(content + b"\n")
+    def count_set_aside(self) -> None:
+        """Count a line or a row that cannot be stored."""
+        super().count_set_aside()
         self._metrics.set_aside.inc()
-        _log.error("a prediction cannot be stored and was set aside in %s: %s", path, reason)

@@ -1,28 +1,34 @@
-"""Reads champions from an MLflow server over plain HTTP; the mlflow package stays out of this process.
+"""Reads champions and challengers from an MLflow server over plain HTTP; the mlflow package stays out of this process.
 
 What lies where is written down in `noria.registry.mlflow_registry`, which puts it there.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import ValidationError
 
 from noria.core.errors import BundleError, RegistryError
+from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout
 
+_log = logging.getLogger(__name__)
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _ALIAS = "champion"
+_Document = TypeVar("_Document", Rollout, GuardReport)
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that the registry wants served.
+    """A version that the registry wants served, alone or beside another.
 
     Attributes:
         digest: SHA-256 of the bundle's manifest; empty where the registry does not say.
@@ -35,28 +41,81 @@ class Champion:
     source: str
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the registry wants of a use case.
+
+    Attributes:
+        champion: None means version 0.
+        rollout: the rollout that is under way, or the last one.
+        guard: what serving said last of a rollout.
+    """
+
+    champion: Champion | None = None
+    rollout: Rollout | None = None
+    guard: GuardReport | None = None
+
+
 class RegistryClient:
     """One MLflow server, asked from one thread."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._http = httpx.Client(base_url=self._url, timeout=_TIMEOUT, trust_env=False)
+        self._unreadable: dict[tuple[str, str], str] = {}
+        """Tags that could not be read, so that each is complained of once."""
 
-    def champion(self, use_case: str) -> Champion | None:
-        """The champion; None where the alias or the model is not there, which means version 0.
+    def wanted(self, use_case: str) -> Wanted:
+        """Champion and rollout. Without the alias, or the model, there is no champion, which means version 0.
 
         Raises:
             RegistryError: the registry does not answer.
         """
-        model = self._ask("registered-models/get", name=use_case)
-        aliases = model.get("registered_model", {}).get("aliases", ())
-        number = next((str(alias["version"]) for alias in aliases if alias["alias"] == _ALIAS), None)
-        if number is None:
-            return None
+        model = self._ask("registered-models/get", name=use_case).get("registered_model", {})
+        number = next((str(alias["version"]) for alias in model.get("aliases", ()) if alias["alias"] == _ALIAS), None)
+        tags = {tag["key"]: tag["value"] for tag in model.get("tags", ())}
+        return Wanted(
+            None if number is None else self.version(use_case, number),
+            self._document(use_case, tags, ROLLOUT_TAG, Rollout),
+            self._document(use_case, tags, GUARD_TAG, GuardReport),
+        )
+
+    def version(self, use_case: str, number: str) -> Champion:
+        """One version, and where it lies.
+
+        Raises:
+            RegistryError: the registry does not answer, or has no such version.
+        """
         answer = self._ask("model-versions/get", name=use_case, version=number)
         if "model_version" not in answer:
-            raise RegistryError(f"{self._url}: the champion of {use_case} is version {number}, which is not there")
+            raise RegistryError(f"{self._url}: version {number} of {use_case} is wanted, and is not there")
         return _champion(use_case, number, answer["model_version"])
+
+    def report(self, use_case: str, report: GuardReport) -> None:
+        """Say that a challenger was taken back; harmless when it was said before.
+
+        Raises:
+            RegistryError: the registry does not answer, or refuses.
+        """
+        url, content = f"{_API}/registered-models/set-tag", report.model_dump_json()
+        try:
+            response = self._http.post(url, json={"name": use_case, "key": GUARD_TAG, "value": content})
+            response.raise_for_status()
+        except httpx.HTTPError as error:
+            raise RegistryError(f"{self._url}{url}: {type(error).__name__}: {error}") from error
+
+    def _document(self, use_case: str, tags: Mapping[str, str], name: str, kind: type[_Document]) -> _Document | None:
+        """A tag as what it stands for; one that cannot be read is as good as none, since the champion is what counts."""
+        content = tags.get(name)
+        if content is None:
+            return None
+        try:
+            return kind.model_validate_json(content)
+        except ValidationError as error:
+            if self._unreadable.get((use_case, name)) != content:
+                self._unreadable[use_case, name] = content
+                _log.error("%s: its tag %s cannot be read, the champion answers alone: %s", use_case, name, error)
+            return None
 
     def download(self, champion: Champion, name: str, into: Path) -> None:
         """Fetch one file of the champion's bundle.

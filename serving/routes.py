@@ -1,41 +1,21 @@
-"""The routes of the API."""
+"""The routes of the API, but for predictions: those are answered by `serving.lane`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving.body import read_body
-from serving.error_handlers import PREDICT_RESPONSES, UNREADY
-from serving.instances import MAX_BYTES
-from serving.observation import answered_by
-from serving.prediction import answer
-from serving.schemas import LogReport, Predictions, Readiness, RegistryState, UseCaseList, UseCaseReport, report
+from noria.core.access import Scope
+from serving.error_handlers import UNREADY
+from serving.incoming import body_of, head_of
+from serving.readiness import Readiness
+from serving.schemas import UseCaseList, UseCaseReport, report
 from serving.state import Parts, parts_of
 
 router = APIRouter()
 WithParts = Annotated[Parts, Depends(parts_of)]
-_INLINE_BYTES = 32 * 1024
-"""About a hundred rows: more would hold up the event loop, fewer are done before a thread has woken."""
-
-
-@router.post("/v1/{use_case}/predict", response_model=Predictions, responses=PREDICT_RESPONSES)
-async def predict(use_case: str, request: Request) -> Response:
-    """Predict 1 to 1,000 instances."""
-    # Parts by hand and the answer as bytes: what FastAPI would do around them costs as much as the prediction.
-    parts = parts_of(request)
-    model = parts.models.get(use_case)
-    answered_by(request.scope, model)
-    body = await read_body(request, MAX_BYTES)
-    if len(body) <= _INLINE_BYTES:
-        reply = answer(body, model, parts.log.append, parts.clock)
-    else:
-        reply = await run_in_threadpool(answer, body, model, parts.log.append, parts.clock)
-    parts.metrics.predicted(model, reply.answers)
-    return Response(reply.body, media_type="application/json")
 
 
 @router.get("/v1/{use_case}")
@@ -56,12 +36,24 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
+@router.post("/v1/{use_case}/feedback", status_code=202, response_class=Response)
+async def feedback(use_case: str, request: Request, parts: WithParts) -> Response:
+    """Say what really happened, by the id of a prediction or by entity; late, repeated and corrected statements are kept."""
+    head = head_of(request.scope["headers"], parts.clock.now())
+    admitted = parts.gate.admit(head.authorization, use_case, Scope.FEEDBACK)
+    model = parts.models.get(use_case)
+    body = await body_of(request.receive, head)
+    receipt = parts.feedback.take(body, model, admitted.caller, head.request_id)
+    headers = {name.decode(): value.decode() for name, value in admitted.headers}
+    return Response(receipt, 202, {"x-request-id": head.request_id, **headers}, "application/json")
+
+
 @router.get(
     "/readyz", tags=["operation"], responses={UNREADY: {"model": Readiness, "description": "Send requests elsewhere"}}
 )
 def readyz(parts: WithParts, response: Response) -> Readiness:
-    """Whether predictions are answered, and how the registry and the log behind them are doing."""
-    readiness = _readiness(parts)
+    """Whether predictions are answered, and how what is behind them is doing."""
+    readiness = parts.readiness
     if not readiness.ready:
         response.status_code = UNREADY
     return readiness
@@ -71,22 +63,3 @@ def readyz(parts: WithParts, response: Response) -> Readiness:
 def metrics(parts: WithParts) -> Response:
     """Everything that Prometheus may ask."""
     return Response(parts.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-
-def _readiness(parts: Parts) -> Readiness:
-    log, source = parts.log.state, parts.source
-    versions = {model.name: model.version for model in parts.models}
-    reason = log.journal_trouble or ("" if versions else "there is no use case; add a folder with a use_case.yaml")
-    return Readiness(
-        ready=not reason,
-        reason=reason,
-        versions=versions,
-        refused=dict(source.refusals),
-        registry=RegistryState(answers=not source.trouble, trouble=source.trouble),
-        predictions=LogReport(
-            database_answers=not log.trouble,
-            trouble=log.trouble,
-            journal_segments=log.backlog.segments,
-            journal_bytes=log.backlog.bytes,
-        ),
-    )

@@ -16,13 +16,41 @@ class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
+class WarningReport(_Schema):
+    """A value that the version can read and has hardly learnt from."""
+
+    field: str
+    """The field."""
+    found: str | float | None
+    """What was sent; null where it is missing."""
+    expected: str
+    """What training saw."""
+
+
+class ReasonReport(_Schema):
+    """What one field contributed to a prediction."""
+
+    field: str
+    """The field."""
+    value: float | str | None
+    """What was sent; null where it is missing."""
+    contribution: float | None
+    """Its exact share (SHAP value) of the score before calibration: log odds, or the label's unit; null for a rule."""
+    text: str
+    """The same in words."""
+
+
 class _Prediction(_Schema):
     """The answer for one instance; `score` and `decision` are there whatever the task."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
     """Identifies the prediction in the log; UUID version 7."""
     version: str
-    """The version that answered; "0" is the rule."""
+    """The version that answered; "0" is the rule. While a new version is rolled out, two may answer one request."""
+    warnings: tuple[WarningReport, ...] = ()
+    """Values that the version has hardly learnt from; left out where there are none."""
+    reasons: tuple[ReasonReport, ...] = ()
+    """What contributed most, the weightiest first; left out unless asked for with `?reasons=`."""
 
 
 class YesNoPrediction(_Prediction):
@@ -56,17 +84,6 @@ class NumberPrediction(_Prediction):
     """The number to act on: the score itself."""
 
 
-class Predictions(_Schema):
-    """All answers of a request, from one version."""
-
-    use_case: str
-    """Which use case."""
-    version: str
-    """The version that answered; "0" is the rule."""
-    predictions: tuple[YesNoPrediction, ...] | tuple[ClassPrediction, ...] | tuple[NumberPrediction, ...]
-    """One per instance, in the order they were sent."""
-
-
 class FieldReport(_Schema):
     """One thing that is wrong in a request."""
 
@@ -93,6 +110,8 @@ class ProblemReport(_Schema):
     """What is wrong this time, and what to do."""
     errors: tuple[FieldReport, ...] = ()
     """Every field that is wrong, at most a hundred."""
+    instance: str = ""
+    """Identifies the request: `urn:noria:request:` and the answer's X-Request-Id."""
 
 
 class Serving(_Schema):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from noria.core.decision import Scores
 from noria.core.rule import Rule
 from noria.core.use_case import Task
+from noria.inference.predictor import OnnxPredictor
+from serving.contract import Instance
 from serving.errors import FieldProblem, UnscorableError
-from serving.instances import Instance
 from serving.scores import are_answers
 from serving.served_model import ServedModel
 
@@ -32,7 +34,7 @@ def score_instances(model: ServedModel, instances: Sequence[Instance]) -> Scores
     """
     rows = [instance.features for instance in instances]
     try:
-        scores = _scores(model, rows)
+        scores = raw_scores(model, rows)
     except (ArithmeticError, TypeError, ValueError) as error:
         if model.predictor.manifest.rule is None:
             raise
@@ -43,7 +45,21 @@ def score_instances(model: ServedModel, instances: Sequence[Instance]) -> Scores
     return scores
 
 
-def _scores(model: ServedModel, rows: Sequence[dict[str, Any]]) -> Scores:
+def score_one(model: ServedModel, instance: Instance) -> float | None:
+    """Score of one instance that fits the signature, the quick way; None where it takes the other way to know.
+
+    Most requests hold one instance, and arrays of one row would cost them more than the model does.
+    """
+    predictor = model.predictor
+    if not isinstance(predictor, OnnxPredictor) or predictor.manifest.task is Task.MULTICLASS:
+        return None
+    score = predictor.score_row(instance.features)
+    likely = predictor.manifest.task is Task.REGRESSION or 0.0 <= score <= 1.0
+    return score if likely and isfinite(score) else None
+
+
+def raw_scores(model: ServedModel, rows: Sequence[dict[str, Any]]) -> Scores:
+    """Whatever the version says, an answer or not."""
     with np.errstate(over="ignore", invalid="ignore"):  # extremes are looked at afterwards, not warned about
         return model.predictor.score_rows(rows)
 
@@ -63,7 +79,7 @@ def _breaking(model: ServedModel, rows: Sequence[dict[str, Any]]) -> Iterator[Fi
     rule = Rule(model.predictor.manifest.rule or "")
     for index, row in enumerate(rows):
         try:
-            _scores(model, [row])
+            raw_scores(model, [row])
         except (ArithmeticError, TypeError, ValueError) as error:
             values = json.dumps({name: row.get(name) for name in sorted(rule.names)})
             found = values if len(values) <= 200 else f"{values[:197]}..."

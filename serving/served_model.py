@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from noria.core.bundle import declared_signature
 from noria.core.decision import DecisionPolicy
-from noria.core.signature import Field
+from noria.core.errors import InstanceError
+from noria.core.signature import Field, Kind
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor
-from serving.errors import UnknownUseCaseError
+from serving.concerns import Concerns
+from serving.contract import Contract, Instance
+from serving.errors import FieldProblem, UnknownUseCaseError
+from serving.protection import Protector
 
 
 class Origin(StrEnum):
@@ -33,6 +38,7 @@ class ServedModel:
         digest: SHA-256 of the bundle's manifest; empty for the rule.
         since: when it began to answer.
         origin: the registry; the last good bundle on disk; or the use case's own rule.
+        protector: pseudonymises what apps send as training's rows were; None where nothing is personal.
     """
 
     use_case: UseCase
@@ -41,6 +47,7 @@ class ServedModel:
     digest: str
     since: datetime
     origin: Origin
+    protector: Protector | None = None
 
     @property
     def name(self) -> str:
@@ -61,9 +68,51 @@ class ServedModel:
         return declared_signature(self.use_case).fields
 
     @cached_property
+    def contract(self) -> Contract:
+        """What a request must look like."""
+        return Contract(self.fields.values(), self.use_case.entity, self.use_case.serving.max_batch)
+
+    @cached_property
+    def concerns(self) -> Concerns:
+        """What to look at in an instance that fits."""
+        return Concerns(self.use_case.serving, self.fields, self.predictor.manifest)
+
+    def protected(self, instances: Sequence[Instance]) -> Sequence[Instance]:
+        """The instances with nothing personal in them, as training's rows were."""
+        if self.protector is None:
+            return instances
+        protect, name = self.protector.protect, self.protector.protect_entity
+        return [Instance(name(instance.entity), protect(instance.features)) for instance in instances]
+
+    def protected_entities(self, entities: Sequence[str]) -> Sequence[str]:
+        """Entities as the feature table has them.
+
+        Raises:
+            InstanceError: entities are dropped from it, so that nothing can be looked up.
+        """
+        if self.protector is None:
+            return entities
+        safe = [self.protector.protect_entity(entity) for entity in entities]
+        found = [entity for entity in safe if entity is not None]
+        if len(found) < len(entities):
+            expected = f"instances with their fields: {self.use_case.entity} is dropped, so nothing is kept by it"
+            raise InstanceError([FieldProblem("entities", "names (not shown: they are personal)", expected)])
+        return found
+
+    def read_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What the version may read of a row of the feature table, as `serving.contract` would have read it."""
+        return {name: _as_sent(row.get(name), field) for name, field in self.fields.items()}
+
+    @cached_property
     def policy(self) -> DecisionPolicy:
         """How the version decides."""
         return self.predictor.manifest.policy
+
+
+def _as_sent(value: Any, field: Field) -> Any:
+    if value is None:
+        return None
+    return float(value) if field.kind is Kind.NUMERIC else str(value)
 
 
 def _unread(field: Field) -> Field:
@@ -93,6 +142,10 @@ class ServedModels:
             return self._by_name[name]
         except KeyError:
             raise UnknownUseCaseError(name, tuple(self._by_name)) from None
+
+    def find(self, name: str) -> ServedModel | None:
+        """The version that answers for a use case; None where nobody declared it."""
+        return self._by_name.get(name)
 
     def put(self, model: ServedModel) -> None:
         """Let a version answer from now on. Only one thread may call this."""

@@ -68,6 +68,9 @@ def promote(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A version of `noria versions`.")],
     reason: Reason = "",
     approved_by: ApprovedBy = "",
+    allow_breaking: Annotated[
+        bool, typer.Option("--allow-breaking", help="Even if apps that are answered now would not be any more.")
+    ] = False,
 ) -> None:
     """Make a version champion, if its gates passed and the champion it was judged against still serves.
 
@@ -95,6 +98,7 @@ def promote(
         approved_by=approved_by,
         reason=reason,
         returning=bool(reason),
+        allow_breaking=allow_breaking,
     )
     out.print(facts("promoted" if result.promoted else "not promoted", result.model_dump()))
     if not result.promoted:

@@ -1,7 +1,8 @@
-"""A model as files that can be checked and never unpickled: JSON, ONNX and Parquet, with checksums.
+"""A model as files that can be checked and never unpickled: JSON, ONNX, plain arrays and Parquet, with checksums.
 
     bundle.json        the manifest below; holds the SHA-256 of every other file
     model.onnx         the estimator alone (absent for a rule); preprocessing is the manifest's encoder
+    explainer.npz      what a field moved in a prediction, see noria.core.explainer (absent for a rule, and in old bundles)
     golden.json        requests and the scores they must give, replayed before the bundle may serve
     reference.parquet  features, score and label of the evaluation slice: what monitoring compares with (absent for a rule)
     evaluation.json    the evaluation report (absent for a rule)
@@ -30,6 +31,7 @@ from noria.core.use_case import Task, UseCase
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+EXPLAINER = "explainer.npz"
 GOLDEN = "golden.json"
 REFERENCE = "reference.parquet"
 EVALUATION = "evaluation.json"

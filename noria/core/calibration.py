@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -46,4 +48,32 @@ class Calibration(BaseModel):
             powered = np.log(np.clip(scores, _EDGE, 1.0)) / self.temperature
             weights = np.exp(powered - powered.max(axis=1, keepdims=True))
             return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
-        return np.interp(scores, self.scores, self.probabilities) if self.scores else scores
+        return np.interp(scores, *self._points) if self.scores else scores
+
+    def apply_one(self, score: float) -> float:
+        """The same of one probability of yes, or of one number, to the last bit; NaN where there is none."""
+        if self.kind == "shift":
+            return score + self.shift
+        if self.kind != "isotonic":
+            return float(self.apply(np.array([score]))[0])
+        return _interpolated(score, self.scores, self.probabilities) if self.scores else score
+
+    @cached_property
+    def _points(self) -> tuple[Scores, Scores]:
+        """As arrays, made once: a single row is scored in less time than a tuple is converted."""
+        return np.asarray(self.scores, dtype=np.float64), np.asarray(self.probabilities, dtype=np.float64)
+
+
+def _interpolated(score: float, scores: tuple[float, ...], probabilities: tuple[float, ...]) -> float:
+    """As `numpy.interp` does it, in the same order of operations."""
+    if score != score:  # noqa: PLR0124 - NaN is not itself
+        return score
+    place = bisect_right(scores, score) - 1
+    if place < 0:
+        return probabilities[0]
+    if place >= len(scores) - 1:
+        return probabilities[-1]
+    if scores[place] == score:
+        return probabilities[place]
+    slope = (probabilities[place + 1] - probabilities[place]) / (scores[place + 1] - scores[place])
+    return slope * (score - scores[place]) + probabilities[place]

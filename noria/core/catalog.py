@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from noria.core.consistency import Finding, check_promises, check_rule, check_task, suggest
 from noria.core.errors import Problem, UseCaseError
+from noria.core.pseudonym import check_privacy
 from noria.core.use_case import UseCase
 
 FILE_NAME = "use_case.yaml"
@@ -111,6 +112,7 @@ def _cross_checks(use_case: UseCase, folder: str) -> Iterator[Finding]:
     yield from _check_features(use_case)
     yield from check_task(use_case)
     yield from check_rule(use_case)
+    yield from check_privacy(use_case)
     yield from check_promises(use_case)
     yield from _check_sources(use_case)
     yield from _check_schedule(use_case)

@@ -55,6 +55,7 @@ def check_task(use_case: UseCase) -> Iterator[Finding]:
     if metric is not None and metric not in SEARCH_METRICS[task]:
         yield "training.metric", f"{metric!r} is not of {task}", f"expected one of {', '.join(SEARCH_METRICS[task])}"
     yield from _check_split(use_case)
+    yield from _check_anchor(use_case)
 
 
 def _check_label(use_case: UseCase) -> Iterator[Finding]:
@@ -73,6 +74,28 @@ def _check_split(use_case: UseCase) -> Iterator[Finding]:
         yield "training.split.group", f"found {split.group!r}", suggest(str(split.group), use_case.features.categorical)
     if split.by is not SplitBy.GROUP and split.group is not None:
         yield "training.split.group", f"rows are split by {split.by}", "remove it, or set by: group"
+
+
+def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
+    """What a number is a multiple of reads features, and is itself a number above 0."""
+    where, anchor = "training.anchor", use_case.training.anchor
+    if anchor is None:
+        return
+    if use_case.task is not Task.REGRESSION:
+        yield where, f"task is {use_case.task}", "remove it: only a number can be a multiple of it"
+        return
+    example = f"write an expression such as: {_RULES[use_case.task]}"
+    try:
+        rule = Rule(anchor)
+    except RuleError as error:
+        yield where, str(error), example
+        return
+    for name in sorted(rule.names - set(use_case.features.names)):
+        yield where, f"{name!r} is not a feature", suggest(name, use_case.features.names)
+    if not rule.reads:
+        yield where, f"{anchor!r} reads no feature", f"without one it is no help; {example}"
+    elif (empty := rule.value({})) is not None and not (type(empty) in {int, float} and empty > 0):
+        yield where, f"gives {empty!r} where everything is missing", f"expected a number above 0; {example}"
 
 
 def check_rule(use_case: UseCase) -> Iterator[Finding]:
@@ -122,6 +145,18 @@ def check_promises(use_case: UseCase) -> Iterator[Finding]:
     for index, risk in enumerate(use_case.risks):
         if risk.gate is not None and risk.gate not in watched:
             yield f"risks[{index}].gate", f"no gate is on {risk.gate!r}", suggest(risk.gate, sorted(watched))
+    yield from _check_rollout(use_case)
+
+
+def _check_rollout(use_case: UseCase) -> Iterator[Finding]:
+    """A challenger's share may only grow: whoever was answered by it once stays with it."""
+    if use_case.rollout is None:
+        return
+    steps = use_case.rollout.steps
+    if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1 or steps[-1] > 100:
+        yield "rollout.steps", f"found {list(steps)}", "expected rising percentages from 1 to 100, such as [5, 25, 100]"
+    if use_case.rollout.shadow_for >= use_case.rollout.stop.at_most:
+        yield "rollout.stop.at_most", "is over before rollout.shadow is", "allow more time, or shadow for less"
 
 
 def suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:

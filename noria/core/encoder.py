@@ -7,7 +7,7 @@ is rounded once to float32, in the same order for one row and for many, so that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -15,14 +15,34 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from noria.core.row_steps import Step, row_steps
+from noria.core.rule import Rule
+
 Matrix = npt.NDArray[np.float32]
 _Row = Mapping[str, Any]
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class _Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+
+    def encode_value(self, value: Any, into: list[float]) -> None:
+        """Append the encoding of one value."""
+        raise NotImplementedError
+
+    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Encode a column; shape ``(rows, width)``."""
+        raise NotImplementedError
+
+    def encode_from(self, row: _Row, into: list[float]) -> None:
+        """Append the encoding of what this column reads of a row."""
+        self.encode_value(row.get(self.name), into)
+
+    def encode_all(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float64]:
+        """Encode what this column reads of equally long columns; shape ``(rows, width)``."""
+        return self.encode_many(columns[self.name])
 
 
 class NumericColumn(_Column):
@@ -117,7 +137,52 @@ class LookupColumn(_Column):
         return np.array(encoded, dtype=np.float64)[:, None]
 
 
-Column = Annotated[NumericColumn | OneHotColumn | LookupColumn, Field(discriminator="kind")]
+class RuleColumn(_Column):
+    """What a rule says of the whole row: a number above 0, such as a usual price.
+
+    It goes by the name of the first feature that the rule reads.
+    """
+
+    kind: Literal["rule"] = "rule"
+    expression: str
+    least: float
+    """Stands for a smaller number."""
+    missing: float
+    """Stands for what is no number above 0, or none that float32 knows."""
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns."""
+        return 1
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The rule, parsed."""
+        return Rule(self.expression)
+
+    def encode_value(self, value: Any, into: list[float]) -> None:
+        """Append the encoding of what the rule says."""
+        known = isinstance(value, int | float) and 0 < value <= _LARGEST
+        into.append(max(float(value), self.least) if known else self.missing)
+
+    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Encode what the rule says of many rows; shape ``(rows, 1)``."""
+        encoded: list[float] = []
+        for value in values:
+            self.encode_value(value, encoded)
+        return np.array(encoded, dtype=np.float64)[:, None]
+
+    def encode_from(self, row: _Row, into: list[float]) -> None:
+        """Append the encoding of what the rule says of a row."""
+        self.encode_value(self.rule.value(row), into)
+
+    def encode_all(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float64]:
+        """Encode what the rule says of equally long columns; shape ``(rows, 1)``."""
+        read = {name: columns[name] for name in self.rule.reads or columns}  # columns on disk are read when looked at
+        return self.encode_many(self.rule.values(read, len(next(iter(read.values()), ()))))
+
+
+Column = Annotated[NumericColumn | OneHotColumn | LookupColumn | RuleColumn, Field(discriminator="kind")]
 
 
 class Encoder(BaseModel):
@@ -127,28 +192,26 @@ class Encoder(BaseModel):
 
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Number of columns of the encoded matrix."""
         return sum(column.width for column in self.columns)
 
     @cached_property
-    def _steps(self) -> tuple[tuple[str, Callable[[Any, list[float]], None]], ...]:
-        return tuple((column.name, column.encode_value) for column in self.columns)
+    def _steps(self) -> tuple[Step, ...]:
+        return row_steps(self.columns)
 
     def encode_row(self, row: _Row) -> Matrix:
         """Encode one row given as a mapping; a name that is not there is missing. Shape ``(1, width)``."""
-        encoded: list[float] = []
-        for name, encode in self._steps:
-            encode(row.get(name), encoded)
-        return np.array([encoded], dtype=np.float32)
+        return self.encode_rows((row,))
 
     def encode_rows(self, rows: Sequence[_Row]) -> Matrix:
         """Encode a few rows given as mappings; shape ``(rows, width)``."""
-        encoded = np.empty((len(rows), self.width), dtype=np.float32)
-        for index, row in enumerate(rows):
-            encoded[index] = self.encode_row(row)[0]
-        return encoded
+        encoded: list[float] = []
+        for row in rows:
+            for step in self._steps:
+                step(row, encoded)
+        return np.array(encoded, dtype=np.float32).reshape(len(rows), self.width)
 
     def encode_columns(self, columns: Mapping[str, Sequence[Any]]) -> Matrix:
         """Encode many rows given as equally long columns; shape ``(rows, width)``.
@@ -156,5 +219,5 @@ class Encoder(BaseModel):
         Raises:
             KeyError: a column is not there.
         """
-        parts = [column.encode_many(columns[column.name]) for column in self.columns]
+        parts = [column.encode_all(columns) for column in self.columns]
         return np.concatenate(parts, axis=1).astype(np.float32)

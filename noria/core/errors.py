@@ -15,6 +15,7 @@
     │   └── PromotionConflictError   the champion moved while we were deciding
     ├── AuditError          the audit trail was altered
     ├── ApprovalError       a person who must say yes has not, or was the same who asked (noria.governance.approvals)
+    ├── RolloutError        a rollout that cannot be started or changed as it stands (noria.governance.rollout_book)
     ├── NotifyError         an e-mail could not be delivered
     └── StackError          a process of the embedded stack could not start, or a port is taken
 

@@ -90,6 +90,8 @@ class GroupRate(_Model):
     selection_rate: float
     true_positive_rate: float | None = None
     false_positive_rate: float | None = None
+    intervals: dict[str, Estimate] = {}
+    """By rate."""
 
 
 class Fairness(_Model):
@@ -102,6 +104,8 @@ class Fairness(_Model):
     """Smallest over largest share of yes decisions; below 0.8 is what the four-fifths rule warns of."""
     equalised_odds: float | None = None
     """Larger of the spreads of true and of false positive rates; None where a rate cannot be told."""
+    intervals: dict[str, Estimate] = {}
+    """By figure, each of the two groups that are farthest apart; beyond equal where the gap may be chance."""
     groups: tuple[GroupRate, ...]
 
 
@@ -117,6 +121,8 @@ class GroupError(_Model):
     """In the label's unit."""
     mean_error: float
     """Mean of prediction less label: above 0 where the group is predicted too high."""
+    intervals: dict[str, Estimate] = {}
+    """By mean."""
 
 
 class Contribution(_Model):

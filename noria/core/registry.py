@@ -10,6 +10,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from noria.core.rollout import GuardReport, Rollout
+
 EVIDENCE = "evidence"
 """Folder of a version's run with what people read before they trust it: model card, evaluation pages."""
 
@@ -127,6 +129,20 @@ class ModelRegistry(Protocol):
         Raises:
             RegistryError: there is no such version, or it is champion already.
         """
+        ...
+
+    def rollout(self, use_case: str) -> Rollout | None:
+        """The rollout that is under way, or the last one; None where there never was one."""
+        ...
+
+    def set_rollout(self, rollout: Rollout) -> None:
+        """Keep a rollout's document in place of the one before. Only `noria.governance.rollout_moves` calls this, under the
+        lock of promotions. The document is whole or not written.
+        """
+        ...
+
+    def guard_report(self, use_case: str) -> GuardReport | None:
+        """What serving said when it last took a challenger back by itself, of whichever rollout; None where it never did."""
         ...
 
     def download(self, version: ModelVersion, cache: Path) -> Path:

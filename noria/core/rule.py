@@ -57,8 +57,14 @@ class Rule:
     @cached_property
     def names(self) -> frozenset[str]:
         """The features that the rule reads."""
-        names = (node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name))
-        return frozenset(names) - ({_FIRST} if self._calls_first else set())
+        return frozenset(self.reads)
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """The features that the rule reads, in the order in which it names them first."""
+        found = [node for node in ast.walk(self._tree) if isinstance(node, ast.Name)]
+        found.sort(key=lambda node: (node.lineno, node.col_offset))
+        return tuple(dict.fromkeys(node.id for node in found if node.id != _FIRST or not self._calls_first))
 
     @property
     def outcomes(self) -> tuple[Any, ...]:
@@ -71,22 +77,12 @@ class Rule:
 
     def values(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[Any]:
         """What the rule says of many rows given as equally long columns."""
-        names = sorted(self.names)
-        if not names:
+        if not self.reads:
             return [self.value({})] * rows
-        return [
-            self.value(dict(zip(names, row, strict=True))) for row in zip(*(columns[name] for name in names), strict=True)
-        ]
-
-    def score(self, row: Mapping[str, Any]) -> float:
-        """1.0 where the rule holds for the row, else 0.0."""
-        return 1.0 if self._evaluate(row) is True else 0.0
-
-    def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
-        """Scores of many rows given as equally long columns; float64 of shape ``(rows,)``."""
-        names = sorted(self.names)
-        rows = zip(*(columns[name] for name in names), strict=True)
-        return np.array([self.score(dict(zip(names, row, strict=True))) for row in rows], dtype=np.float64)
+        # Plain numbers, as a single row has them: NumPy's divide by zero without an error.
+        read = (columns[name] for name in self.reads)
+        plain = [values.tolist() if hasattr(values, "tolist") else values for values in read]
+        return [self.value(dict(zip(self.reads, row, strict=True))) for row in zip(*plain, strict=True)]
 
     @cached_property
     def _calls_first(self) -> bool:

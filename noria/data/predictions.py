@@ -16,6 +16,7 @@ from noria.core.interval import Interval
 from noria.core.results import ScoreResult
 from noria.core.use_case import UseCase
 from noria.data.features import LABEL_KNOWN_AT, arrived, label_table, require
+from noria.data.feedback import fill_labels, labels_from_feedback
 from noria.data.labels import label_selection, with_task_label
 from noria.data.locks import lock_interval
 from noria.data.warehouse import Table, Warehouse, append, quote
@@ -78,8 +79,8 @@ def read_batch_predictions(warehouse: Warehouse, use_case: UseCase, interval: In
 
     Columns: entity and event time under the use case's names, `version`, `score` (probability of the positive class or of
     the class decided on, or the number predicted), `decision` (text: ``true`` or ``false``, a class, or a number),
-    `probabilities` (JSON object by class as text; null unless there are classes), and `label` as the task has it (null where
-    there is none, or not yet). Ordered by event time and entity.
+    `probabilities` (JSON object by class as text; null unless there are classes), and `label` as the task has it: the
+    warehouse's, else what apps have said (`noria.data.feedback`), else null. Ordered by event time and entity.
 
     Raises:
         TransformError: the labels were never built, or one is not what the task asks for.
@@ -94,7 +95,8 @@ def read_batch_predictions(warehouse: Warehouse, use_case: UseCase, interval: In
         "where p.use_case = $1 and p.event_time >= $2 and p.event_time < $3 order by p.event_time, p.entity",
         (use_case.name, interval.start, interval.end, as_of, as_of - use_case.label.available_after),
     )
-    return with_task_label(use_case, found)
+    feedback = labels_from_feedback(warehouse, use_case, interval, as_of)
+    return fill_labels(use_case, with_task_label(use_case, found), feedback)
 
 
 def _names(

@@ -46,6 +46,19 @@ class Action(StrEnum):
     """A promotion was asked for without the approval that it needs."""
     REHEARSED = "rehearsed"
     """Promotion and roll-back were gone through on a scratch model; no champion moved."""
+    ROLLOUT_STARTED = "rollout_started"
+    """A challenger began to score beside the champion; see `noria.core.rollout.Did` for this and what follows."""
+    ROLLOUT_STEPPED = "rollout_stepped"
+    ROLLOUT_PAUSED = "rollout_paused"
+    ROLLOUT_RESUMED = "rollout_resumed"
+    ROLLOUT_WON = "rollout_won"
+    ROLLOUT_COMPLETED = "rollout_completed"
+    ROLLOUT_TAKEN_BACK = "rollout_taken_back"
+    ROLLOUT_ABORTED = "rollout_aborted"
+    KEY_CREATED = "key_created"
+    """A key of serving was made; `version` is its id."""
+    KEY_ROTATED = "key_rotated"
+    KEY_REVOKED = "key_revoked"
 
 
 MOVES = frozenset(

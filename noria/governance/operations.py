@@ -14,7 +14,7 @@ _VERDICTS = sa.text(
 _SERVED = sa.text(
     "select count(*) as requests, percentile_cont(0.99) within group (order by latency_ms) as p99_ms from ("
     "select latency_ms from ops.predictions where use_case = :use_case and version = :version "
-    "order by requested_at desc limit 10000) as latest"
+    "and alias is distinct from 'shadow' order by requested_at desc limit 10000) as latest"
 )
 _LEDGER = sa.text(
     "select count(*) as intervals, coalesce(sum(value - cost), 0) as earned, coalesce(sum(baseline_value), 0) as rule, "

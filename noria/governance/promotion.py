@@ -9,6 +9,7 @@ to what was approved before, and it is for emergencies. Whoever is named as havi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -41,7 +42,12 @@ class PromotionDecision:
 
 
 def decide_promotion(
-    candidate: RegisteredModel, registered: ModelVersion, champion: str, *, returning: bool = False
+    candidate: RegisteredModel,
+    registered: ModelVersion,
+    champion: str,
+    *,
+    returning: bool = False,
+    breaks: Sequence[str] = (),
 ) -> PromotionDecision:
     """Whether a candidate may become champion.
 
@@ -50,28 +56,39 @@ def decide_promotion(
         registered: the same version as the registry has it.
         champion: the version that serves now.
         returning: whether a version that was champion before may be so again.
+        breaks: what apps could no longer send or read (`noria.core.compatibility`), and nobody has allowed.
     """
     if champion == candidate.version:
         return PromotionDecision(Verdict.ALREADY_CHAMPION, f"version {champion} is champion already")
-    if registered.stage is Stage.RETIRED and not returning:
-        why = (
-            f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself: "
-            f"`noria promote {registered.use_case} {candidate.version} --reason ...` brings it back"
-        )
+    if why := _refusal(candidate, registered, returning=returning):
         return PromotionDecision(Verdict.REFUSE, why)
-    if registered.bundle_digest != candidate.bundle_digest:
-        return PromotionDecision(
-            Verdict.REFUSE, f"version {candidate.version} in the registry is not the bundle that was judged"
-        )
-    if not candidate.passed or registered.tags.get("passed") != "true":
-        return PromotionDecision(Verdict.REFUSE, f"an enforced gate failed: {candidate.summary}")
     if champion != candidate.champion:
         return PromotionDecision(
             Verdict.CONFLICT,
             f"version {candidate.version} was judged against champion {candidate.champion}, but {champion} serves now: "
             "train again, so that it is judged against that one",
         )
+    if breaks:
+        why = (
+            f"apps that version {champion} answers would not be answered any more: {'; '.join(breaks)}. Tell them, then "
+            f"`noria promote {registered.use_case} {candidate.version} --allow-breaking`"
+        )
+        return PromotionDecision(Verdict.REFUSE, why)
     return PromotionDecision(Verdict.PROMOTE, candidate.summary)
+
+
+def _refusal(candidate: RegisteredModel, registered: ModelVersion, *, returning: bool) -> str:
+    """Why a candidate may not serve, whoever serves now; empty where it may."""
+    if registered.stage is Stage.RETIRED and not returning:
+        return (
+            f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself: "
+            f"`noria promote {registered.use_case} {candidate.version} --reason ...` brings it back"
+        )
+    if registered.bundle_digest != candidate.bundle_digest:
+        return f"version {candidate.version} in the registry is not the bundle that was judged"
+    if not candidate.passed or registered.tags.get("passed") != "true":
+        return f"an enforced gate failed: {candidate.summary}"
+    return ""
 
 
 def promote(
@@ -84,6 +101,7 @@ def promote(
     approved_by: str = "",
     reason: str = "",
     returning: bool = False,
+    breaks: Sequence[str] = (),
 ) -> PromotionResult:
     """Make a candidate champion if its gates passed and the champion it was judged against still serves.
 
@@ -96,6 +114,7 @@ def promote(
         approved_by: who said yes; empty where nobody was asked.
         reason: why; the candidate's summary where it is empty.
         returning: a person wants a version back that was taken back; a run that is repeated never does.
+        breaks: what apps could no longer send or read, and nobody has allowed.
 
     Raises:
         PromotionConflictError: the champion has moved since the gates were checked.
@@ -105,7 +124,7 @@ def promote(
         _settle(registry, audit, use_case.name)
         champion = registry.champion(use_case.name).version
         registered = registry.version(use_case.name, candidate.version)
-        decision = decide_promotion(candidate, registered, champion, returning=returning)
+        decision = decide_promotion(candidate, registered, champion, returning=returning, breaks=breaks)
         if decision.verdict is Verdict.CONFLICT:
             raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
         if decision.verdict is Verdict.PROMOTE:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.bundle import MODEL, Manifest, baseline_manifest, read_golden, read_manifest
+from noria.core.bundle import EXPLAINER, MODEL, Manifest, baseline_manifest, read_golden, read_manifest
 from noria.core.encoder import Matrix
 from noria.core.errors import BundleError
 from noria.core.rule import Rule
 from noria.core.use_case import Task, UseCase
+from noria.inference.explanation import FieldExplainer, load_explainer
 
 Scores = npt.NDArray[np.float64]
 PARITY = 1e-5
@@ -60,16 +62,40 @@ class RulePredictor:
 
 
 class OnnxPredictor:
-    """A trained model: encode, run the ONNX graph, calibrate."""
+    """A trained model: encode, run the ONNX graph, calibrate.
 
-    def __init__(self, manifest: Manifest, graph: bytes) -> None:
+    Args:
+        manifest: of the bundle.
+        graph: the bundle's ONNX graph.
+        explainer: the bundle's file that explains predictions; read when it is first asked for.
+    """
+
+    def __init__(self, manifest: Manifest, graph: bytes, explainer: Path | None = None) -> None:
         if manifest.encoder is None:
             raise BundleError(f"bundle of {manifest.use_case}: an ONNX model needs an encoder; make the bundle again")
         self.manifest = manifest
         self._encoder = manifest.encoder
+        self._explainer_file = explainer
         self._session = _open_session(graph)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[-1].name
+        self._run = self._session._sess.run
+        self._place = 1 if manifest.task is Task.BINARY_CLASSIFICATION else 0
+        """Where a single row's score stands in what the graph gives."""
+
+    @cached_property
+    def explainer(self) -> FieldExplainer | None:
+        """What explains its predictions; None where the bundle was made before there were explanations.
+
+        Raises:
+            BundleError: the bundle's file is gone or altered.
+        """
+        return None if self._explainer_file is None else load_explainer(self._explainer_file, self.manifest)
+
+    @property
+    def explains_at_once(self) -> bool:
+        """Whether the explainer is in memory already."""
+        return "explainer" in self.__dict__
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
         """Scores of a few rows given as mappings."""
@@ -78,6 +104,12 @@ class OnnxPredictor:
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
         """Scores of many rows given as equally long columns."""
         return self.score_matrix(self._encoder.encode_columns(columns))
+
+    def score_row(self, row: Mapping[str, Any]) -> float:
+        """Score of one row, to the last bit what `score_rows` gives, without arrays; not for several classes."""
+        encoded = self._encoder.encode_rows((row,))
+        found = self._run([self._output], {self._input: encoded}, None)[0]
+        return self.manifest.calibration.apply_one(found.item(self._place))
 
     def score_matrix(self, encoded: Matrix) -> Scores:
         """Scores of encoded rows."""
@@ -106,7 +138,8 @@ def load_predictor(folder: Path, digest: str | None = None) -> Predictor:
     if manifest.kind == "rule":
         predictor = RulePredictor(manifest)
     elif MODEL in manifest.files:
-        predictor = OnnxPredictor(manifest, (folder / MODEL).read_bytes())
+        explainer = folder / EXPLAINER if EXPLAINER in manifest.files else None
+        predictor = OnnxPredictor(manifest, (folder / MODEL).read_bytes(), explainer)
     else:
         raise BundleError(f"{folder}: has no {MODEL}; make the bundle again")
     _replay_golden(folder, predictor)

@@ -8,6 +8,8 @@ What lies where, for whoever reads it without this class (serving does, over pla
                                 names the same version says nothing (see `noria.registry.aliases`)
         alias ``challenger``    the version that is tried beside it; no alias means nobody
         alias ``previous``      the champion before this one; no alias means version "0"
+        tag ``rollout``         JSON of `noria.core.rollout.Rollout`: the rollout that is under way, or the last one
+        tag ``rollout_guard``   JSON of `noria.core.rollout.GuardReport`: serving writes it when it takes a challenger back
     model version      "1", "2", ...; its ``run_id`` is the training run, its ``source`` is ``<run's artifacts>/bundle``
                        (``mlflow-artifacts:/<experiment>/<run>/artifacts/bundle``: what follows ``mlflow-artifacts:/`` is the
                        path under ``/api/2.0/mlflow-artifacts/artifacts/``)
@@ -42,9 +44,11 @@ from typing import Any
 from noria.core.bundle import BASELINE_VERSION, Manifest, read_manifest
 from noria.core.errors import BundleError, RegistryError
 from noria.core.registry import EVIDENCE, ModelVersion, Stage, Standing
+from noria.core.rollout import GuardReport, Rollout
 from noria.registry.aliases import move_challenger, move_champion, read_standing
 from noria.registry.bundle_cache import fetch_into_cache
 from noria.registry.descriptions import ABOUT_MODEL, describe_version
+from noria.registry.rollout_tags import read_guard_report, read_rollout, write_rollout
 from noria.registry.run import BUNDLE, LoggedBundle, log_baseline_run, log_training_run
 
 _BASELINE_TAG = "baseline"
@@ -144,6 +148,21 @@ class MlflowRegistry:
         """Move the challenger alias ("0" removes it)."""
         with self._asking(f"make version {version} of {use_case} challenger"):
             move_challenger(self._client, use_case, version)
+
+    def rollout(self, use_case: str) -> Rollout | None:
+        """The rollout that is under way, or the last one; None where there never was one."""
+        with self._asking(f"read the rollout of {use_case}"):
+            return read_rollout(self._client, use_case)
+
+    def set_rollout(self, rollout: Rollout) -> None:
+        """Keep a rollout's document in place of the one before."""
+        with self._asking(f"write the rollout of {rollout.use_case}"):
+            write_rollout(self._client, rollout)
+
+    def guard_report(self, use_case: str) -> GuardReport | None:
+        """What serving said when it last took a challenger back by itself; None where it never did."""
+        with self._asking(f"read what serving says of {use_case}"):
+            return read_guard_report(self._client, use_case)
 
     def download(self, version: ModelVersion, cache: Path) -> Path:
         """The bundle's folder under `cache`, fetched unless it is there; checked against its digest."""

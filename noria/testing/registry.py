@@ -9,6 +9,7 @@ from pathlib import Path
 from noria.core.bundle import BASELINE_VERSION, read_manifest
 from noria.core.errors import RegistryError
 from noria.core.registry import EVIDENCE, ModelVersion, Stage, Standing
+from noria.core.rollout import GuardReport, Rollout
 
 
 class InMemoryRegistry:
@@ -22,6 +23,9 @@ class InMemoryRegistry:
         self._retired: set[tuple[str, str]] = set()
         self.moves: list[tuple[str, str]] = []
         """Every champion that was set, in order: (use case, version)."""
+        self._rollouts: dict[str, Rollout] = {}
+        self.guard_reports: dict[str, GuardReport] = {}
+        """What serving said, by use case; a test puts it there."""
         self.trainings: dict[str, Mapping[str, str]] = {}
         """Parameters of every registered training, by key."""
 
@@ -125,6 +129,21 @@ class InMemoryRegistry:
         if version != BASELINE_VERSION and self.version(use_case, version).version == roles.champion:
             raise RegistryError(f"version {version} of {use_case} is champion already; choose another one as challenger")
         self._standing[use_case] = roles.model_copy(update={"challenger": version})
+
+    def rollout(self, use_case: str) -> Rollout | None:
+        """The rollout that is under way, or the last one."""
+        self.standing(use_case)
+        return self._rollouts.get(use_case)
+
+    def set_rollout(self, rollout: Rollout) -> None:
+        """Keep a rollout's document in place of the one before."""
+        self.standing(rollout.use_case)
+        self._rollouts[rollout.use_case] = Rollout.model_validate_json(rollout.model_dump_json())
+
+    def guard_report(self, use_case: str) -> GuardReport | None:
+        """What serving said when it last took a challenger back by itself."""
+        self.standing(use_case)
+        return self.guard_reports.get(use_case)
 
     def download(self, version: ModelVersion, cache: Path) -> Path:  # noqa: ARG002 - the port has a cache
         """The bundle's folder."""

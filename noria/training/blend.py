@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from noria.core.decision import Labels, Scores
 from noria.core.encoder import Matrix
+from noria.core.explainer import Part as ExplainerPart
 from noria.training.candidate import Params
 from noria.training.goal import Goal
 from noria.training.graph import Part, columns, reading, weighted_sum
@@ -92,6 +93,12 @@ class Blended:
         parts = self._parts(matrix)
         found = [w * e.contributions(part) for w, e, part in zip(self.weights, self.estimators, parts, strict=True)]
         return np.concatenate(found, axis=2)
+
+    def explained(self) -> tuple[ExplainerPart, ...]:
+        """The members, each at the place of its columns and by its weight, to explain rows without this library."""
+        starts = np.cumsum((0, *self.widths)).tolist()
+        members = zip(self.estimators, starts, self.weights, strict=False)
+        return tuple(part.placed(first, weight) for one, first, weight in members for part in one.explained())
 
     def part(self, name: str) -> Part:
         """The ONNX nodes from encoded rows to margins."""

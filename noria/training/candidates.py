@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from noria.training.anchored import anchored
 from noria.training.candidate import Candidate
 from noria.training.dummy import Dummy
 from noria.training.goal import Goal
@@ -24,9 +25,10 @@ BLEND = "blend"
 
 
 def make_candidate(name: str, goal: Goal) -> Candidate:
-    """The kind of model of that name, for a goal.
+    """The kind of model of that name, for a goal; one that learns multiples where the goal has an anchor.
 
     Raises:
         KeyError: there is no such kind.
     """
-    return CANDIDATES[name](goal)
+    kind = CANDIDATES[name](goal)
+    return anchored(kind, goal) if goal.anchor else kind

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.decision import Labels
-from noria.core.encoder import Column, Encoder, LookupColumn, Matrix, NumericColumn, OneHotColumn
+from noria.core.encoder import Column, Encoder, LookupColumn, Matrix, NumericColumn, OneHotColumn, RuleColumn
+from noria.core.errors import NotEnoughDataError
+from noria.core.rule import Rule
 from noria.core.use_case import Features, Task
 from noria.training.columns import Categories
 from noria.training.dataset import TrainingSet
@@ -39,17 +41,26 @@ class EncodingOptions:
     smoothing: float
     """Weight of the overall mean in a category's mean, in rows."""
     goal: Goal = BINARY
-    """What is predicted: means are taken of it."""
+    """What is predicted: means are taken of it, or of its multiples of the anchor, which then is the last column."""
+
+
+LEAST_ANCHOR = 0.1
+"""An anchor is at least so many times its median over the training rows: a label can be any multiple of a tiny one."""
 
 
 def fit_encoder(features: Features, rows: TrainingSet, options: EncodingOptions) -> Encoder:
-    """Learn scales, categories, means and frequencies."""
-    targets = _targets(rows.labels, options.goal)
+    """Learn scales, categories, means and frequencies.
+
+    Raises:
+        NotEnoughDataError: `training.anchor` gives no number above 0 for any row.
+    """
+    last = _anchor_column(options.goal.anchor, rows)
+    targets = _targets(_multiples(rows, last), options.goal)
     numeric = (_numeric(name, np.asarray(rows.columns[name]), options.scale) for name in features.numeric)
     categorical = (
         column for name in features.categorical for column in _categorical(name, rows.categories(name), targets, options)
     )
-    return Encoder(columns=(*numeric, *categorical))
+    return Encoder(columns=(*numeric, *categorical, *last))
 
 
 def encode(encoder: Encoder, rows: TrainingSet) -> Matrix:
@@ -57,9 +68,10 @@ def encode(encoder: Encoder, rows: TrainingSet) -> Matrix:
     matrix = np.empty((len(rows), encoder.width), dtype=np.float32)
     position = 0
     for column in encoder.columns:
-        values = rows.columns[column.name]
         place = matrix[:, position : position + column.width]
-        if isinstance(values, Categories):
+        if isinstance(column, RuleColumn):
+            place[:] = column.encode_all(rows.columns)
+        elif isinstance(values := rows.columns[column.name], Categories):
             place[:] = values.spread(column.encode_many([*values.names, None]).astype(np.float32))
         else:
             place[:] = column.encode_many(values)
@@ -110,10 +122,32 @@ class FoldMeans:
 
 def out_of_fold(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> tuple[FoldMeans, ...]:
     """The means of categories to train with: of every fold, what the other folds say."""
-    targets = _targets(rows.labels, options.goal)
+    last = tuple(column for column in encoder.columns if isinstance(column, RuleColumn))
+    targets = _targets(_multiples(rows, last), options.goal)
     return tuple(
         _fold_means(name, position, rows.categories(name), targets, options) for position, name in _mean_positions(encoder)
     )
+
+
+def _anchor_column(expression: str, rows: TrainingSet) -> tuple[RuleColumn, ...]:
+    """The column of the anchor, where there is one."""
+    if not expression:
+        return ()
+    rule = Rule(expression)
+    asked = RuleColumn(name=rule.reads[0], expression=expression, least=0.0, missing=np.nan)
+    found = asked.encode_all(rows.columns)
+    if not np.isfinite(found).any():
+        raise NotEnoughDataError(f"training.anchor: {expression!r} gives no number above 0 for any of {len(rows)} rows")
+    usual = float(np.nanmedian(found))
+    return (asked.model_copy(update={"least": LEAST_ANCHOR * usual, "missing": usual}),)
+
+
+def _multiples(rows: TrainingSet, last: tuple[RuleColumn, ...]) -> Labels:
+    """The labels, or how many times the anchor they are."""
+    for column in last:
+        # As float32, which is what is multiplied back.
+        return rows.labels / column.encode_all(rows.columns)[:, 0].astype(np.float32).astype(np.float64)
+    return rows.labels
 
 
 def _targets(labels: Labels, goal: Goal) -> _Numbers:

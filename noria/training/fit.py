@@ -17,7 +17,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from noria.core.bundle import EVALUATION, GOLDEN, MODEL, REFERENCE, Manifest, Provenance, specification_digest, write_bundle
+from noria.core.bundle import (
+    EVALUATION,
+    EXPLAINER,
+    GOLDEN,
+    MODEL,
+    REFERENCE,
+    Manifest,
+    Provenance,
+    specification_digest,
+    write_bundle,
+)
 from noria.core.decision import DecisionPolicy, Labels, Scores, policy_of
 from noria.core.evaluation import EvaluationReport
 from noria.core.interval import parse_instant
@@ -31,6 +41,7 @@ from noria.training.dask_engine import cluster_of
 from noria.training.dataset import Fold, TrainingSet, read_snapshot
 from noria.training.environment import record_environment
 from noria.training.evaluation import Judged, evaluate
+from noria.training.explain import explainer_file
 from noria.training.export import check_parity, golden_requests, latency, learnt_signature, reference_parquet
 from noria.training.external_memory import is_stored
 from noria.training.goal import goal_of
@@ -131,7 +142,7 @@ def fit_bundle(
     Raises:
         SettingsError: `training.engine` is dask, and no cluster is set or none answers.
         NotEnoughDataError: too few rows of a class, or no completed trial.
-        BundleError: the ONNX graph does not give the estimator's numbers.
+        BundleError: the ONNX graph does not give the estimator's numbers, or the explainer not its contributions.
     """
     cluster = cluster_of(use_case.training, dask_scheduler)
     chosen = best or best_trial(use_case, snapshot, storage_url)
@@ -183,6 +194,7 @@ def _seal(training: _Training, champion: tuple[str, Predictor], folder: Path) ->
     golden = golden_requests(predictor, slice_rows, seed)
     files = {
         MODEL: graph,
+        EXPLAINER: explainer_file(training.shipped, slice_rows, seed),
         GOLDEN: json.dumps([request.model_dump() for request in golden], indent=1).encode(),
         REFERENCE: reference_parquet(use_case, slice_rows, trial.scores, trial.policy),
     }

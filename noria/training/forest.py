@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.encoder import Matrix
+from noria.core.explainer import TreesPart
+from noria.core.tree_shap import Forest
 from noria.training.graph import INPUT, Part, as_double, constant, node
 
 _Numbers = npt.NDArray[np.float64]
@@ -54,12 +56,32 @@ class Trees:
         )
         return Part(nodes, constants, f"{name}_margins")
 
+    def explained(self) -> tuple[TreesPart]:
+        """The same trees with how many rows went where, to explain rows without XGBoost."""
+        trees, outputs = self._trees
+        starts = np.cumsum([0, *(len(tree.ids) for tree in trees)], dtype=np.intp)
+        forest = Forest.of(
+            roots=starts[:-1],
+            left=_moved([tree.left for tree in trees], starts),
+            right=_moved([tree.right for tree in trees], starts),
+            outputs=np.array(outputs),
+            missing_left=np.concatenate([tree.missing_left for tree in trees]) == 1,
+            features=np.concatenate([tree.features for tree in trees]),
+            values=np.concatenate([tree.values for tree in trees]),
+            covers=np.concatenate([tree.covers for tree in trees]),
+        )
+        return (TreesPart(forest, int(self.booster.num_features()), self.slope),)
+
+    @cached_property
+    def _trees(self) -> tuple[list[_Tree], list[int]]:
+        """The trees, read from the booster's own JSON, and the output that each adds to."""
+        model = json.loads(bytes(self.booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
+        return [_Tree.read(index, tree) for index, tree in enumerate(model["trees"])], model["tree_info"]
+
     @cached_property
     def _ensemble(self) -> dict[str, Any]:
-        """Attributes of the ONNX operator TreeEnsembleRegressor, read from the booster's own JSON."""
-        model = json.loads(bytes(self.booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
-        trees = [_Tree.read(index, tree) for index, tree in enumerate(model["trees"])]
-        outputs = model["tree_info"]
+        """Attributes of the ONNX operator TreeEnsembleRegressor."""
+        trees, outputs = self._trees
         leaves = [tree.nodes[tree.leaf] for tree in trees]
         counts = [len(found) for found in leaves]
         return {
@@ -93,6 +115,8 @@ class _Tree:
     values: npt.NDArray[np.float32]
     """Threshold of a branch, which is taken to the left below it; weight of a leaf."""
     missing_left: npt.NDArray[np.int64]
+    covers: npt.NDArray[np.float32]
+    """Curvature of the loss over the training rows that came by: about how many they were."""
 
     @property
     def leaf(self) -> npt.NDArray[np.bool_]:
@@ -114,6 +138,7 @@ class _Tree:
             features=np.array(tree["split_indices"], dtype=np.int64)[reached],
             values=np.array(tree["split_conditions"], dtype=np.float32)[reached],
             missing_left=np.where(is_leaf, 0, np.array(tree["default_left"], dtype=np.int64)[reached]),
+            covers=np.array(tree["sum_hessian"], dtype=np.float32)[reached],
         )
 
 
@@ -126,6 +151,12 @@ def _reached(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.N
         level = level[left[level] != -1]
         level = np.concatenate([left[level], right[level]])
     return reached
+
+
+def _moved(children: list[npt.NDArray[np.int64]], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Positions of children among the nodes of all trees, which begin at `starts`; -1 for a leaf's."""
+    parts = zip(children, starts, strict=False)
+    return np.concatenate([np.where(part == -1, -1, part + start) for part, start in parts]).astype(np.intp)
 
 
 def _joined(parts: list[Any]) -> list[Any]:

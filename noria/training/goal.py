@@ -19,11 +19,14 @@ class Goal:
         classes: multiclass: how many.
         quantile: regression: the quantile that costs least (`noria.core.decision.best_quantile`), at least 0.01 and at most
             0.99: where one way to be wrong costs nothing, the last rows at that end would decide alone.
+        anchor: regression: an expression over features, of which the number is predicted as a multiple; empty for the number
+            itself.
     """
 
     task: Task = Task.BINARY_CLASSIFICATION
     classes: int = 2
     quantile: float = 0.5
+    anchor: str = ""
 
     @property
     def outputs(self) -> int:
@@ -41,4 +44,5 @@ def goal_of(use_case: UseCase) -> Goal:
         task=use_case.task,
         classes=len(use_case.label.classes) if use_case.task is Task.MULTICLASS else 2,
         quantile=min(max(best_quantile(value), _EDGE), 1 - _EDGE) if isinstance(value, UnitValue) else 0.5,
+        anchor=use_case.training.anchor or "",
     )

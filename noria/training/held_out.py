@@ -2,6 +2,7 @@
 
 One small file per trial beside the snapshot: float32, all folds one after another. A file is written beside its place and
 renamed, so that a killed worker leaves none that is half written; a blend makes do without a trial whose file is missing.
+They are taken away when what was found is registered.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +56,9 @@ class HeldOutScores:
         except (OSError, ValueError):
             return None
         return scores if scores.shape == shape and scores.dtype == np.float32 else None
+
+    def forget(self) -> None:
+        """Take everything away, once what the study found is registered; harmless when it is gone."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # another study of the same snapshot keeps its own there
+            self.folder.parent.rmdir()

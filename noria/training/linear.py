@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.encoder import Matrix
+from noria.core.explainer import LinearPart
 from noria.core.use_case import Task
 from noria.training.candidate import Effort, Labels, Params, Scores, Watch
 from noria.training.encoding import EncodingOptions
@@ -48,6 +49,10 @@ class Weights:
         mean; shape ``(rows, outputs, width)``.
         """
         return np.asarray((matrix.astype(np.float64) - self.center)[:, None, :] * self.coefficients, dtype=np.float64)
+
+    def explained(self) -> tuple[LinearPart]:
+        """The same weights and means, to explain rows without this library."""
+        return (LinearPart(self.coefficients, self.center),)
 
     def part(self, name: str) -> Part:
         """The ONNX nodes from encoded rows to margins."""

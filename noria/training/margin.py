@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from noria.core.decision import Labels, Scores
 from noria.core.encoder import Matrix
+from noria.core.explainer import Part as ExplainerPart
 from noria.core.use_case import Task
 from noria.training.candidate import Contributions, Params
 from noria.training.goal import Goal
@@ -32,6 +33,10 @@ class Estimator(Protocol):
 
     def contributions(self, matrix: Matrix) -> npt.NDArray[np.float64]:
         """SHAP values of the margins; shape ``(rows, outputs, width)``."""
+        ...
+
+    def explained(self) -> tuple[ExplainerPart, ...]:
+        """Arrays from which the same contributions come out where this library is not."""
         ...
 
     def part(self, name: str) -> Part:

@@ -40,14 +40,14 @@ class FittedModel:
     def contributions(self, rows: TrainingSet) -> npt.NDArray[np.float64]:
         """Exact SHAP values by feature; shape ``(rows, features)``.
 
-        In log odds of yes, of the class with the highest score (multiclass), or in the label's unit. The columns that a
-        feature is encoded as are added up.
+        In log odds of yes, of the class with the highest score against the mean of all classes (multiclass), or in the
+        label's unit. The columns that a feature is encoded as are added up.
         """
         matrix = encode(self.encoder, rows)
         found = MarginModel(self.goal).contributions(self.estimator, matrix)
         if self.goal.task is Task.MULTICLASS:
             highest = self.estimator.margins(matrix).argmax(axis=1)
-            found = found[np.arange(len(found)), highest]
+            found = found[np.arange(len(found)), highest] - found.mean(axis=1)  # what raises all alike moves none
         return _by_feature(found, self.encoder, self.features)
 
     def to_onnx(self) -> bytes:

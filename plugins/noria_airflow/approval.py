@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
-from airflow.sdk import Param
+from airflow.sdk import BaseOperatorLink, Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from noria.core.use_case import UseCase
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 APPROVE_WITHIN = timedelta(days=7)
+EVIDENCE = "model card and evaluation"
+"""Key of the XCom with the address of a version's evidence, and name of the button that opens it."""
 _REASON = "reason"
 
 
@@ -90,6 +92,24 @@ class PersonsApproval(ApprovalOperator):
         why = answer.reason or "no reason given"
         release.reject(step.services, step.use_case, candidate, actor=answer.who or "unknown", reason=why)
         raise AirflowFailException(f"version {candidate.version} is not promoted: {answer.who} said no: {why}")
+
+
+class EvidenceLink(BaseOperatorLink):
+    """A button on a task's page that opens model card and evaluation of the version that its run made."""
+
+    name = EVIDENCE
+    xcom_key = EVIDENCE
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Address of the version that the task pushed as XCom `EVIDENCE`; empty where it made none.
+
+        Called in the task's own process when it ends; Airflow's pages read the address from the XCom.
+
+        Args:
+            operator: the task.
+            ti_key: the task instance that ends.
+        """
+        return str(ti_key.xcom_pull(task_ids=operator.task_id, key=EVIDENCE) or "")
 
 
 def ask(use_case: UseCase, question: str, candidate: str) -> PersonsApproval:
@@ -165,5 +185,6 @@ def asked_by(step: Step) -> str:
 
 
 def evidence_page(step: Step, version: str) -> str:
-    """Address of a version in the registry, with its model card and evaluation."""
-    return f"{step.services.settings.mlflow_url.rstrip('/')}/#/models/{step.use_case.name}/versions/{version}"
+    """Address of a version in the registry, with its model card and evaluation, for a person's browser."""
+    public = step.services.settings.mlflow_public_url.rstrip("/")
+    return f"{public}/#/models/{step.use_case.name}/versions/{version}"

@@ -45,12 +45,13 @@ def ids(*names: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten use cases: one has ended, one is hourly, one wants a person's approval, the others go on daily."""
+    """Ten use cases: one has ended, one is hourly, one wants approval, one that and a rollout; the others go on daily."""
     root = tmp_path_factory.mktemp("use_cases")
     write_use_case(root, name="ended", schedule=ENDED)
     write_use_case(root, name="hourly", schedule={"data": "@hourly", "train": "0 6 * * 1", "start": "2014-12-31"})
     write_use_case(root, name="asked", approval="manual")
-    for number in range(7):
+    write_use_case(root, name="stepped", approval="manual", rollout={"steps": [5, 100]})
+    for number in range(6):
         write_use_case(root, name=f"daily_{number}")
     (root / "ended" / "README.md").write_text("# Written by hand\n", encoding="utf-8")
     return root
@@ -63,7 +64,7 @@ def bag(parse: Parse, folder: Path) -> dict[str, Any]:
 
 def test_ten_use_cases_have_four_dags_each(bag: dict[str, Any]) -> None:
     assert bag["import_errors"] == {}
-    assert set(bag["dags"]) == ids("ended", "hourly", "asked", *(f"daily_{number}" for number in range(7)))
+    assert set(bag["dags"]) == ids("ended", "hourly", "asked", "stepped", *(f"daily_{number}" for number in range(6)))
 
 
 def test_shipped_use_cases_have_four_dags_each(parse: Parse, project: Path) -> None:
@@ -147,6 +148,16 @@ def test_only_a_use_case_that_wants_approval_asks_for_it(bag: dict[str, Any]) ->
     assert "approve" in tasks["promote"]["upstream"]
     assert "no answer in a week" in tasks["approve"]["doc"]
     assert tasks["approve"]["kind"] == "PersonsApproval"
+
+
+def test_only_a_use_case_that_wants_steps_has_a_rollout(bag: dict[str, Any]) -> None:
+    plain, stepped = (bag["dags"][f"{name}__train"]["tasks"] for name in ("asked", "stepped"))
+    assert {"start_rollout", "await_rollout"} & plain.keys() == set()
+    assert "promote" not in stepped
+    assert stepped["start_rollout"]["upstream"] == ["approve", "fit_and_register"]
+    assert stepped["await_rollout"]["upstream"] == ["start_rollout"]
+    assert stepped["await_rollout"]["outlets"] == ["noria://stepped/model"]
+    assert "without a worker" in stepped["await_rollout"]["doc"]
 
 
 def test_nothing_starts_by_itself_for_a_data_set_that_has_ended(bag: dict[str, Any]) -> None:

@@ -71,6 +71,7 @@ def stage(
     schedule = {"data": "@monthly", "train": "0 6 2 */3 *", "start": "2013-01-01", "end": "2013-04-01"}
     write_use_case(folder / "use_cases", name="parcels", schedule=schedule)
     write_use_case(folder / "use_cases", name="asked", schedule=schedule, approval="manual")
+    write_use_case(folder / "use_cases", name="stepped", schedule=schedule, rollout={"bake": "20s"})
     (folder / "noria").mkdir()
     for database in ("airflow_stage", "noria_stage"):
         postgres.create_database(database)
@@ -89,7 +90,7 @@ def stage(
         airflow = LiveAirflow({**environment, "NORIA_SMTP_PORT": str(mailbox.smtp_port)}, folder, free_port())
         try:
             airflow.start()
-            airflow.wait(lambda: len(airflow.call("GET", "/api/v2/dags")[1]["dags"]) == 8, "the DAGs")
+            airflow.wait(lambda: len(airflow.call("GET", "/api/v2/dags")[1]["dags"]) == 12, "the DAGs")
             yield Stage(airflow, folder / "noria", mailbox)
         finally:
             airflow.stop()
@@ -237,3 +238,37 @@ def test_what_an_event_started_is_approved_by_a_person_who_is_named(stage: Stage
     asked = Question(stage, reason="2 of 3 say drift")
     asked.answer("Approve", "looks good", "promote", "success")
     assert stage.calls()[-1] == ("promote", "airflow, Anonymous: 2 of 3 say drift; roc_auc 0.71; looks good")
+
+
+def roll_out(stage: Stage) -> str:
+    """A training run of the use case whose versions take over in steps; returns its id when nothing more happens."""
+    path, body = "/api/v2/dags/stepped__train/dagRuns", {"logical_date": None, "partition_key": "2013-03-01"}
+    status, run = stage.airflow.call("POST", path, body)
+    assert status == 200, run
+    stage.airflow.settle("stepped__train")
+    return str(run["dag_run_id"])
+
+
+def test_a_rollout_is_waited_for_and_announced_when_it_has_won(stage: Stage) -> None:
+    states = stage.airflow.tasks("stepped__train", roll_out(stage))
+    assert (states["start_rollout"], states["await_rollout"]) == ("success", "success")
+    assert "promote" not in states
+    assert stage.calls()[-3:] == [
+        ("start_rollout", "1: planned; roc_auc 0.71"),
+        ("advance_rollout", "first"),
+        ("advance_rollout", "again"),
+    ]
+    events = stage.airflow.call("GET", "/api/v2/assets/events?source_dag_id=stepped__train")[1]["asset_events"]
+    assert [event["extra"]["version"] for event in events] == ["1"]
+
+
+def test_a_challenger_that_is_taken_back_fails_the_run_in_plain_sight(stage: Stage) -> None:
+    (stage.home / "bad_challenger").touch()
+    run_id = roll_out(stage)
+    assert stage.airflow.tasks("stepped__train", run_id)["await_rollout"] == "failed"
+    assert stage.calls()[-2:] == [("advance_rollout", "first"), ("advance_rollout", "again")]  # and not once more
+    stage.airflow.wait(
+        lambda: any("[failed] stepped__train" in mail["subject"] for mail in stage.mailbox.messages()), "the mail"
+    )
+    events = stage.airflow.call("GET", "/api/v2/assets/events?source_dag_id=stepped__train")[1]["asset_events"]
+    assert len(events) == 1  # of the one before

@@ -85,7 +85,14 @@ def a_report(**changes) -> EvaluationReport:
             )
         ),
         "fairness": (
-            Fairness(attribute="depot", demographic_parity=0.12, disparate_impact=0.81, equalised_odds=None, groups=()),
+            Fairness(
+                attribute="depot",
+                demographic_parity=0.12,
+                disparate_impact=0.81,
+                equalised_odds=None,
+                intervals={"demographic_parity": an_estimate(0.12, 0.034), "disparate_impact": an_estimate(0.81, 0.25)},
+                groups=(),
+            ),
         ),
         "search_metric": "average_precision",
         "calibrated_by": "isotonic",

@@ -133,6 +133,17 @@ def test_small_segments_are_shown_as_not_judged(binary):
     assert all(name in text for name in ("north", "south", "harbour"))
 
 
+def test_fairness_is_shown_with_how_sure_it_is(binary):
+    use_case, report = binary
+    apart = report.fairness[0].intervals["demographic_parity"]
+    page = Page(evaluation_page.render(report, use_case))
+    assert f"percentage points apart (95 % {100 * apart.low:.1f} to {100 * apart.high:.1f})" in page.text
+    by_chance = apart.model_copy(update={"low": -0.013})
+    changed = report.fairness[0].model_copy(update={"intervals": {"demographic_parity": by_chance}})
+    page = Page(evaluation_page.render(report.model_copy(update={"fairness": (changed,)}), use_case))
+    assert f"(95 % −1.3 to {100 * apart.high:.1f}: that may be chance)" in page.text
+
+
 def test_many_small_segments_are_folded(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION, segments=["street"])
     report = evaluate(use_case, judged_candidate(use_case, training_set(use_case.task, 4000)))

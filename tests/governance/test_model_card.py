@@ -6,6 +6,7 @@ import pytest
 from noria.core.bundle import specification_digest
 from noria.core.errors import BundleError
 from noria.core.gates import check_gates
+from noria.core.judgement import number
 from noria.core.use_case import Business, Task
 from noria.governance.audit import Action
 from noria.governance.checklist import Facts, compute_checklist
@@ -93,7 +94,7 @@ def test_the_card_says_what_it_is_for_made_of_and_worth(use_case, tmp_path):
         "Too few rows to judge: depot moon (100 rows).",
         "0 to 61.5 kg",
         "north, south, harbour",
-        "0.12 0.81 cannot be told",
+        "0.12 0.086 to 0.154 0.81 0.56 to 1.06 cannot be told",
         "A strike is <never> seen",
         "Watched: recall at least 0.3 in every judged segment, found 0.35 in depot south (1 small one not judged) kept",
         "promoting would cost about EUR 660 a month",
@@ -196,6 +197,10 @@ def test_what_a_real_evaluation_found_makes_a_sound_card(task, tmp_path):
     card = up_to_date(a_card(use_case, report, gates=check_gates(use_case.gates, report)), use_case, "")
     page = page_of(tmp_path / "card", card)
     assert read_card(tmp_path / "card") == card
+    apart = [part.intervals["demographic_parity"] for part in report.fairness]
+    apart += [part.intervals["mean_error"] for part in report.group_errors if part.judged]
+    assert apart
+    assert all(f"{number(estimate.low)} to {number(estimate.high)}" in page.text for estimate in apart)
     assert "NaN" not in (tmp_path / "card" / "card.json").read_text()
     assert "more per 1,000 decisions than today's rule" in page.text
     assert "Too few rows to judge" in page.text

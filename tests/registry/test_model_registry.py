@@ -9,9 +9,12 @@ import pytest
 from noria.core.bundle import MANIFEST, Manifest, Provenance, write_bundle
 from noria.core.errors import RegistryError
 from noria.core.registry import EVIDENCE, ModelRegistry, Stage, Standing
+from noria.core.rollout import ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState
 from noria.core.signature import Field, Kind, Signature
+from noria.core.use_case import RolloutPolicy
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.registry import InMemoryRegistry
+from serving.registry_client import RegistryClient, Wanted
 
 TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
@@ -203,3 +206,51 @@ def test_no_evidence_is_none_and_a_wrong_folder_is_said(registry, use_case, tmp_
     with pytest.raises(RegistryError, match="is not a folder"):
         register_trained(registry, tmp_path / "a", use_case, "key-2", evidence=tmp_path / "nowhere")
     assert registry.find(use_case, "key-2") is None
+
+
+def a_rollout(use_case: str) -> Rollout:
+    return Rollout(
+        id=f"{use_case}/1/1",
+        use_case=use_case,
+        champion=Contender(version="0", digest="0" * 64),
+        challenger=Contender(version="1", digest="1" * 64),
+        policy=RolloutPolicy(),
+        state=RolloutState.RUNNING,
+        reason="7 € × 3",
+        actor="ana",
+        started_at=AS_OF,
+        since=AS_OF,
+        changed_at=AS_OF,
+        requested_by="ana",
+    )
+
+
+def test_the_last_rollout_is_remembered_as_it_was_written(registry, use_case, tmp_path):
+    with pytest.raises(RegistryError):
+        registry.rollout(use_case)
+    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    assert registry.rollout(use_case) is None
+    assert registry.guard_report(use_case) is None
+    begun = a_rollout(use_case)
+    for rollout in (begun, begun.model_copy(update={"state": RolloutState.ABORTED, "turn": 2})):
+        registry.set_rollout(rollout)
+        assert registry.rollout(use_case) == rollout
+    with pytest.raises(RegistryError):
+        registry.set_rollout(a_rollout("nobody_knows"))
+
+
+def test_what_serving_reports_is_read_and_a_spoilt_tag_is_said(mlflow_url, use_case, tmp_path):
+    registry = MlflowRegistry(mlflow_url)
+    registry.register_baseline(use_case, *a_bundle(tmp_path / "rule", use_case))
+    registry.set_rollout(a_rollout(use_case))
+    serving = RegistryClient(mlflow_url)
+    report = GuardReport(rollout=f"{use_case}/1/1", reason="it gave the score nan", at=AS_OF, by="here")
+    for _ in range(2):
+        serving.report(use_case, report)
+    assert registry.guard_report(use_case) == report
+    assert serving.wanted(use_case) == Wanted(None, a_rollout(use_case), report)
+    registry._client.set_registered_model_tag(use_case, ROLLOUT_TAG, "spoilt")
+    with pytest.raises(RegistryError, match=r"its tag rollout cannot be read .* remove the tag in MLflow"):
+        registry.rollout(use_case)
+    assert serving.wanted(use_case) == Wanted(None, None, report)
+    serving.close()

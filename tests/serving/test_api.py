@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from noria.testing.builders import write_use_case
 from serving.app import create_app
-from serving.instances import MAX_BYTES
+from serving.incoming import MAX_BYTES
 
 
 @pytest.fixture
@@ -120,11 +120,12 @@ def test_unknown_routes_and_methods_are_problem_reports_too(client):
 
 
 def test_no_stack_trace_leaves(client, monkeypatch):
-    monkeypatch.setattr("serving.prediction.read_instances", lambda *_: 1 / 0)
+    monkeypatch.setattr("serving.prediction.answers_of", lambda *_: 1 / 0)
     answer = predict(client, {"hour": 1})
     assert (answer.status_code, answer.json()["type"]) == (500, "urn:noria:problem:internal-error")
     assert "ZeroDivision" not in answer.text
-    assert 'noria_serving_requests_total{status="500",use_case="parcels",version="0"} 1.0' in client.get("/metrics").text
+    counted = 'noria_serving_requests_total{alias="rule",status="500",use_case="parcels",version="0"} 1.0'
+    assert counted in client.get("/metrics").text
 
 
 def test_a_prediction_that_cannot_be_recorded_is_not_given(client, settings):
@@ -210,10 +211,10 @@ def test_metrics_count_by_use_case_version_and_status_and_no_label_comes_from_ou
     predict(client, {"hour": "x"})
     predict(client, {"hour": 1}, use_case="made_up_by_a_caller")
     text = client.get("/metrics").text
-    assert 'noria_serving_requests_total{status="200",use_case="parcels",version="0"} 1.0' in text
-    assert 'noria_serving_requests_total{status="422",use_case="parcels",version="0"} 1.0' in text
-    assert 'noria_serving_predictions_total{decision="yes",use_case="parcels",version="0"} 1.0' in text
-    assert 'noria_serving_request_seconds_count{use_case="parcels"} 2.0' in text
+    assert 'noria_serving_requests_total{alias="rule",status="200",use_case="parcels",version="0"} 1.0' in text
+    assert 'noria_serving_requests_total{alias="rule",status="422",use_case="parcels",version="0"} 1.0' in text
+    assert 'noria_serving_predictions_total{alias="rule",decision="yes",use_case="parcels",version="0"} 1.0' in text
+    assert 'noria_serving_request_seconds_count{alias="rule",use_case="parcels",version="0"} 2.0' in text
     assert 'noria_serving_model_info{digest="",origin="rule",use_case="parcels",version="0"} 1.0' in text
     assert "noria_serving_journal_segments 1.0" in text
     assert "made_up" not in text

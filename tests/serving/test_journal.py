@@ -10,8 +10,8 @@ import time
 import pytest
 
 from noria.core.clock import SystemClock
-from serving.errors import JournalError
-from serving.journal import Journal
+from serving.errors import JournalError, JournalFullError
+from serving.journal import Journal, Level
 
 
 @pytest.fixture
@@ -64,10 +64,12 @@ def test_a_full_disk_is_an_error_and_the_next_line_is_not_glued_to_the_torn_one(
     write = os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:2]))
-        with pytest.raises(JournalError, match="disk is full"):
+        with pytest.raises(JournalFullError, match="disk is full"):
             journal.append(b"2222\n")
+    assert journal.level is Level.FULL
     journal.append(b"3\n")
     journal.seal()
+    assert (journal.level, journal.failure) == (Level.FINE, "")
     assert sorted(drain(journal)) == [b"1", b"3"]
 
 
@@ -125,3 +127,91 @@ def test_nothing_is_lost_or_doubled_while_others_write_and_claim(tmp_path):
         assert writer.exitcode == 0
     found += drain(reader)
     assert sorted(found) == sorted(f"{name}-{number}".encode() for name in ("a", "b") for number in range(300))
+
+
+def test_a_journal_warns_when_it_fills_refuses_when_it_is_full_and_takes_lines_again_when_there_is_room(tmp_path):
+    journal = Journal(tmp_path, SystemClock(), rotate_bytes=100, limit_bytes=1000)
+    line = b"x" * 99 + b"\n"
+    for _ in range(7):
+        journal.append(line)
+    assert (journal.level, journal.warning) == (Level.FINE, "")
+    journal.append(line)
+    assert journal.level is Level.FILLING
+    assert "80%" in journal.warning
+    assert journal.failure == ""
+    for _ in range(2):
+        journal.append(line)
+    for _ in range(3):
+        with pytest.raises(JournalFullError, match="NORIA_SERVING_JOURNAL_MB"):
+            journal.append(line)
+    assert journal.level is Level.FULL
+    assert journal.backlog().bytes == 1000, "nothing of what was refused is kept"
+    next(journal.finished()).remove()
+    journal.measure()
+    assert journal.level is Level.FULL, "it does not flutter"
+    assert "NORIA_SERVING_JOURNAL_MB" in journal.failure
+    next(journal.finished()).remove()
+    journal.measure()
+    assert (journal.level, journal.failure) == (Level.FILLING, "")
+    journal.append(line)
+
+
+def test_a_start_counts_what_an_earlier_process_left_and_others_are_seen_when_it_is_measured(tmp_path):
+    line = b"x" * 99 + b"\n"
+    other = Journal(tmp_path, SystemClock())
+    other.append(line)
+    journal = Journal(tmp_path, SystemClock(), limit_bytes=350)
+    for _ in range(2):
+        journal.append(line)
+    other.append(line)
+    journal.append(b"not yet seen\n")
+    journal.measure()
+    with pytest.raises(JournalFullError):
+        journal.append(line)
+    other.seal()
+    journal.seal()
+
+
+def test_what_was_set_aside_takes_room_too(tmp_path):
+    (tmp_path / "set_aside.txt").write_bytes(bytes(1000))
+    with pytest.raises(JournalFullError):
+        Journal(tmp_path, SystemClock(), limit_bytes=1000).append(b"1\n")
+
+
+def test_a_disk_that_is_full_keeps_whole_lines_only_and_is_found_free_without_a_request(tmp_path):
+    """A real one: the kernel lets no file of this process grow further, and cuts the line in the middle."""
+    program = (
+        "import resource, sys; from pathlib import Path; from noria.core.clock import SystemClock\n"
+        "from serving.errors import JournalFullError; from serving.journal import Journal, Level\n"
+        "journal, kept = Journal(Path(sys.argv[1]), SystemClock()), 0\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
+        "for _ in range(50):\n"
+        "    try: journal.append(b'x' * 299 + b'\\n'); kept += 1\n"
+        "    except JournalFullError: pass\n"
+        "journal.measure(); assert journal.level is Level.FULL and 'cannot be written' in journal.failure\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "journal.measure(); assert journal.level is Level.FINE and not journal.failure\n"
+        "journal.append(b'last\\n'); journal.seal(); print(kept)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "3"
+    assert len(list(tmp_path.iterdir())) == 1, "no torn file for each request, and no probe"
+    assert drain(Journal(tmp_path, SystemClock())) == [b"x" * 299] * 3 + [b"last"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_found_again(tmp_path):
+    folder = tmp_path / "journal"
+    folder.write_text("a file stands there")
+    journal = Journal(folder, SystemClock())
+    with pytest.raises(JournalError, match="cannot be written"):
+        journal.append(b"1\n")
+    assert journal.level is Level.FINE, "it is broken, not full"
+    journal.measure()
+    assert journal.failure
+    folder.unlink()
+    journal.measure()
+    assert journal.failure == ""
+    journal.append(b"1\n")
+    journal.seal()
+    assert drain(journal) == [b"1"]

@@ -1,24 +1,65 @@
 """Predictions reach PostgreSQL exactly once, whatever stops in between: real servers, really stopped."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
+from datetime import UTC, datetime
+from uuid import UUID
 
 import httpx
+import msgspec
 import psycopg
+import psycopg.rows
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from noria.core.clock import SystemClock
 from noria.local.postgres import PostgresServer
+from noria.settings import WhenLogFull
 from serving.app import create_app
+from serving.errors import JournalFullError
 from serving.journal import Journal
 from serving.metrics import Metrics
+from serving.prediction import Line, Logged
 from serving.prediction_log import PredictionLog
-from serving.prediction_table import PredictionTable, rows_of
+from serving.prediction_table import PredictionTable
 from serving.served_model import ServedModels
 
 LINE = {
+    "use_case": "parcels",
+    "requested_at": "2024-05-01T12:00:00+00:00",
+    "request_id": "r-1",
+    "caller": "desk",
+    "latency_ms": 0.25,
+    "predictions": [
+        {
+            "id": "018f0000-0000-7000-8000-000000000001",
+            "entity": "P-1",
+            "features": {"hour": 19.0, "depot": 'nørth\t\\N\n"'},
+            "score": 0.75,
+            "decision": True,
+            "threshold": 0.4,
+            "version": "3",
+            "alias": "champion",
+            "digest": "5" * 64,
+        },
+        {
+            "id": "018f0000-0000-7000-8000-000000000002",
+            "entity": None,
+            "features": {"hour": None, "weight": 3.5},
+            "score": 0.25,
+            "decision": False,
+            "threshold": 0.6,
+            "version": "4",
+            "alias": "challenger",
+            "digest": "6" * 64,
+        },
+    ],
+}
+OF_LISTS = {
     "use_case": "parcels",
     "version": "3",
     "requested_at": "2024-05-01T12:00:00+00:00",
@@ -44,30 +85,76 @@ def encoded(line):
     return json.dumps(line).encode() + b"\n"
 
 
-def test_a_prediction_is_stored_with_everything_it_was_made_from(journal, table):
-    journal.append(encoded(LINE))
-    log = a_log(journal, table)
+def store(journal, url, *lines):
+    for line in lines:
+        journal.append(encoded(line))
+    log = a_log(journal, url)
     log.start()
     log.stop()
-    with psycopg.connect(table) as connection:
-        rows = connection.execute(
-            "select id::text, use_case, version, requested_at::text, entity, features, score, decision, threshold, "
-            "latency_ms from ops.predictions order by id"
-        ).fetchall()
-    facts = ("parcels", "3", "2024-05-01 12:00:00+00")
-    assert [row[1:4] for row in rows] == [facts, facts]
-    assert [[row[0], *row[4:7], row[7] == "true"] for row in rows] == LINE["predictions"]
-    assert [row[7] for row in rows] == ["true", "false"]
-    assert [row[8:] for row in rows] == [(0.4, 0.25)] * 2
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        rows = connection.execute("select * from ops.predictions order by id").fetchall()
+    return [{**row, "id": str(row["id"]), "requested_at": row["requested_at"].astimezone(UTC)} for row in rows]
+
+
+def test_each_prediction_is_stored_with_its_own_version_and_everything_it_was_made_from(journal, table):
+    rows = store(journal, table, LINE)
+    said = [{name: row[name] for name in one} for row, one in zip(rows, LINE["predictions"], strict=True)]
+    assert said == [{**one, "decision": str(one["decision"]).lower()} for one in LINE["predictions"]]
+    of_request = ("use_case", "request_id", "caller", "latency_ms")
+    assert [[row[name] for name in of_request] for row in rows] == [["parcels", "r-1", "desk", 0.25]] * 2
+    assert [row["requested_at"].isoformat() for row in rows] == [LINE["requested_at"]] * 2
     assert journal.backlog().segments == 0
 
 
-def test_every_task_is_stored_and_what_an_older_version_left_behind_too(journal, table):
+def test_the_rule_in_open_mode_leaves_no_empty_texts(journal, table):
+    one = {**LINE["predictions"][0], "alias": "rule", "version": "0", "digest": ""}
+    (row,) = store(journal, table, {**LINE, "caller": "", "predictions": [one]})
+    assert (row["alias"], row["caller"], row["digest"]) == ("rule", None, None)
+
+
+def test_every_task_is_stored(journal, table):
+    first, second = LINE["predictions"]
+    shares = {"on time": 0.25, "spät": 0.75}
+    number = {**first, "score": 112.4, "decision": 112.4}
+    one_of_two = {**second, "score": 0.75, "decision": "spät", "probabilities": shares}
+    for one in (number, one_of_two):
+        del one["threshold"]
+    rows = store(journal, table, {**LINE, "predictions": [number, one_of_two]})
+    assert [(row["score"], row["decision"], row["probabilities"], row["threshold"]) for row in rows] == [
+        (112.4, "112.4", None, None),
+        (0.75, "spät", shares, None),
+    ]
+
+
+def test_what_the_lane_writes_is_what_the_table_reads(journal, table):
+    logged = Logged(
+        id="018f0000-0000-7000-8000-000000000005",
+        entity="P-1",
+        features={"hour": 19.0, "depot": None},
+        score=0.5,
+        decision=True,
+        threshold=msgspec.UNSET,
+        probabilities=msgspec.UNSET,
+        version="3",
+        alias="shadow",
+        digest="",
+    )
+    now = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    line = Line(use_case="parcels", requested_at=now, request_id="r", caller="", latency_ms=0.1, predictions=[logged])
+    predictions = PredictionTable(table)
+    assert predictions.insert(list(predictions.rows_of(msgspec.json.encode(line) + b"\n"))) == 1
+    predictions.close()
+    with psycopg.connect(table) as connection:
+        row = connection.execute("select entity, features, alias, threshold, caller, digest from ops.predictions").fetchone()
+    assert row == ("P-1", {"hour": 19.0, "depot": None}, "shadow", None, None, None)
+
+
+def test_what_an_older_version_left_behind_is_stored_too(journal, table):
     """Lines had five values, with true or false as the decision, while there was one task."""
     number = ["018f0000-0000-7000-8000-000000000003", None, {"hour": 1}, 112.4, 112.4]
     shares = {"on time": 0.25, "spät": 0.75}
     one_of_two = ["018f0000-0000-7000-8000-000000000004", "P-2", {"hour": 1}, 0.75, "spät", shares]
-    for line in (LINE, *({**LINE, "threshold": None, "predictions": [entry]} for entry in (number, one_of_two))):
+    for line in (OF_LISTS, *({**OF_LISTS, "threshold": None, "predictions": [entry]} for entry in (number, one_of_two))):
         journal.append(encoded(line))
     log = a_log(journal, table)
     log.start()
@@ -95,7 +182,7 @@ def test_a_table_of_an_older_version_is_waited_for_and_nothing_is_set_aside(
             "decision boolean not null, threshold double precision not null, latency_ms double precision not null)"
         )
     late = ["018f0000-0000-7000-8000-000000000004", "P-2", {"hour": 1}, 0.75, "late", {"late": 0.75, "lost": 0.25}]
-    for line in (LINE, {**LINE, "threshold": None, "predictions": [late]}):
+    for line in (LINE, {**OF_LISTS, "threshold": None, "predictions": [late]}):
         journal.append(encoded(line))
     log = a_log(journal, database_url)
     log.start()
@@ -110,7 +197,7 @@ def test_a_table_of_an_older_version_is_waited_for_and_nothing_is_set_aside(
 
 def test_storing_again_after_a_kill_between_commit_and_removal_doubles_nothing(journal, table, stored):
     rows = PredictionTable(table)
-    assert rows.insert(list(rows_of(encoded(LINE)))) == 2
+    assert rows.insert(list(rows.rows_of(encoded(LINE)))) == 2
     rows.close()
     journal.append(encoded(LINE))
     log = a_log(journal, table)
@@ -121,8 +208,8 @@ def test_storing_again_after_a_kill_between_commit_and_removal_doubles_nothing(j
 
 
 def test_two_processes_that_store_the_same_rows_do_not_fight(table, stored):
-    rows = [row for line in [LINE] for row in rows_of(encoded(line))]
     tables = [PredictionTable(table) for _ in range(4)]
+    rows = list(tables[0].rows_of(encoded(LINE)))
     threads = [threading.Thread(target=lambda store=store: [store.insert(rows) for _ in range(20)]) for store in tables]
     for thread in threads:
         thread.start()
@@ -134,8 +221,11 @@ def test_two_processes_that_store_the_same_rows_do_not_fight(table, stored):
 
 
 def test_a_line_that_cannot_be_stored_is_set_aside_and_keeps_no_other_out(journal, table, stored):
-    bad = {**LINE, "predictions": [["018f0000-0000-7000-8000-000000000009", "a\0b", {}, 0.5, True]]}
-    for line in (encoded(LINE), b"not json\n", encoded(bad)):
+    bad = {
+        **LINE,
+        "predictions": [{**LINE["predictions"][0], "id": "018f0000-0000-7000-8000-000000000009", "entity": "a\0b"}],
+    }
+    for line in (encoded(LINE), b"not json\n", b'{"predictions": 3}\n', encoded(bad)):
         journal.append(line)
     log = a_log(journal, table)
     log.start()
@@ -143,6 +233,7 @@ def test_a_line_that_cannot_be_stored_is_set_aside_and_keeps_no_other_out(journa
     assert len(stored(table)) == 2
     kept = (journal.folder / "set_aside.txt").read_text()
     assert "not json" in kept
+    assert log.state.set_aside == 3
     assert "018f0000-0000-7000-8000-000000000009" in kept
     assert journal.backlog().segments == 0
 
@@ -158,6 +249,124 @@ def test_without_tables_predictions_wait_until_they_are_made(journal, database_u
     eventually(lambda: not log.state.trouble)
     log.stop()
     assert len(stored(database_url)) == 2
+
+
+def a_full_log(tmp_path, url, when_full):
+    journal = Journal(tmp_path / "journal", SystemClock(), limit_bytes=3000)
+    log = PredictionLog(journal, url, Metrics(ServedModels(), lambda: (0, 0)), pause=0.02, when_full=when_full)
+    while len(encoded(LINE)) + journal.backlog().bytes <= 3000:
+        assert log.append(encoded(LINE))
+    return log
+
+
+def test_a_full_log_refuses_says_so_once_and_opens_again_when_postgresql_is_there(
+    tmp_path, database_url, project, stored, eventually, caplog
+):
+    log = a_full_log(tmp_path, database_url, WhenLogFull.REFUSE)
+    assert "%" in log.state.warning
+    assert log.state.journal_trouble == ""
+    with pytest.raises(JournalFullError, match="NORIA_SERVING_JOURNAL_MB"):
+        log.append(encoded(LINE))
+    assert "NORIA_SERVING_JOURNAL_MB" in log.state.journal_trouble
+    log.start()
+    eventually(lambda: "journal of predictions is full" in caplog.text)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute((project / "noria/data/schema.sql").read_text())
+    eventually(lambda: not log.state.journal_trouble)
+    assert log.append(encoded({**LINE, "predictions": [{**LINE["predictions"][0], "id": str(UUID(int=7))}]}))
+    log.stop()
+    assert len(stored(database_url)) == 3
+    assert (log.state.unlogged, log.state.warning) == (0, "")
+    assert caplog.text.count("journal of predictions is full") == 1
+
+
+def test_a_full_log_may_answer_nevertheless_and_counts_what_it_did_not_keep(tmp_path):
+    log = a_full_log(tmp_path, "", WhenLogFull.ANSWER)
+    assert [log.append(encoded(LINE), predictions=2) for _ in range(3)] == [False] * 3
+    state = log.state
+    assert (state.unlogged, state.journal_trouble) == (6, "")
+    assert "NORIA_SERVING_JOURNAL_MB" in state.warning
+    assert state.backlog.bytes <= state.limit_bytes == 3000
+
+
+def test_a_database_that_is_not_set_leaves_predictions_where_they_are_and_still_watches_the_disk(tmp_path, eventually):
+    log = a_full_log(tmp_path, "", WhenLogFull.REFUSE)
+    with pytest.raises(JournalFullError):
+        log.append(encoded(LINE))
+    log.start()
+    for path in (tmp_path / "journal").glob("*.jsonl"):
+        path.unlink()
+    eventually(lambda: not log.state.journal_trouble)
+    log.stop()
+    assert "NORIA_WAREHOUSE_URL" in log.state.trouble
+
+
+_WRITER = """
+import json, sys, uuid
+from pathlib import Path
+from noria.core.clock import SystemClock
+from serving.journal import Journal
+from serving.metrics import Metrics
+from serving.prediction_log import PredictionLog
+from serving.served_model import ServedModels
+line = json.loads(sys.argv[3])
+journal, metrics = Journal(Path(sys.argv[1]), SystemClock()), Metrics(ServedModels(), lambda: (0, 0))
+log = PredictionLog(journal, sys.argv[2], metrics, pause=0.02)
+log.start()
+while True:
+    ids = [str(uuid.uuid4()), str(uuid.uuid4())]
+    ones = [{**one, "id": identity} for one, identity in zip(line["predictions"], ids)]
+    log.append(json.dumps({**line, "predictions": ones}).encode() + b"\\n")
+    print(*ids, flush=True)
+"""
+
+
+def _write_until_killed(folder, url, acknowledged, lines=None, until=None):
+    """A process that logs and tells; it is killed after so many lines, or once something has happened."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(folder), url, json.dumps(LINE)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for number, told in enumerate(process.stdout):
+        if told.endswith("\n"):
+            acknowledged += told.split()
+        if number + 1 == lines or (until and until()):
+            break
+    process.send_signal(signal.SIGKILL)
+    rest = process.stdout.read()
+    acknowledged += [identity for told in rest.splitlines(keepends=True) if told.endswith("\n") for identity in told.split()]
+    process.wait(20)
+    process.stdout.close()
+
+
+def test_kills_and_an_outage_of_postgresql_at_once_lose_and_double_nothing(
+    tmp_path, project, stored, eventually, unused_port
+):
+    server = PostgresServer(tmp_path / "postgres", unused_port)
+    server.start(durable=False)
+    try:
+        server.create_database("noria")
+        url, folder, acknowledged = server.url("noria"), tmp_path / "journal", []
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute((project / "noria/data/schema.sql").read_text())
+        _write_until_killed(folder, url, acknowledged, until=lambda: stored(url))  # in the middle of storing
+        stopper = threading.Timer(0.1, server.stop)
+        stopper.start()
+        _write_until_killed(folder, url, acknowledged, lines=2000)  # PostgreSQL goes while it writes
+        stopper.join()
+        _write_until_killed(folder, url, acknowledged, lines=300)  # and is not there
+        server.start(durable=False)
+        log = a_log(Journal(folder, SystemClock()), url)
+        log.start()
+        eventually(lambda: not list(folder.glob("*.jsonl")))
+        log.stop()
+        found = stored(url)
+        assert len(acknowledged) > 4600
+        assert len(found) == len(set(found))
+        assert set(acknowledged) <= set(found)
+        assert len(found) - len(acknowledged) <= 6, "each kill may leave one request that was kept and not told"
+    finally:
+        server.stop()
 
 
 def test_when_postgresql_stops_predictions_are_answered_and_stored_when_it_is_back(

@@ -189,6 +189,9 @@ def test_pages_say_what_is_predicted_and_what_it_is_worth(settings, use_cases):
     assert "$" not in docs + landing
 
 
+RULE = 'alias="rule"'
+
+
 def test_metrics_count_decisions_by_class_and_look_at_numbers(settings, use_cases):
     for task in TASKS:
         write_use_case(use_cases, name=f"{task}_parcels", task=task)
@@ -199,7 +202,7 @@ def test_metrics_count_decisions_by_class_and_look_at_numbers(settings, use_case
         text = client.get("/metrics").text
     counted = {line for line in text.splitlines() if line.startswith("noria_serving_predictions_total")}
     assert counted == {
-        f'noria_serving_predictions_total{{decision="{decision}",use_case="{task}_parcels",version="0"}} {count}'
+        f'noria_serving_predictions_total{{{RULE},decision="{decision}",use_case="{task}_parcels",version="0"}} {count}'
         for task, decision, count in (
             ("binary_classification", "yes", 2.0),
             ("binary_classification", "no", 1.0),
@@ -208,8 +211,8 @@ def test_metrics_count_decisions_by_class_and_look_at_numbers(settings, use_case
             ("regression", "number", 3.0),
         )
     }
-    assert 'noria_serving_predicted_number_bucket{le="10.0",use_case="regression_parcels"} 1.0' in text
-    assert 'noria_serving_predicted_number_count{use_case="regression_parcels"} 3.0' in text
+    assert 'noria_serving_predicted_number_bucket{alias="rule",le="10.0",use_case="regression_parcels",version="0"} 1.0' in text
+    assert 'noria_serving_predicted_number_count{alias="rule",use_case="regression_parcels",version="0"} 3.0' in text
     assert "multiclass_parcels" not in "".join(line for line in text.splitlines() if "predicted_number" in line)
     assert "no label of mine" not in text
 

@@ -11,7 +11,9 @@ from noria.core.evaluation import EvaluationReport
 from noria.core.gates import check_gates
 from noria.core.metrics import roc_auc
 from noria.core.use_case import Task
-from noria.inference.predictor import baseline_predictor, load_predictor
+from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_predictor
+from noria.testing.snapshots import made_up_columns, write_snapshot
+from noria.training import export
 from noria.training import fit as fit_module
 from noria.training.blend import Member
 from noria.training.candidate import Effort
@@ -25,7 +27,7 @@ from noria.training.gradient_boosting import GradientBoosting
 from noria.training.recipe import FittedModel, Recipe
 from noria.training.search import BestTrial
 from noria.training.splits import final_split
-from tests.training.conftest import AS_OF
+from tests.training.conftest import AS_OF, parcels_of
 
 FEATURES = ("weight", "hour", "depot", "street")
 TAUGHT = {"gradient_boosting": {"trees_rounds": 80}, "random_forest": {"forest_slope": 1.5, "forest_leaves": 64}}
@@ -169,14 +171,39 @@ def test_a_graph_that_gives_other_numbers_is_refused(use_case, snapshot, rows, t
     other = recipe.fit(rows)
     graph = other.to_onnx()
     assert check_parity(other, _manifest_of(other, use_case), graph, rows, 7) <= 1e-5
-    with monkeypatch.context() as few:  # of very many rows, some
-        few.setattr("noria.training.export.MOST_PARITY_ROWS", 1000)
-        few.setattr("noria.training.export.PARITY_SAMPLE", 300)
-        assert 0 < check_parity(other, _manifest_of(other, use_case), graph, rows, 7) <= 1e-5
     monkeypatch.setattr(FittedModel, "to_onnx", lambda *_arguments: graph)
     with pytest.raises(BundleError, match=r"ONNX graph of gradient_boosting differs by .* nothing is registered"):
         fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting", monkeypatch)
     assert not (tmp_path / "bundle" / MANIFEST).exists()
+
+
+@pytest.mark.parametrize("task", [Task.BINARY_CLASSIFICATION, Task.REGRESSION], ids=str)
+def test_parity_is_proved_on_every_row_a_chunk_at_a_time(task, tmp_path, monkeypatch):
+    use_case = parcels_of(task, tmp_path)
+    snapshot = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000), AS_OF)
+    rows, goal = read_snapshot(use_case, snapshot), goal_of(use_case)
+    params = {**make_candidate("gradient_boosting", goal).defaults, "trees_rounds": 20}
+    model = Recipe("gradient_boosting", params, **_plain(use_case)).fit(rows)
+    monkeypatch.setattr(export, "PARITY_CHUNK", 700)
+    asked = []
+    score_columns = OnnxPredictor.score_columns
+
+    def watched(self, columns):
+        asked.append(len(columns["weight"]))
+        scores = score_columns(self, columns)
+        if len(asked) in spoilt:
+            scores[-1] = np.nan if task is Task.REGRESSION else scores[-1] + 1e-3
+        return scores
+
+    monkeypatch.setattr(OnnxPredictor, "score_columns", watched)
+    spoilt: set[int] = set()
+    assert check_parity(model, _manifest_of(model, use_case), model.to_onnx(), rows, 7) <= 1e-5
+    assert asked == [700, 700, 700, 700, 200] * 2, "every row, whole and with gaps"
+    for call in (5, 9):  # the last row of all, and one with gaps
+        asked.clear()
+        spoilt = {call}
+        with pytest.raises(BundleError, match="nothing is registered"):
+            check_parity(model, _manifest_of(model, use_case), model.to_onnx(), rows, 7)
 
 
 def _plain(use_case):
@@ -189,6 +216,7 @@ def _manifest_of(model, use_case):
         kind="onnx",
         candidate="gradient_boosting",
         signature=declared_signature(use_case),
+        task=use_case.task,
         threshold=0.5,
         encoder=model.encoder,
     )

@@ -118,6 +118,29 @@ def test_a_rule_ends_in_what_the_task_predicts(tmp_path, task, rule, message):
     assert message in refusal(tmp_path, **fields)
 
 
+@pytest.mark.parametrize(
+    ("task", "anchor", "message"),
+    [
+        ("binary_classification", "first(hour, 3)", "training.anchor: task is binary_classification; remove it"),
+        ("regression", "first(hours, 3)", "training.anchor: 'hours' is not a feature; did you mean hour?"),
+        ("regression", "95", "training.anchor: '95' reads no feature"),
+        ("regression", "hour ** 2", "'hour ** 2' is not allowed in a rule"),
+        ("regression", "hour > 3", "training.anchor: gives False where everything is missing; expected a number above 0"),
+        ("regression", "first(hour, 0)", "training.anchor: gives 0 where everything is missing"),
+    ],
+)
+def test_an_anchor_is_a_number_made_of_features(tmp_path, task, anchor, message):
+    fields = use_case_fields(task=task)
+    fields["training"] = {"anchor": anchor}
+    assert message in refusal(tmp_path, **fields)
+
+
+def test_a_number_may_have_an_anchor(tmp_path):
+    fields = use_case_fields(task="regression")
+    fields["training"] = {"anchor": "hour"}
+    assert a_use_case(tmp_path, **fields).training.anchor == "hour"
+
+
 @pytest.mark.parametrize("task", ["binary_classification", "multiclass", "regression"])
 def test_each_task_has_a_valid_example(tmp_path, task):
     assert a_use_case(tmp_path, task=task).task == task

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn
+from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn, RuleColumn
 
 ENCODER = Encoder(
     columns=(
@@ -48,3 +48,35 @@ def test_one_row_and_many_give_the_same_bits(rows):
 def test_it_is_plain_json():
     again = Encoder.model_validate(json.loads(ENCODER.model_dump_json()))
     assert again == ENCODER
+
+
+RULES = Encoder(
+    columns=(
+        NumericColumn(name="raw"),
+        RuleColumn(name="scaled", expression="first(scaled / raw, 2 * raw, 3)", least=0.5, missing=7.0),
+        RuleColumn(name="depot", expression="4 if depot == 'north' else raw", least=0.5, missing=7.0),
+        OneHotColumn(name="depot", categories=("north",)),
+    )
+)
+
+
+def test_a_rule_of_several_fields_is_a_column():
+    row = RULES.encode_row({"raw": 2.0, "scaled": 9.0, "depot": "south"})
+    np.testing.assert_array_equal(row, np.array([[2, 4.5, 2, 0]], dtype=np.float32))
+    nothing = RULES.encode_row({})
+    np.testing.assert_array_equal(nothing, np.array([[np.nan, 3, 7, 0]], dtype=np.float32))
+    tiny = RULES.encode_row({"raw": 0.01, "scaled": -1.0})
+    np.testing.assert_array_equal(tiny, np.array([[0.01, 7, 0.5, 0]], dtype=np.float32))
+
+
+@given(ROWS)
+@settings(deadline=None)
+def test_a_rule_says_of_many_rows_what_it_says_of_one(rows):
+    columns = {name: [row[name] for row in rows] for name in ("raw", "scaled", "depot")}
+    numbers = {name: np.array([math.nan if value is None else value for value in columns[name]], dtype=np.float64)
+               for name in ("raw", "scaled")}  # fmt: skip
+    one_by_one = RULES.encode_rows(rows)
+    np.testing.assert_array_equal(one_by_one, RULES.encode_columns(columns))
+    np.testing.assert_array_equal(one_by_one, RULES.encode_columns(columns | numbers))
+    again = Encoder.model_validate_json(RULES.model_dump_json())
+    np.testing.assert_array_equal(one_by_one, again.encode_rows(rows))

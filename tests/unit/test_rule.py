@@ -8,22 +8,21 @@ from noria.core.rule import Rule
 
 
 @pytest.mark.parametrize(
-    ("expression", "row", "expected"),
+    ("expression", "row", "holds"),
     [
-        ("hour >= 18", {"hour": 18}, 1.0),
-        ("hour >= 18", {"hour": 17.9}, 0.0),
-        ("6 <= hour < 9", {"hour": 7}, 1.0),
-        ("hour >= 18 and carrier in ('UA', 'AA')", {"hour": 20, "carrier": "UA"}, 1.0),
-        ("carrier not in ('UA', 'AA')", {"carrier": "DL"}, 1.0),
-        ("not hour >= 18", {"hour": 3}, 1.0),
-        ("delay + 2 * hour > 40 or carrier == 'HA'", {"delay": 1, "hour": 20, "carrier": "UA"}, 1.0),
-        ("delay / hour > 1", {"delay": 1, "hour": 0}, 0.0),
-        ("delay > -5", {"delay": -4}, 1.0),
-        ("delay", {"delay": 1}, 0.0),
+        ("hour >= 18", {"hour": 18}, True),
+        ("hour >= 18", {"hour": 17.9}, False),
+        ("6 <= hour < 9", {"hour": 7}, True),
+        ("hour >= 18 and carrier in ('UA', 'AA')", {"hour": 20, "carrier": "UA"}, True),
+        ("carrier not in ('UA', 'AA')", {"carrier": "DL"}, True),
+        ("not hour >= 18", {"hour": 3}, True),
+        ("delay + 2 * hour > 40 or carrier == 'HA'", {"delay": 1, "hour": 20, "carrier": "UA"}, True),
+        ("delay / hour > 1", {"delay": 1, "hour": 0}, False),
+        ("delay > -5", {"delay": -4}, True),
     ],
 )
-def test_rules_hold_or_not(expression, row, expected):
-    assert Rule(expression).score(row) == expected
+def test_rules_hold_or_not(expression, row, holds):
+    assert Rule(expression).value(row) is holds
 
 
 @pytest.mark.parametrize("missing", [{}, {"hour": None}, {"hour": math.nan}, {"hour": np.float64("nan")}])
@@ -31,14 +30,26 @@ def test_rules_hold_or_not(expression, row, expected):
     "expression", ["hour >= 18", "hour < 18", "hour != 18", "hour in (1, 2)", "hour not in (1, 2)", "-hour < 0"]
 )
 def test_a_comparison_with_a_missing_value_is_false(expression, missing):
-    assert Rule(expression).score(missing) == 0.0
+    assert Rule(expression).value(missing) is False
 
 
 def test_columns_give_what_rows_give():
     rule = Rule("hour >= 18 and carrier == 'UA'")
     columns = {"hour": np.array([18.0, 17.0, np.nan, 20.0]), "carrier": ["UA", "UA", "UA", None]}
-    assert rule.score_columns(columns).tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert rule.values(columns, 4) == [True, False, False, False]
     assert rule.names == {"hour", "carrier"}
+
+
+def test_a_column_is_divided_by_zero_as_a_row_is():
+    rule = Rule("first(late / flights, 3)")
+    assert rule.value({"late": 1.0, "flights": 0.0}) == 3
+    assert rule.values({"late": np.array([1.0, 1.0]), "flights": np.array([0.0, 4.0])}, 2) == [3, 0.25]
+
+
+def test_a_rule_says_what_it_reads_in_its_own_order():
+    assert Rule("first(month_price, hotel_price * month_price, 95)").reads == ("month_price", "hotel_price")
+    assert Rule("first if first > 1 else 2").reads == ("first",)
+    assert Rule("95").reads == ()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from noria.core.use_case.features import CategoricalFeature, Features, NumericFe
 from noria.core.use_case.fields import Duration, Email, Frozen, Name, format_duration, parse_duration
 from noria.core.use_case.monitoring import DriftPolicy, Monitoring, RetrainPolicy, Schedule
 from noria.core.use_case.promises import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, Severity
+from noria.core.use_case.rollout import GuardPolicy, JudgePolicy, RolloutMode, RolloutPolicy, StopPolicy
+from noria.core.use_case.serving import Serving, Treatment
 from noria.core.use_case.sources import FileSource, Privacy, Source, SqlSource
 from noria.core.use_case.target import Label, Task
 from noria.core.use_case.training import CandidateName, Engine, SearchMetric, Split, SplitBy, Training
@@ -37,6 +39,8 @@ __all__ = [
     "Frozen",
     "Gate",
     "GateMode",
+    "GuardPolicy",
+    "JudgePolicy",
     "Label",
     "MetricName",
     "Monitoring",
@@ -44,15 +48,20 @@ __all__ = [
     "Privacy",
     "RetrainPolicy",
     "Risk",
+    "RolloutMode",
+    "RolloutPolicy",
     "Schedule",
     "SearchMetric",
+    "Serving",
     "Severity",
     "Source",
     "Split",
     "SplitBy",
     "SqlSource",
+    "StopPolicy",
     "Task",
     "Training",
+    "Treatment",
     "UnitValue",
     "UseCase",
     "Value",
@@ -103,6 +112,10 @@ class UseCase(Frozen):
     """The promises a model must keep."""
     approval: Approval = Approval.AUTOMATIC
     """Who says yes to a model that keeps every promise."""
+    rollout: RolloutPolicy | None = None
+    """How a version that may serve takes over: in steps, beside the champion; null for at once."""
+    serving: Serving = Serving()
+    """How requests are answered that are not quite what training saw."""
     monitoring: Monitoring
     """Who is told, and what counts as drift."""
 

@@ -73,6 +73,9 @@ class Training(Frozen):
     """Parallel search tasks on one shared study."""
     metric: SearchMetric | None = None
     """What the search optimises; null takes average_precision, log_loss or rmse, as the task is."""
+    anchor: str | None = None
+    """Regression: an expression over features, written as the rule is, that gives a number above 0 to begin from, such as
+    `first(price_a_year_ago, 95)`; a model then predicts how many times that number. null: the number itself."""
     seed: int = 7
     """Seed of everything that draws at random."""
     test_window: Duration = timedelta(days=30)

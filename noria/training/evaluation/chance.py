@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.evaluation import Difference, Estimate
-from noria.core.statistics import ROUNDS, ConfidenceInterval, bootstrap_interval, mean_interval, paired_difference
+from noria.core.statistics import LEVEL, ROUNDS, ConfidenceInterval, bootstrap_interval, mean_interval, paired_difference
 from noria.core.use_case import Gate, SplitBy, UseCase
 from noria.training.dataset import TrainingSet
 from noria.training.evaluation.outcome import Outcome, Parts, Positions, evenly
@@ -75,6 +75,37 @@ class Chance:
             return None
         return Difference(value=found.difference, low=found.low, high=found.high, p_not_better=found.p_not_better)
 
+    def counts(self, cells: npt.NDArray[np.int64], kinds: int) -> npt.NDArray[np.int64]:
+        """How many rows of each kind the samples have; shape ``(rounds, kinds)``. Of very many rows, of an even sample.
+
+        Args:
+            cells: kind of each row, from 0; shape ``(rows,)``.
+            kinds: how many there are.
+        """
+        if self.groups is None:  # rows of a kind are alike, so that how often each kind is drawn says everything
+            some = cells[evenly(len(cells), MOST_ROWS)]
+            shares = np.bincount(some, minlength=kinds) / max(len(some), 1)
+            return np.random.default_rng(self.seed).multinomial(len(some), shares, size=self.rounds)
+        return self.sums(np.ones(len(cells)), cells, kinds).astype(np.int64)
+
+    def sums(self, values: npt.NDArray[np.float64], cells: npt.NDArray[np.int64], kinds: int) -> npt.NDArray[np.float64]:
+        """What a number adds up to over the rows of each kind in the same samples; shape ``(rounds, kinds)``.
+
+        Args:
+            values: one per row, shape ``(rows,)``.
+            cells: kind of each row, from 0.
+            kinds: how many there are.
+        """
+        rows = evenly(len(cells), MOST_ROWS)
+        values, cells, groups = values[rows], cells[rows], self._groups_of(rows)
+        unit = np.arange(len(rows)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        units = int(unit.max(initial=-1)) + 1
+        random, drawn = np.random.default_rng(self.seed), np.empty((self.rounds, kinds))
+        for sample in drawn:
+            times = np.bincount(random.integers(0, units, units), minlength=units)[unit]
+            sample[:] = np.bincount(cells, weights=values * times, minlength=kinds)
+        return drawn
+
     def _groups_of(self, rows: Positions) -> npt.NDArray[np.int64] | None:
         return None if self.groups is None else self.groups[rows]
 
@@ -90,6 +121,15 @@ def chance_of(use_case: UseCase, rows: TrainingSet, seed: int) -> Chance:
     if split.by is SplitBy.TIME and len(np.unique(days)) >= FEWEST_DAYS:
         return Chance("days", days, seed, rounds)
     return Chance("rows", None, seed, rounds)
+
+
+def estimate_of(value: float, drawn: npt.NDArray[np.float64]) -> Estimate | None:
+    """A figure with the percentiles of what it was in the samples; None where more than a few samples could not tell."""
+    known = drawn[np.isfinite(drawn)]
+    if not math.isfinite(value) or len(known) < max(2.0, LEVEL * len(drawn)):
+        return None
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
 def _rounds(gates: Sequence[Gate]) -> int:

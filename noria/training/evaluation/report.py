@@ -18,7 +18,7 @@ from noria.training.evaluation.quality import calibration_bins, confusion_counts
 from noria.training.evaluation.rivals import JudgedRival, compare, judge_rivals
 from noria.training.evaluation.segments import judge_segments
 from noria.training.evaluation.suspects import suspects
-from noria.training.evaluation.treatment import compare_decisions, compare_errors, fairness_metrics
+from noria.training.evaluation.treatment import compare_decisions, compare_errors, fairness_intervals, fairness_metrics
 from noria.training.evaluation.worth import value_curve, value_lines
 
 
@@ -72,18 +72,18 @@ def _what_was_judged(
 
 
 def _quality(use_case: UseCase, judged: Judged, outcome: Outcome, chance: Chance) -> dict[str, Any]:
-    fairness = compare_decisions(use_case, judged.fold.validation, outcome)
+    fairness = compare_decisions(use_case, judged.fold.validation, outcome, chance)
     measured = {"parity": judged.parity, "latency_ms": judged.latency_ms, "size_mb": judged.size_mb}
     known = {name: number for name, number in measured.items() if number is not None}
-    told = fairness_metrics(fairness) if use_case.task is Task.BINARY_CLASSIFICATION else {}
+    alone = fairness if use_case.task is Task.BINARY_CLASSIFICATION else ()  # a choice among classes has no such gate
     return {
-        "metrics": outcome.metrics | told | known,
-        "intervals": _intervals(outcome, chance),
+        "metrics": outcome.metrics | fairness_metrics(alone) | known,
+        "intervals": _intervals(outcome, chance) | fairness_intervals(alone),
         "calibration": calibration_bins(outcome),
         "confusion": confusion_counts(outcome),
         "residuals": residual_sample(outcome),
         "fairness": fairness,
-        "group_errors": tuple(compare_errors(use_case, judged.fold.validation, outcome)),
+        "group_errors": tuple(compare_errors(use_case, judged.fold.validation, outcome, chance)),
     }
 
 

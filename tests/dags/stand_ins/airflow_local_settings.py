@@ -20,6 +20,7 @@ import noria
 from noria.core import results
 from noria.core.errors import QualityError
 from noria.core.interval import Interval
+from noria.core.rollout import RolloutResult, RolloutState
 from noria.governance.approvals import ApprovalError, objection
 
 FOLDER = Path(os.environ["NORIA_HOME"])
@@ -102,6 +103,41 @@ def promote(
     return results.PromotionResult(promoted=True, version=candidate.version, previous="0", reason=reason)
 
 
+def a_rollout(version: str, state: RolloutState, reason: str) -> RolloutResult:
+    """Where a made-up rollout stands."""
+    return RolloutResult(
+        id="rollout-1",
+        champion="0",
+        challenger=version,
+        state=state,
+        step=0,
+        share=5,
+        shadow=False,
+        promoted=state is RolloutState.COMPLETED,
+        reason=reason,
+    )
+
+
+def start(
+    _services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, approved_by: str, reason: str
+) -> RolloutResult:
+    note("start_rollout", f"{candidate.version}: {reason}")
+    (FOLDER / "looked").unlink(missing_ok=True)
+    return a_rollout(candidate.version, RolloutState.RUNNING, reason)
+
+
+def advance(_services: object, _use_case: object, *, actor: str) -> RolloutResult:
+    """At the second look it is over: won, or taken back where the test says so."""
+    looked = switched_on("looked")
+    (FOLDER / "looked").touch()
+    note("advance_rollout", "again" if looked else "first")
+    if not looked:
+        return a_rollout("1", RolloutState.RUNNING, "")
+    if switched_on("bad_challenger"):
+        return a_rollout("1", RolloutState.TAKEN_BACK, "serving took it back: it gave the score nan")
+    return a_rollout("1", RolloutState.COMPLETED, "no harm")
+
+
 def reject(_services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, reason: str) -> None:
     note("reject", f"{actor}: version {candidate.version}: {reason}")
 
@@ -139,4 +175,5 @@ if "scheduler" in sys.argv:
     fitting = (ensure_baseline, take_snapshot, search, fit_and_register)
     put_in_place(noria, "jobs", ingest, validate, transform, score, *fitting)
     put_in_place(noria, "release", nominate, promote, reject)
+    put_in_place(noria, "rollouts", start, advance)
     put_in_place(monitoring, "jobs", monitor, notify, decide_retrain)

@@ -149,11 +149,9 @@ questions as (
     where kind = 'question'
 ),
 
--- An observation holds until the next one, at most for six hours.
 observations as (
     select
         *,
-        lead(observed_at) over (partition by origin order by observed_at) as next_observed_at,
         pressure - first_value(pressure) over three_hours as pressure_change_3h,
         sum(precipitation) over six_hours as precipitation_6h,
         min(visibility) over three_hours as visibility_3h,
@@ -167,15 +165,7 @@ observations as (
 ),
 
 weather_by_hour as (
-    select
-        observations.*,
-        known_hour.hour_at
-    from observations
-    cross join lateral generate_series(
-        observations.observed_at,
-        least(observations.next_observed_at, observations.observed_at + interval '6 hours') - interval '1 hour',
-        interval '1 hour'
-    ) as known_hour (hour_at)
+    {{ by_hour("observations") }}
 )
 
 select

@@ -89,11 +89,9 @@ questions as (
     where kind = 'question'
 ),
 
--- An observation holds until the next one, at most for six hours.
 observations as (
     select
         *,
-        lead(observed_at) over (partition by origin order by observed_at) as next_observed_at,
         sum(precipitation) over (
             partition by origin order by observed_at range between interval '5 hours' preceding and current row
         ) as precipitation_6h
@@ -101,15 +99,7 @@ observations as (
 ),
 
 weather_by_hour as (
-    select
-        observations.*,
-        known_hour.hour_at
-    from observations
-    cross join lateral generate_series(
-        observations.observed_at,
-        least(observations.next_observed_at, observations.observed_at + interval '6 hours') - interval '1 hour',
-        interval '1 hour'
-    ) as known_hour (hour_at)
+    {{ by_hour("observations") }}
 )
 
 select

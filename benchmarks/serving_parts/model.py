@@ -1,0 +1,147 @@
+"""The one model that every contender serves: 20 features, gradient boosting of 300 trees, in every form that they read.
+
+graph.onnx      the trees alone, as Noria's bundles hold them
+booster.json    the same trees as XGBoost's own file
+encoder.json    names of the features, and the values that each category may have
+rows.json       rows to compare predictions on, some values missing, some categories never seen
+scores.json     what Noria's predictor gives for them
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.serving_parts.environments import CACHE
+
+USE_CASE = "parcels"
+ENTITY = "parcel_id"
+TREES = 300
+NUMBERS = tuple(f"number_{index}" for index in range(14))
+ONE_HOT = {f"kind_{index}": tuple(f"k{value}" for value in range(4)) for index in range(3)}
+"""Few values each: a column of 0 and 1 for every one."""
+ORDINAL = {f"place_{index}": tuple(f"p{value}" for value in range(50)) for index in range(3)}
+"""Many values each: the trees see their number, and NaN for one that is missing or was never seen."""
+Row = dict[str, float | str | None]
+_ROWS, _COMPARED, _SEED = 20_000, 2_000, 7
+_MADE_BY = "1"
+"""Goes up with what is made here, so that an older one is made again."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Files in a folder, and what they say."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def graph(self) -> bytes:
+        """The trees as an ONNX graph."""
+        return (self.folder / "graph.onnx").read_bytes()
+
+
+def the_model() -> Model:
+    """Make the model, or take the one that was made before."""
+    folder = CACHE / f"model-{_MADE_BY}"
+    if not (folder / "scores.json").exists():  # written last
+        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
+    rows, scores = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("rows.json", "scores.json"))
+    return Model(folder, tuple(rows), tuple(scores))
+
+
+def encoder() -> Any:
+    """How a row becomes numbers, as a bundle's manifest has it."""
+    from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn
+
+    ordinals = ({value: float(index) for index, value in enumerate(values)} for values in ORDINAL.values())
+    return Encoder(
+        columns=(
+            *(NumericColumn(name=name) for name in NUMBERS),
+            *(OneHotColumn(name=name, categories=values) for name, values in ONE_HOT.items()),
+            *(LookupColumn(name=name, values=values) for name, values in zip(ORDINAL, ordinals, strict=True)),
+        )
+    )
+
+
+def manifest(task: Any) -> Any:
+    """The bundle's manifest, before it is sealed."""
+    from datetime import UTC, datetime
+
+    from noria.core.bundle import Manifest, Provenance
+    from noria.core.signature import Field, Kind, Signature
+
+    numbers = (Field(name=name, kind=Kind.NUMERIC, minimum=-10, maximum=10) for name in NUMBERS)
+    words = (Field(name=name, kind=Kind.CATEGORICAL, categories=values) for name, values in {**ONE_HOT, **ORDINAL}.items())
+    return Manifest(
+        use_case=USE_CASE,
+        kind="onnx",
+        candidate="gradient_boosting",
+        signature=Signature(fields=(*numbers, *words)),
+        task=task,
+        encoder=encoder(),
+        provenance=Provenance(as_of=datetime(2024, 1, 1, tzinfo=UTC), snapshot="5" * 64, specification="6" * 64, seed=_SEED),
+    )
+
+
+def _make(folder: Path) -> None:
+    from noria.core.use_case import Task
+    from noria.inference.predictor import OnnxPredictor
+    from noria.training.candidate import Effort
+    from noria.training.goal import Goal
+    from noria.training.gradient_boosting import GradientBoosting
+
+    print(f"growing {TREES} trees into {folder}", flush=True)
+    rows = _draw(_ROWS)
+    matrix = encoder().encode_columns({name: [row[name] for row in rows] for name in rows[0]})
+    known = np.nan_to_num(matrix)
+    noise = np.random.default_rng(_SEED + 1).normal(size=len(rows))
+    labels = known[:, 0] + known[:, 1] * known[:, 2] + (known[:, 14] - known[:, 20]) + known[:, -1] / 25 - 1 + noise > 0
+    kind = GradientBoosting(Goal(task=Task.BINARY_CLASSIFICATION, classes=2, quantile=0.5, anchor=""))
+    trees = kind.fit(matrix, labels, {**kind.defaults, "trees_rounds": TREES}, Effort(_SEED, 1))
+    graph = kind.to_onnx(trees, matrix.shape[1])
+    (folder / "graph.onnx").write_bytes(graph)
+    (folder / "booster.json").write_text(json.dumps(_booster(trees)), encoding="utf-8")
+    encoding = {"numbers": NUMBERS, "one_hot": ONE_HOT, "ordinal": ORDINAL}
+    (folder / "encoder.json").write_text(json.dumps(encoding), encoding="utf-8")
+    compared = _with_gaps(rows[:_COMPARED])
+    (folder / "rows.json").write_text(json.dumps(compared), encoding="utf-8")
+    scores = OnnxPredictor(manifest(Task.BINARY_CLASSIFICATION), graph).score_rows(compared).tolist()
+    (folder / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+
+
+def _booster(trees: Any) -> Any:
+    """XGBoost's own file, with the margin before any tree inside: Noria keeps that beside the trees."""
+    content = json.loads(bytes(trees.booster.save_raw("json")))
+    rate = 1 / (1 + math.exp(-float(trees.base[0])))
+    content["learner"]["learner_model_param"]["base_score"] = f"[{rate!r}]"
+    return content
+
+
+def _draw(count: int) -> list[Row]:
+    draw = np.random.default_rng(_SEED)
+    columns: dict[str, list[Any]] = {name: draw.normal(size=count).round(4).tolist() for name in NUMBERS}
+    for name, values in {**ONE_HOT, **ORDINAL}.items():
+        columns[name] = [values[index] for index in draw.integers(len(values), size=count)]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _with_gaps(rows: list[Row]) -> list[Row]:
+    """Every other row as it is; in the rest a value is missing here and there, or is one that training never saw."""
+    draw = np.random.default_rng(_SEED + 2)
+    return [row if index % 2 else _with_gap(row, draw) for index, row in enumerate(rows)]
+
+
+def _with_gap(row: Mapping[str, Any], draw: np.random.Generator) -> Row:
+    changed: Row = dict(row)
+    for name in draw.choice(list(row), size=3, replace=False):
+        changed[str(name)] = "never seen" if name not in NUMBERS and draw.random() < 0.5 else None
+    return changed

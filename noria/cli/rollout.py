@@ -1,0 +1,134 @@
+"""Rollouts from a shell: a version takes over in steps, and is taken back when it does harm."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from noria.cli.arguments import Reason, UseCaseName, actor, opened
+from noria.cli.console import facts, out, say
+from noria.core.rollout import RolloutResult, RolloutState
+
+_PANEL = "Versions"
+Candidate = Annotated[
+    str | None, typer.Argument(metavar="VERSION", help="A version of `noria versions`. Default: the challenger that waits.")
+]
+ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
+AllowBreaking = Annotated[
+    bool, typer.Option("--allow-breaking", help="Although apps that are answered now would not be answered any more.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    rollout = typer.Typer(help="Let a version take over in steps, or look at how it does.", no_args_is_help=True)
+    for command in (start, status, advance, pause, resume, abort):
+        rollout.command()(command)
+    app.add_typer(rollout, name="rollout", rich_help_panel=_PANEL)
+
+
+def start(
+    use_case: UseCaseName,
+    version: Candidate = None,
+    reason: Reason = "",
+    approved_by: ApprovedBy = "",
+    allow_breaking: AllowBreaking = False,
+) -> None:
+    """Let a version score beside the champion, as the section `rollout` of the use case says.
+
+    With a reason, a version that was taken back before is tried again. `noria rollout advance` takes the next steps; the
+    training DAG does so by itself for the versions that it trains.
+    """
+    from noria import rollouts
+    from noria.core.bundle import BASELINE_VERSION
+    from noria.governance.rollout_book import RolloutError
+    from noria.governance.rollout_moves import candidate_of
+
+    services, chosen = opened(use_case)
+    number = version or services.registry.standing(chosen.name).challenger
+    if number == BASELINE_VERSION:
+        raise RolloutError(f"{chosen.name} has no challenger that waits: name a version of `noria versions {chosen.name}`")
+    result = rollouts.start(
+        services,
+        chosen,
+        candidate_of(services.registry.version(chosen.name, number)),
+        actor=actor(),
+        approved_by=approved_by,
+        reason=reason,
+        returning=bool(reason),
+        allow_breaking=allow_breaking,
+    )
+    if result is None:
+        say(f"version {number} of {chosen.name} is champion already")
+    else:
+        _show(result)
+
+
+def status(use_case: UseCaseName) -> None:
+    """Say where the rollout stands and what its judge says now; changes nothing."""
+    from noria import rollouts
+
+    services, chosen = opened(use_case)
+    with out.status("reading what both versions have scored"):
+        found = rollouts.standing(services, chosen)
+    _show(RolloutResult.of(found.rollout))
+    if found.rollout.is_live:
+        verdict = found.comparison.worse or found.comparison.better or found.comparison.summary
+        say(f"scored in this step: {found.rows:,} rows")
+        say(f"the judge: {verdict}", "red" if found.comparison.worse else "")
+
+
+def advance(use_case: UseCaseName) -> None:
+    """Take one turn: judge, then wait, step, promote or take back. Exit code 1 where the challenger is taken back.
+
+    May be called as often as one likes, and by several at once.
+    """
+    from noria import rollouts
+
+    services, chosen = opened(use_case)
+    with out.status("reading what both versions have scored"):
+        result = rollouts.advance(services, chosen, actor=actor())
+    _show(result)
+    if result.state is RolloutState.TAKEN_BACK:
+        raise typer.Exit(1)
+
+
+def pause(use_case: UseCaseName, reason: Reason = "") -> None:
+    """Stay at the present share until somebody resumes; serving still takes a challenger back that does harm."""
+    from noria import rollouts
+
+    services, chosen = opened(use_case)
+    _show(rollouts.pause(services, chosen, actor=actor(), reason=reason or "no reason given"))
+
+
+def resume(use_case: UseCaseName, reason: Reason = "") -> None:
+    """Go on; the present step begins again."""
+    from noria import rollouts
+
+    services, chosen = opened(use_case)
+    _show(rollouts.resume(services, chosen, actor=actor(), reason=reason or "no reason given"))
+
+
+def abort(use_case: UseCaseName, reason: Reason) -> None:
+    """Let the champion answer everything again, within seconds.
+
+    Example: `noria rollout abort flight_delays --reason "the desk sees odd answers"`
+    """
+    from noria import rollouts
+
+    services, chosen = opened(use_case)
+    _show(rollouts.abort(services, chosen, actor=actor(), reason=reason))
+
+
+def _show(result: RolloutResult) -> None:
+    share = "scores along, unheard" if result.shadow else f"{result.share} %"
+    rows: dict[str, object] = {
+        "challenger": f"version {result.challenger}",
+        "champion": f"version {result.champion}",
+        "share": share,
+        "why": result.reason,
+    }
+    if result.waiting_for:
+        rows["waits for"] = result.waiting_for
+    out.print(facts(result.state.replace("_", " "), rows))

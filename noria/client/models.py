@@ -1,0 +1,228 @@
+"""What Noria says, typed. Fields that a newer server has added are left out, so that an older client goes on working."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, overload
+
+Json = Mapping[str, Any]
+"""An object of JSON, as it came."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One field's part in a prediction.
+
+    Attributes:
+        contribution: how far it moved the prediction; None for a rule.
+        text: the same for people.
+    """
+
+    field: str
+    value: float | str | None
+    contribution: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One value that the version has hardly learnt from."""
+
+    field: str
+    found: float | str | None
+    expected: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one instance.
+
+    Attributes:
+        id: of the prediction; send it back with `feedback`.
+        score: probability of yes or of the class decided on, or the number itself.
+        decision: yes or no, a class, or the number.
+        version: which version answered; "0" is the rule.
+        threshold: yes from this score on; None but for yes and no.
+        probabilities: of each class; empty but for several classes.
+        warnings: values that the version has hardly learnt from.
+        reasons: the fields that moved the prediction most, where they were asked for.
+    """
+
+    id: str
+    score: float
+    decision: bool | str | float
+    version: str
+    threshold: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[Concern, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Predictions(Sequence[Prediction]):
+    """The answers, in the order of what was asked.
+
+    Attributes:
+        version: the champion when they were made; a prediction says itself which version made it.
+        request_ids: one for each request that was sent: a long list is sent in several.
+    """
+
+    use_case: str
+    version: str
+    items: tuple[Prediction, ...]
+    request_ids: tuple[str, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Prediction, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Prediction | tuple[Prediction, ...]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.items)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What came true of one prediction.
+
+    Attributes:
+        label: true or false, a class, or a number.
+        id: of the prediction; or else
+        entity: your name for what was predicted, and
+        event_time: which of its events, if it has several.
+        at: when it was known; None for now.
+    """
+
+    label: bool | str | float
+    id: str | None = None
+    entity: str | int | None = None
+    event_time: datetime | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """Feedback that is kept.
+
+    Attributes:
+        ids: of each statement, in the order they were sent.
+    """
+
+    use_case: str
+    ids: tuple[str, ...]
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One field of an instance.
+
+    Attributes:
+        kind: numeric or categorical.
+    """
+
+    name: str
+    kind: str
+    description: str = ""
+    unit: str = ""
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class About:
+    """What a use case is, what it expects, and which version answers.
+
+    Attributes:
+        task: binary_classification, multiclass or regression.
+        decision: what is done with a prediction.
+        entity: the optional field of an instance that names what is predicted.
+        version: which answers; "0" is the rule.
+        threshold: yes from this score on; None but for yes and no.
+    """
+
+    use_case: str
+    title: str
+    owner: str
+    task: str
+    decision: str
+    entity: str
+    expects: tuple[Expected, ...]
+    version: str
+    threshold: float | None
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing that is wrong in a request.
+
+    Attributes:
+        where: place in what was sent, such as ``instances[0].distance``.
+        suggestion: what to send instead, where that is clear.
+    """
+
+    where: str
+    found: str
+    expected: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        told = f"{self.where}: {self.found}, expected {self.expected}"
+        return f"{told} ({self.suggestion})" if self.suggestion else told
+
+
+def prediction_of(told: Json) -> Prediction:
+    """Raises KeyError or TypeError where it is none."""
+    return Prediction(
+        id=told["id"],
+        score=told["score"],
+        decision=told["decision"],
+        version=told["version"],
+        threshold=told.get("threshold"),
+        probabilities=dict(told.get("probabilities") or {}),
+        warnings=tuple(Concern(item["field"], item["found"], item["expected"]) for item in told.get("warnings") or ()),
+        reasons=tuple(
+            Reason(item["field"], item["value"], item["contribution"], item["text"]) for item in told.get("reasons") or ()
+        ),
+    )
+
+
+def about_of(told: Json) -> About:
+    """Raises KeyError or TypeError where it is no description of a use case."""
+    return About(
+        use_case=told["use_case"],
+        title=told["title"],
+        owner=told["owner"],
+        task=told["task"],
+        decision=told["decision"],
+        entity=told["entity"],
+        expects=tuple(_expected(item) for item in told["expects"]),
+        version=told["serves"]["version"],
+        threshold=told["serves"].get("threshold"),
+        classes=tuple(told.get("classes") or ()),
+    )
+
+
+def _expected(told: Json) -> Expected:
+    return Expected(
+        name=told["name"],
+        kind=told["kind"],
+        description=told.get("description", ""),
+        unit=told.get("unit", ""),
+        required=told.get("required", False),
+        minimum=told.get("minimum"),
+        maximum=told.get("maximum"),
+        categories=tuple(told.get("categories") or ()),
+    )

@@ -1,0 +1,91 @@
+"""How a version that kept its promises takes over: in steps, beside the champion, and back at once when it does harm."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from noria.core.use_case.fields import Duration, Frozen, parse_duration
+
+
+class RolloutMode(StrEnum):
+    """What the steps are for."""
+
+    CANARY = "canary"
+    """The challenger takes over step by step, unless it does worse."""
+    AB = "ab"
+    """Both serve fixed shares until one of them is worth more."""
+
+
+class GuardPolicy(Frozen):
+    """When serving itself takes a challenger back, at once, without asking anybody. Counted in each serving process."""
+
+    error_rate: float = Field(default=0.01, gt=0, lt=1)
+    """Share of requests that may fail; the champion answers those."""
+    p99_ms: float = Field(default=50.0, gt=0)
+    """99th percentile of the time to score, in milliseconds; counts where the champion is quicker at the same time."""
+    invalid: int = Field(default=0, ge=0)
+    """How many answers may be no answer (not a number, no probability, the wrong shape) before it is taken back."""
+    min_requests: int = Field(default=50, ge=1)
+    """Fewest requests for a verdict on errors and time; also the fewest answers before the next step."""
+
+
+class JudgePolicy(Frozen):
+    """When a comparison with the champion takes a challenger back, between steps."""
+
+    score_shift: float = Field(default=0.2, gt=0, le=1)
+    """Distance between the scores of both (Jensen-Shannon distance, 0 to 1) from which they are too different."""
+    quality_drop: float = Field(default=0.05, ge=0)
+    """Loss of money per decision that counts, as a share of the money that moves per decision of the champion."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """How sure a loss must be, however often one looks."""
+    min_rows: int = Field(default=200, ge=20)
+    """Fewest rows of each version for a verdict, overall or in a segment."""
+
+
+class StopPolicy(Frozen):
+    """When a rollout ends that would not end by itself."""
+
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """A/B: how sure a difference of money per decision must be for one to win, however often one looks."""
+    at_most: Duration = timedelta(days=30)
+    """Longest that a rollout may take; after that the champion stays."""
+
+
+class RolloutPolicy(Frozen):
+    """How a version takes over. Without this section a promotion is at once."""
+
+    mode: RolloutMode = RolloutMode.CANARY
+    """canary or ab."""
+    steps: tuple[int, ...] = (5, 25, 100)
+    """Canary: share of the entities that the challenger answers at each step, in percent, rising."""
+    bake: Duration = timedelta(minutes=2)
+    """Canary: shortest stay at a step."""
+    share: int = Field(default=50, gt=0, lt=100)
+    """A/B: share of the entities that the challenger answers, in percent."""
+    shadow: Literal[False] | Duration = False
+    """How long the challenger first scores every request without answering any; false for not at all."""
+    guard: GuardPolicy = GuardPolicy()
+    """When serving takes it back."""
+    judge: JudgePolicy = JudgePolicy()
+    """When a comparison with the champion takes it back."""
+    stop: StopPolicy = StopPolicy()
+    """When it ends at the latest."""
+
+    @field_validator("shadow", mode="before")
+    @classmethod
+    def _read_shadow(cls, value: object) -> object:
+        return value if value is False else parse_duration(value)
+
+    @property
+    def shadow_for(self) -> timedelta:
+        """How long the challenger only scores along; zero for not at all."""
+        return self.shadow or timedelta(0)
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Share of the challenger at each step, in percent; of A/B there is one step."""
+        return (self.share,) if self.mode is RolloutMode.AB else self.steps

@@ -1,0 +1,37 @@
+"""How requests are answered that are not quite what training saw."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from noria.core.use_case.fields import Duration, Frozen
+
+
+class Treatment(StrEnum):
+    """What becomes of a value that a model can read and has hardly learnt from."""
+
+    ACCEPT = "accept"
+    WARN = "warn"
+    """Predict, and say so in the answer."""
+    REFUSE = "refuse"
+    """Predict nothing; the answer names the field."""
+
+
+class Serving(Frozen):
+    """How requests are answered over REST. A field that is `required` is refused when missing, whatever stands here."""
+
+    unseen_category: Treatment = Treatment.WARN
+    """A text that training did not see."""
+    out_of_range: Treatment = Treatment.WARN
+    """A number beyond what training saw, or beyond the feature's `range`."""
+    missing: Treatment = Treatment.ACCEPT
+    """A field that is left out, or null."""
+    max_batch: int = Field(default=1000, ge=1, le=10_000)
+    """Instances that one request may carry."""
+    timeout: Duration = timedelta(seconds=5)
+    """How long a request may take before it is answered with 504."""
+    entity_cache: Duration = timedelta(seconds=5)
+    """How long features that were looked up by entity may be used again."""

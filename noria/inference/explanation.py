@@ -1,0 +1,92 @@
+"""Which fields moved a prediction, from the bundle's own explainer; the words for it are made where they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noria.core.bundle import Manifest, sha256
+from noria.core.encoder import Encoder, LookupColumn, OneHotColumn
+from noria.core.errors import BundleError
+from noria.core.explainer import Explainer, read_explainer
+from noria.core.tree_shap import Numbers
+from noria.core.use_case import Task
+
+
+class FieldExplainer:
+    """Explains the rows of one version.
+
+    Args:
+        manifest: of the version's bundle; it has an encoder.
+        explainer: of the same bundle.
+    """
+
+    def __init__(self, manifest: Manifest, explainer: Explainer) -> None:
+        self._explainer = explainer
+        self._encoder = manifest.encoder or Encoder(columns=())
+        self._centred = manifest.task is Task.MULTICLASS
+        self.fields = tuple(dict.fromkeys(column.name for column in self._encoder.columns))
+        """The fields that the model reads, in the order of `contributions`."""
+        places = {name: place for place, name in enumerate(self.fields)}
+        feeds = np.array(
+            [places[column.name] for column in self._encoder.columns for _ in range(column.width)], dtype=np.intp
+        )
+        self._sums = (feeds[:, None] == np.arange(len(self.fields))).astype(np.float64)
+
+    @property
+    def steps(self) -> int:
+        """What a row costs, see `Explainer.steps`."""
+        return self._explainer.steps
+
+    def contributions(self, rows: Sequence[Mapping[str, Any]]) -> Numbers:
+        """SHAP values of the fields, the columns of each added up; shape ``(rows, outputs, fields)``.
+
+        Log odds of yes before calibration; the label's unit; or of every class its log weight against the mean of all of
+        them (the centred log ratio of Aitchison, 1982): what raises all classes alike moves no probability.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self._explainer.contributions(self._encoder.encode_rows(rows)) @ self._sums
+            if self._centred:
+                found -= found.mean(axis=1, keepdims=True)
+        return np.asarray(np.nan_to_num(found), dtype=np.float64)
+
+    def knows(self, field: str, value: str) -> bool:
+        """Whether training saw a value of a categorical field."""
+        known = self._known.get(field)
+        return known is None or value in known
+
+    @cached_property
+    def _known(self) -> Mapping[str, frozenset[str]]:
+        columns = self._encoder.columns
+        lookups = {column.name: frozenset(column.values) for column in columns if isinstance(column, LookupColumn)}
+        return lookups | {
+            column.name: frozenset(column.categories) for column in columns if isinstance(column, OneHotColumn)
+        }
+
+
+def load_explainer(path: Path, manifest: Manifest) -> FieldExplainer:
+    """Read a bundle's explainer.
+
+    Args:
+        path: the file.
+        manifest: the bundle's; says which checksum the file must have.
+
+    Raises:
+        BundleError: it is gone, altered, or of another model.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); fetch the bundle again") from error
+    if (found := sha256(content)) != (expected := manifest.files.get(path.name)):
+        raise BundleError(f"{path}: SHA-256 is {found}, the manifest says {expected}; fetch the bundle again")
+    explainer = read_explainer(content)
+    outputs = len(manifest.classes) if manifest.task is Task.MULTICLASS else 1
+    width = manifest.encoder.width if manifest.encoder else 0
+    if explainer.shape != (outputs, width):
+        raise BundleError(f"{path}: explains {explainer.shape} outputs and columns, the model has {(outputs, width)}")
+    return FieldExplainer(manifest, explainer)

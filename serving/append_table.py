@@ -1,0 +1,69 @@
+"""A table of PostgreSQL that only grows: many rows in one COPY, each exactly once by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+
+class AppendTable:
+    """One table, over one connection that is opened when needed.
+
+    Args:
+        url: of PostgreSQL.
+        name: schema and table.
+        columns: what rows hold, in order; `id` among them is the primary key.
+    """
+
+    def __init__(self, url: str, name: str, columns: Sequence[str]) -> None:
+        self._url = url
+        self._name = name
+        self._columns = ", ".join(columns)
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Store rows in one transaction; those that are there already are left as they are. Returns how many were new.
+
+        Raises:
+            psycopg.Error: nothing was stored.
+        """
+        connection = self._connect()
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                self._store(cursor, rows)
+                return cursor.rowcount
+        except psycopg.OperationalError:
+            self.close()
+            raise
+
+    def _store(self, cursor: psycopg.Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> None:
+        # made once for a connection: one for every transaction would litter PostgreSQL's own catalogue
+        cursor.execute(f"create temp table if not exists incoming (like {self._name}) on commit delete rows")
+        with cursor.copy(f"copy incoming ({self._columns}) from stdin") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(
+            f"insert into {self._name} ({self._columns}) select {self._columns} from incoming on conflict (id) do nothing"
+        )
+
+    def close(self) -> None:
+        """Close the connection; the next insert opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=5,
+                application_name="noria-serving",
+                # a server that vanished without a word must be noticed, not waited for
+                options="-c statement_timeout=60000 -c lock_timeout=30000",
+                tcp_user_timeout=30000,
+                keepalives_idle=10,
+            )
+        return self._connection

@@ -1,0 +1,90 @@
+"""Says why in words: a field as the use case describes it, what it was, and which way it spoke."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from noria.core.signature import Field, Kind
+from noria.core.use_case import Task, UseCase
+
+_FIRST_CLAUSE = re.compile(r"^[^,;:(]+")
+_WORD = re.compile(r"[a-z]+")
+_PLURAL = ("children", "people")
+_NO_PLURAL = ("ss", "us", "is")
+_LEANING = ("the same", "of these", "of those")
+"""A description that begins so leans on its neighbour's, and says nothing alone."""
+
+
+def finding(field: Field, value: Any, *, known: bool = True) -> str:
+    """What a field was, such as `Age of the plane is 24 years`.
+
+    Args:
+        field: described in the use case's own words.
+        value: as it was sent; None where it is not known.
+        known: whether training saw such a value.
+    """
+    name = name_of(field)
+    are = "are" if _is_plural(name) else "is"
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return f"{name} {are} missing"
+    if field.kind is Kind.CATEGORICAL or isinstance(value, str):
+        return f"{name} {are} {value}" + ("" if known else ", which training never saw")
+    unit = "" if not field.unit or _says(name, field.unit) else f" {field.unit}"
+    return f"{name} {are} {number(value)}{unit}"
+
+
+def direction(use_case: UseCase, contribution: float, decided: str = "") -> str:
+    """Which way a field spoke and how strongly, such as `speaks for "arrived late" (+0.62)`.
+
+    Args:
+        use_case: names what is predicted.
+        contribution: log odds, log weight, or a number in the label's unit.
+        decided: multiclass: the class decided on.
+    """
+    if use_case.task is Task.REGRESSION:
+        unit = f" {use_case.label.unit}" if use_case.label.unit else ""
+        moves = "raises" if contribution > 0 else "lowers"
+        return f'{moves} "{_spaced(use_case.label.column)}" by {number(abs(contribution))}{unit}'
+    side = "for" if contribution > 0 else "against"
+    strength = f"{contribution:+.2f}" if abs(contribution) >= 0.005 else f"{contribution:+.0e}"
+    return f'speaks {side} "{decided or what_is_predicted(use_case)}" ({strength})'
+
+
+def what_is_predicted(use_case: UseCase) -> str:
+    """What a yes says, such as `arrived late`."""
+    label = use_case.label
+    return _spaced(label.column) if label.positive in (True, 1) else f"{_spaced(label.column)} {label.positive}"
+
+
+def name_of(field: Field) -> str:
+    """The first clause of the field's description, without what explains it; its name where that says nothing alone."""
+    found = _FIRST_CLAUSE.match(field.description)
+    words = found[0].strip() if found else ""
+    if not words or words.lower().startswith(_LEANING):
+        words = _spaced(field.name)
+    return words[0].upper() + words[1:]
+
+
+def number(value: float) -> str:
+    """A number as people write it: four digits, thousands apart."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _is_plural(name: str) -> bool:
+    """Whether the first word of a name, such as `Flights of the carrier`, is several of something."""
+    first = name.split(" ", 1)[0].lower()
+    return first in _PLURAL or (len(first) > 3 and first.endswith("s") and not first.endswith(_NO_PLURAL))
+
+
+def _says(name: str, unit: str) -> bool:
+    """Whether the unit is in the name already, as in `Share of arrivals` in shares, or is none, such as `yes is 1`."""
+    if any(character.isdigit() for character in unit):
+        return True
+    words = {word.rstrip("s") for word in _WORD.findall(name.lower())}
+    return unit.lower().rstrip("s") in words

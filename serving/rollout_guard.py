@@ -1,0 +1,113 @@
+"""Whether a challenger does harm, from what this process sees of it: counts alone, since every request pays for them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from noria.core.sequential import chance_of_as_many
+from noria.core.use_case import GuardPolicy
+
+_ALPHA = 0.001
+"""Chance of taking back a challenger that just keeps the limit, at one look."""
+_SLOW_SHARE = 0.01
+"""A 99th percentile is over its limit where more than this share of requests is."""
+_TIMES_CHAMPION = 2.0
+"""What the champion suffers at the same time is the machine's fault, up to twice of it."""
+_ROWS_TIMED = 100
+"""Calls of more rows run in a thread, and say nothing about the time of a request."""
+_WINDOW = 20
+"""The oldest requests are forgotten after this many times the fewest that a verdict needs, or twice that."""
+
+
+@dataclass
+class _Counts:
+    requests: int = 0
+    timed: int = 0
+    failed: int = 0
+    slow: int = 0
+
+    def __add__(self, other: _Counts) -> _Counts:
+        return _Counts(
+            self.requests + other.requests,
+            self.timed + other.timed,
+            self.failed + other.failed,
+            self.slow + other.slow,
+        )
+
+
+@dataclass
+class _Window:
+    """Counts of both versions over one stretch of time."""
+
+    champion: _Counts = field(default_factory=_Counts)
+    challenger: _Counts = field(default_factory=_Counts)
+
+
+class Guard:
+    """Counts requests of both versions over a sliding window; any thread may call it."""
+
+    def __init__(self, policy: GuardPolicy, *, timed: bool = True) -> None:
+        """Make one.
+
+        Args:
+            policy: what is too much.
+            timed: whether times count; those of a shadow do not, since nobody waits for it.
+        """
+        self._policy = policy
+        self._timed = timed
+        self._lock = threading.Lock()
+        self._before, self._now = _Window(), _Window()
+        self._invalid = 0
+
+    def see(self, challenger: bool, rows: int, seconds: float, failed: bool) -> str:
+        """Count one request; returns why the challenger must go, or nothing."""
+        with self._lock:
+            counts = self._now.challenger if challenger else self._now.champion
+            counts.requests += 1
+            counts.failed += failed
+            slow = False
+            if self._timed and rows <= _ROWS_TIMED and not failed:
+                slow = seconds * 1000 > self._policy.p99_ms
+                counts.timed += 1
+                counts.slow += slow
+            if not challenger:
+                return ""
+            reason = self._verdict() if failed or slow else ""
+            if counts.requests >= _WINDOW * self._policy.min_requests:
+                self._before, self._now = self._now, _Window()
+            return reason
+
+    def see_invalid(self, what: str) -> str:
+        """Count an answer that is none; returns why the challenger must go, or nothing."""
+        with self._lock:
+            self._invalid += 1
+            if self._invalid <= self._policy.invalid:
+                return ""
+            times = "" if self._invalid == 1 else f", {self._invalid} times"
+            return f"it gave {what}{times}"
+
+    def _verdict(self) -> str:
+        ours = self._before.challenger + self._now.challenger
+        others = self._before.champion + self._now.champion
+        if ours.requests < self._policy.min_requests:
+            return ""
+        limit = max(self._policy.error_rate, self._of_champion(others.failed, others.requests))
+        if _refuted(ours.failed, ours.requests, limit):
+            return f"{ours.failed:,} of {ours.requests:,} requests failed; {self._policy.error_rate:.2%} may"
+        limit = max(_SLOW_SHARE, self._of_champion(others.slow, others.timed))
+        if ours.timed >= self._policy.min_requests and _refuted(ours.slow, ours.timed, limit):
+            return (
+                f"{ours.slow:,} of {ours.timed:,} requests took longer than {self._policy.p99_ms:g} ms, 1 % may; of the "
+                f"champion {others.slow:,} of {others.timed:,} did"
+            )
+        return ""
+
+    def _of_champion(self, events: int, requests: int) -> float:
+        """Twice the champion's share at the same time; 0 where it has too few requests to say."""
+        return min(_TIMES_CHAMPION * events / requests, 1.0) if requests >= self._policy.min_requests else 0.0
+
+
+def _refuted(events: int, trials: int, share: float) -> bool:
+    """Whether so many events are more than chance makes of a share: the exact binomial, one-sided."""
+    return events > share * trials and chance_of_as_many(events, trials, share) < _ALPHA

@@ -1,0 +1,142 @@
+"""What the judge says of made-up traffic: a model that is worse, overall or in one segment, and many that are not."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from noria.core.rollout import Comparison, Contender, Rollout, RolloutState
+from noria.core.use_case import RolloutPolicy
+from noria.governance.rollout_judge import Scored, judge
+from noria.testing.builders import a_use_case
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+PAYOFFS = ([5.0, -1.0, -3.0, 0.0], [0.2, 0.1, 0.1, 0.6])
+DEPOTS = ("north", "south", "harbour")
+
+
+@pytest.fixture
+def use_case(tmp_path):
+    return a_use_case(tmp_path)
+
+
+def a_rollout(champion="1", **policy) -> Rollout:
+    return Rollout(
+        id="parcels/2/1",
+        use_case="parcels",
+        champion=Contender(version=champion, digest="1" * 64),
+        challenger=Contender(version="2", digest="2" * 64),
+        policy=RolloutPolicy.model_validate(policy),
+        state=RolloutState.RUNNING,
+        reason="",
+        actor="ana",
+        started_at=NOW,
+        since=NOW,
+        changed_at=NOW,
+        requested_by="ana",
+    )
+
+
+class Traffic:
+    """Requests in order, each scored by one of the two."""
+
+    def __init__(self, draw, rows=6000, share=0.25, *, effect=0.0, where=None, shift=0.0):
+        self.taken = draw.random(rows) < share
+        self.depots = draw.choice(DEPOTS, rows, p=[0.5, 0.3, 0.2])
+        hit = self.taken & ((self.depots == where) if where else True)
+        self.money = draw.choice(PAYOFFS[0], rows, p=PAYOFFS[1]) + effect * hit
+        self.scores = np.clip(draw.beta(2, 5, rows) + shift * self.taken, 0, 1)
+
+    def side(self, ours: bool, until: int) -> Scored:
+        places = np.flatnonzero(self.taken[:until] == ours)
+        return Scored(
+            outcomes=self.scores[places].tolist(),
+            entities=[f"parcel-{place}" for place in places.tolist()],
+            money=self.money[places],
+            segments={"depot": self.depots[places].tolist()},
+        )
+
+    def judged(self, use_case, rollout, until) -> Comparison:
+        return judge(use_case, rollout, self.side(False, until), self.side(True, until), days=1.0)
+
+
+def test_equal_models_are_seldom_told_apart_however_often_one_looks(use_case):
+    draw = np.random.default_rng(1)
+    rollout, alarms = a_rollout(judge={"quality_drop": 0.0}), 0
+    for _ in range(60):
+        traffic = Traffic(draw)
+        alarms += any(traffic.judged(use_case, rollout, until).worse for until in range(400, 6001, 400))
+    assert alarms <= 4  # of 60, at 95 %: 3 expected at most
+
+
+def test_a_worse_model_is_found_with_its_price(use_case):
+    found = Traffic(np.random.default_rng(2), effect=-1.0).judged(use_case, a_rollout(), 6000)
+    assert found.worse.startswith("it is worth 1.")
+    assert "EUR less per decision than version 1 (surely between −" in found.worse
+    assert (
+        "; it loses most in depot harbour, 1.38 EUR; that is about 2" in found.worse
+    )  # 6,000 a day are 182,000 a month, of 1.13 each
+    assert found.worse.endswith("EUR a month")
+    assert found.better == ""
+
+
+def test_the_segment_that_loses_is_named(use_case):
+    traffic = Traffic(np.random.default_rng(3), rows=4000, effect=-4.0, where="harbour")
+    traffic.money += 1.2 * (traffic.taken & (traffic.depots != "harbour"))  # elsewhere it gains as much
+    found = traffic.judged(use_case, a_rollout(), 4000)
+    assert found.worse.startswith("in depot harbour it is worth ")
+    assert "loses most" not in found.worse
+
+
+def test_a_loss_that_is_sure_and_small_is_tolerated(use_case):
+    traffic = Traffic(np.random.default_rng(4), rows=40_000, share=0.5, effect=-0.2)
+    assert traffic.judged(use_case, a_rollout(judge={"quality_drop": 0.0}), 40_000).worse
+    assert traffic.judged(use_case, a_rollout(judge={"quality_drop": 0.5}), 40_000).worse == ""
+
+
+def test_a_better_model_is_found_and_is_no_harm(use_case):
+    found = Traffic(np.random.default_rng(5), effect=1.0).judged(use_case, a_rollout(mode="ab"), 6000)
+    assert found.worse == ""
+    assert found.better.startswith("it is worth ")
+
+
+def test_scores_that_are_too_different_are_harm_but_not_beside_the_rule(use_case):
+    traffic = Traffic(np.random.default_rng(6), shift=0.4)
+    found = traffic.judged(use_case, a_rollout(), 6000)
+    assert found.worse.startswith("its scores are too different from those of version 1: distance 0.")
+    assert traffic.judged(use_case, a_rollout(judge={"score_shift": 1.0}), 6000).worse == ""
+    assert traffic.judged(use_case, a_rollout(champion="0"), 6000).worse == ""
+
+
+def test_before_labels_come_nothing_is_said_of_money(use_case):
+    traffic = Traffic(np.random.default_rng(7), effect=-5.0)
+    traffic.money[:] = np.nan
+    found = traffic.judged(use_case, a_rollout(), 6000)
+    assert (found.worse, found.better) == ("", "")
+    assert found.summary.endswith("of the champion, 0 with a label")
+
+
+def both(draw, rows, effect):
+    """A shadow: both have scored every request, and mostly agree."""
+    theirs = draw.choice(PAYOFFS[0], rows, p=PAYOFFS[1])
+    ours = theirs + effect * (draw.random(rows) < 0.1)
+    entities, depots = [f"parcel-{row}" for row in range(rows)], draw.choice(DEPOTS, rows).tolist()
+    scores = draw.beta(2, 5, rows).tolist()
+    return tuple(Scored(scores, entities, money, {"depot": depots}) for money in (theirs, ours))
+
+
+def test_a_shadow_is_compared_row_by_row_and_so_needs_few(use_case):
+    champion, challenger = both(np.random.default_rng(8), 1500, effect=-3.0)
+    found = judge(use_case, a_rollout(), champion, challenger, days=1.0)
+    assert "less per decision than version 1" in found.worse
+    apart = Scored(challenger.outcomes, [f"other-{row}" for row in range(1500)], challenger.money, challenger.segments)
+    assert judge(use_case, a_rollout(), champion, apart, days=1.0).worse == ""
+
+
+def test_asking_again_and_again_about_one_parcel_is_no_evidence(use_case):
+    champion, challenger = both(np.random.default_rng(9), 3000, effect=0.0)
+    same = Scored([0.5] * 3000, ["parcel-x"] * 3000, np.full(3000, -3.0), {"depot": ["north"] * 3000})
+    nobody = Scored(challenger.outcomes, [None] * 3000, np.full(3000, -3.0), challenger.segments)
+    for one in (same, nobody):
+        found = judge(use_case, a_rollout(judge={"score_shift": 1.0}), champion, one, days=1.0)
+        assert (found.worse, found.better) == ("", "")

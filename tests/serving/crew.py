@@ -1,0 +1,78 @@
+"""A small app on several processes, run as `python -m serving` runs the real one: `crew.py PORT WORKERS DRAIN_SECONDS`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from fastapi import FastAPI, Response
+
+from serving import structured_log
+from serving.lifecycle import lifecycle_of
+from serving.listener import listen_on
+from serving.processes import Foreman, Post
+from serving.protocol import PatientProtocol
+from serving.server import Server
+from serving.shared_metrics import SharedMetrics
+
+
+def make_app() -> FastAPI:
+    from serving.metrics import Metrics
+    from serving.served_model import ServedModels
+
+    metrics = Metrics(ServedModels(), lambda: (0, 0))
+    app = FastAPI()
+
+    @app.get("/pid")
+    async def pid() -> int:
+        metrics.answered(None, 200, 0.001)
+        return os.getpid()
+
+    @app.get("/die")
+    async def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @app.get("/hang")
+    async def hang() -> None:
+        time.sleep(600)  # so that the event loop stands still
+
+    @app.get("/phase")
+    async def phase() -> str:
+        return lifecycle_of(app).phase
+
+    @app.get("/metrics")
+    def show() -> Response:
+        return Response(metrics.text())
+
+    return app
+
+
+def main(port: int, workers: int, drain_seconds: float) -> int:
+    structured_log.configure("text")
+    listeners = listen_on("127.0.0.1", port, workers)
+    if workers == 1:
+        Server(make_app(), drain_seconds, protocol=PatientProtocol).run(sockets=listeners)
+        return 0
+    shared = SharedMetrics()
+    app = make_app()
+    shared.forget_parent()
+
+    def work(post: Post) -> int:
+        shared.write_as(post.number)
+        structured_log.speak_as(post.number)
+        if drain_seconds < 0:
+            raise RuntimeError("cannot work")
+        Server(app, drain_seconds, post, PatientProtocol).run(sockets=[post.listener])
+        return 0
+
+    told = Foreman(listeners, work, shared.bury, silent_seconds=3).run()
+    shared.remove()
+    if told:
+        signal.raise_signal(told)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

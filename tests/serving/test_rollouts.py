@@ -1,0 +1,234 @@
+"""Challengers come, grow, and are taken back: in this process, in those beside it, after a restart, and in the registry."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from noria.core.clock import SystemClock
+from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState, assign
+from noria.core.use_case import RolloutPolicy
+from serving.rollouts import Rollouts
+from serving.state import assemble
+from tests.serving import fake_mlflow
+
+
+@pytest.fixture
+def mlflow():
+    with fake_mlflow.running() as fake:
+        yield fake
+
+
+@pytest.fixture
+def start(settings, mlflow):
+    """Starts the parts of one more process on the same folder; nothing runs in the background."""
+    made = []
+
+    def start(url=None):
+        parts = assemble(settings.model_copy(update={"mlflow_url": url or mlflow.url}), SystemClock())
+        made.append(parts)
+        parts.source.restore()
+        parts.source.refresh()
+        return parts
+
+    yield start
+    for parts in made:
+        parts.source.stop()
+
+
+@pytest.fixture
+def versions(mlflow, make_bundle, name):
+    """A champion and a version that may challenge it."""
+    found = [mlflow.register(name, str(seed), make_bundle(seed, use_case=name)) for seed in (1, 2)]
+    mlflow.champions[name] = "1"
+    return found
+
+
+@pytest.fixture
+def rollout(name, versions):
+    now = SystemClock().now()
+    return Rollout(
+        id=f"{name}/2/1",
+        use_case=name,
+        champion=versions[0],
+        challenger=versions[1],
+        policy=RolloutPolicy(steps=(30, 100)),
+        state=RolloutState.RUNNING,
+        reason="roc_auc 0.71",
+        actor="ana",
+        started_at=now,
+        since=now,
+        changed_at=now,
+        requested_by="ana",
+    )
+
+
+def stepped(rollout, **changes):
+    return rollout.model_copy(update={"turn": rollout.turn + 1, **changes})
+
+
+def test_without_a_rollout_there_is_nothing(start, versions, name):
+    parts = start()
+    assert parts.rollouts.active(name) is None
+    assert parts.rollouts.active("nobody_knows") is None
+    assert (list(parts.rollouts), parts.source.taken_back) == ([], {})
+
+
+def test_a_challenger_is_loaded_beside_the_champion_and_takes_its_share(start, mlflow, rollout, name):
+    parts = start()
+    mlflow.roll_out(rollout)
+    parts.source.refresh()
+    active = parts.rollouts.active(name)
+    assert (active.challenger.version, active.shadow, parts.models.get(name).version) == ("2", False, "1")
+    keys = [f"parcel-{number}" for number in range(500)]
+    assert [active.takes(key) for key in keys] == [assign(key, rollout.id, 30) for key in keys]
+    mlflow.roll_out(stepped(rollout, step=1))
+    parts.source.refresh()
+    assert all(parts.rollouts.active(name).takes(key) for key in keys)
+    assert parts.rollouts.active(name).challenger.predictor is active.challenger.predictor  # not loaded again
+    assert parts.rollouts.active(name).guard is active.guard  # it goes on counting
+
+
+def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout.model_copy(update={"shadow": True}))
+    active = start().rollouts.active(name)
+    assert active.shadow
+    assert not any(active.takes(f"parcel-{number}") for number in range(100))
+
+
+@pytest.mark.parametrize("state", [RolloutState.ABORTED, RolloutState.TAKEN_BACK, RolloutState.COMPLETED])
+def test_a_rollout_that_is_over_ends_here_too(start, mlflow, rollout, name, state):
+    mlflow.roll_out(rollout)
+    parts = start()
+    assert parts.rollouts.active(name)
+    mlflow.roll_out(stepped(rollout, state=state))
+    parts.source.refresh()
+    assert parts.rollouts.active(name) is None
+
+
+def test_beside_another_champion_it_does_not_score(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    parts = start()
+    mlflow.champions[name] = "2"
+    parts.source.refresh()
+    assert parts.models.get(name).version == "2"
+    assert parts.rollouts.active(name) is None
+
+
+def test_a_registry_that_does_not_answer_leaves_it_as_it_is(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    parts = start()
+    mlflow.is_down = True
+    parts.source.refresh()
+    assert parts.rollouts.active(name)
+    assert start().rollouts.active(name) is None  # a restart without it has the champion alone
+
+
+def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    here, beside = start(), start()
+    here.rollouts.active(name).observe(True, 1, 0.001, True, invalid="no score")
+    assert here.rollouts.active(name) is None
+    assert beside.rollouts.active(name)
+    beside.rollouts.look()
+    assert beside.rollouts.active(name) is None
+    assert here.source.taken_back == beside.source.taken_back == {name: "it gave no score"}
+    assert start().rollouts.active(name) is None  # a restart
+    assert f'noria_serving_rollout_taken_back_total{{use_case="{name}"}} 1.0' in here.metrics.text().decode()
+    report = mlflow.reported(name)
+    assert report is not None  # the restart has said it
+    assert (report.rollout, report.reason) == (rollout.id, "it gave no score")
+
+
+def test_what_was_taken_back_stays_away_at_the_next_step_and_is_tried_as_another_rollout(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    parts = start()
+    parts.rollouts.take_back(rollout, "it gave no score")
+    mlflow.roll_out(stepped(rollout, step=1))
+    parts.source.refresh()
+    assert parts.rollouts.active(name) is None
+    mlflow.roll_out(stepped(rollout, id=f"{name}/2/2"))
+    parts.source.refresh()
+    assert parts.rollouts.active(name)
+    assert parts.source.taken_back == {}
+
+
+def test_the_report_is_given_as_soon_as_the_registry_answers_again(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    parts = start()
+    mlflow.is_down = True
+    parts.rollouts.take_back(rollout, "it gave no score")
+    parts.source.refresh()
+    assert mlflow.reported(name) is None
+    mlflow.is_down = False
+    parts.source.refresh()
+    assert mlflow.reported(name).reason == "it gave no score"
+    assert str(mlflow.reported(name).by)
+
+
+def test_what_another_machine_reports_counts_here(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    parts = start()
+    report = GuardReport(rollout=rollout.id, reason="12 of 100 requests failed", at=SystemClock().now(), by="other")
+    mlflow.tags[name][GUARD_TAG] = report.model_dump_json()
+    parts.source.refresh()
+    assert parts.rollouts.active(name) is None
+    assert parts.source.taken_back == {name: "12 of 100 requests failed"}
+    mlflow.roll_out(stepped(rollout, state=RolloutState.TAKEN_BACK))
+    parts.source.refresh()
+    assert parts.source.taken_back == {}
+
+
+@pytest.mark.parametrize("damage", ["golden", "digest", "altered"])
+def test_a_challenger_that_cannot_be_loaded_is_taken_back(start, mlflow, rollout, make_bundle, name, damage):
+    bad = make_bundle(3, use_case=name, **({"golden_score": 0.123} if damage == "golden" else {}))
+    if damage == "altered":
+        (bad.folder / "model.onnx").write_bytes(b"altered")
+    challenger = mlflow.register(name, "3", bad)
+    if damage == "digest":
+        challenger = Contender(version="3", digest="0" * 64)
+    mlflow.roll_out(rollout.model_copy(update={"challenger": challenger}))
+    parts = start()
+    assert parts.rollouts.active(name) is None
+    assert mlflow.reported(name).reason.startswith("version 3 cannot be loaded: ")
+    assert (parts.models.get(name).version, parts.source.refusals, parts.source.trouble) == ("1", {}, "")
+
+
+def test_a_document_that_cannot_be_read_leaves_the_champion_alone(start, mlflow, versions, name):
+    mlflow.tags[name][ROLLOUT_TAG] = '{"id": 7}'
+    parts = start()
+    assert (parts.models.get(name).version, parts.rollouts.active(name), parts.source.trouble) == ("1", None, "")
+
+
+def test_scores_that_are_no_answers_are_told_from_those_that_are(start, mlflow, rollout, name):
+    mlflow.roll_out(rollout)
+    active = start().rollouts.active(name)
+    assert active.fault(np.array([0.1, 0.9]), 2) == ""
+    assert active.fault(np.array([0.1, np.nan]), 2) == "the score nan"
+    assert active.fault(np.array([1.5]), 1) == "the score 1.5"
+    assert active.fault(np.array([[0.1, 0.9]]), 1) == "scores of shape (1, 2), expected (1,)"
+
+
+def test_a_full_disk_does_not_keep_a_challenger(tmp_path, rollout, start, mlflow, name):
+    mlflow.roll_out(rollout)
+    challenger = start().rollouts.active(name).challenger
+    (tmp_path / "file").write_text("where a folder should be")
+    rollouts = Rollouts(tmp_path / "file" / "rollouts", SystemClock())
+    assert rollouts.begin(rollout, challenger)
+    rollouts.active(name).observe(True, 1, 0.001, True, invalid="no score")
+    assert rollouts.active(name) is None
+    assert not rollouts.begin(rollout, challenger)
+
+
+def test_the_file_beside_is_whole_or_not_there(tmp_path, rollout, start, mlflow, name):
+    mlflow.roll_out(rollout)
+    challenger = start().rollouts.active(name).challenger
+    folder = tmp_path / "rollouts"
+    folder.mkdir()
+    (folder / f"{name}.json").write_text('{"rollout": "')  # torn by another hand
+    rollouts = Rollouts(folder, SystemClock())
+    assert rollouts.begin(rollout, replace(challenger))
+    rollouts.take_back(rollout, "it gave no score")
+    assert json.loads((folder / f"{name}.json").read_text())["rollout"] == rollout.id
+    assert [path.name for path in folder.iterdir()] == [f"{name}.json"]
