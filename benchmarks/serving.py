@@ -10,7 +10,8 @@ One core is the server's; the load, and PostgreSQL, are on another. Before anyth
 2,000 rows, with values that are missing or were never seen, are held against the model's (1e-5). Rounds alternate: each
 contender is started, measured and stopped once a round; the table has the medians of all rounds, "cold" among them: seconds
 from the start of the process to its first 200 on its readiness page. CPU is that of all processes of the server, memory
-their PSS. Times depend on the machine and on what else it does; the ratios travel.
+their PSS; "@1" is over one connection, all else of single rows over 32, and "rows/s" are rows in requests of 100. Times
+depend on the machine and on what else it does; the ratios travel, and those of CPU do so from a busy machine, too.
 
     make bench NAME=serving
     make bench NAME=serving ARGS="--only noria,constant --seconds 5 --rounds 3"
@@ -39,7 +40,7 @@ from benchmarks.serving_parts.processes import StartError  # noqa: E402
 from benchmarks.serving_parts.world import World, world  # noqa: E402
 
 _FAILURES = (StartError, DifferentPredictionsError, RefusedError, OSError, HTTPException)
-_HEAD = ("requests/s", "CPU µs", "p50 ms", "p99 ms", "p50@1 ms", "rows/s", "MB", "cold s")
+_HEAD = ("requests/s", "CPU µs", "p50 ms", "p99 ms", "p50@1 ms", "rows/s", "µs/row", "MB", "cold s")
 
 
 def main() -> None:
@@ -150,8 +151,8 @@ def _print_table(found: dict[str, Figures], chosen: list[Contender], missing: di
 
 def _line(label: str, figures: Figures) -> str:
     parts = (f"{figures.rate:,.0f}", f"{figures.cpu:,.0f}", *(f"{ms:.2f}" for ms in (figures.p50, figures.p99)))
-    rows = f"{figures.rows:,.0f}" if figures.rows else "-"
-    parts += (f"{figures.p50_alone:.2f}", rows, f"{figures.memory:,.0f}", f"{figures.cold_start:.2f}")
+    rows = (f"{figures.rows:,.0f}", f"{figures.row_cpu:,.0f}") if figures.rows else ("-", "-")
+    parts += (f"{figures.p50_alone:.2f}", *rows, f"{figures.memory:,.0f}", f"{figures.cold_start:.2f}")
     return f"{label:<30}" + "".join(f"{part:>11}" for part in parts)
 
 

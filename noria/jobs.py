@@ -113,6 +113,7 @@ def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRe
     version of its own.
     """
     from noria.training.environment import record_environment
+    from noria.training.held_out import forget_search
 
     champion = services.registry.champion(use_case.name)
     key = f"{snapshot.digest[:16]}-{specification_digest(use_case)[:16]}"
@@ -121,6 +122,7 @@ def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRe
         key += f"-against-{champion.version}"
         registered = services.registry.find(use_case.name, key)
     if registered:
+        forget_search(use_case, snapshot)
         return _registered(registered)
     folder = services.settings.bundles / use_case.name / f"training-{key}"
     fitted = fit(services, use_case, snapshot, against=champion, folder=folder)
@@ -145,6 +147,7 @@ def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRe
     version = services.registry.register(
         use_case.name, fitted.folder, fitted.digest, key=key, params=fitted.params, tags=tags, evidence=evidence
     )
+    forget_search(use_case, snapshot)
     return _registered(version)
 
 

@@ -38,6 +38,9 @@ class FastProtocol(PatientProtocol):
         self._name: str | None = None
         """Use case of the request that is being read, where it is one for here."""
         self._chunks: list[bytes] = []
+        self._keep_alive = True
+        self._owed = False
+        """Whether a request that was read here waits for its answer."""
         self._leaving = False
         self._answered_at = 0.0
         self._alarm: asyncio.TimerHandle | None = None
@@ -51,6 +54,8 @@ class FastProtocol(PatientProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the request, or leave it to uvicorn."""
+        if self._owed:  # answers keep the order of their requests
+            self._lane.flush()
         self._name = self._taken()
         if self._name is None:
             self._leave()
@@ -71,13 +76,13 @@ class FastProtocol(PatientProtocol):
         self._name = None
         self._chunks.clear()
         _, _, query = self.url.partition(b"?")
-        reply = self._lane.at_once(name, query, self.headers, body)
-        if reply is None:  # it has to be waited for
+        self._keep_alive = self.parser.should_keep_alive()
+        self._owed = True
+        if not self._lane.at_once(name, query, self.headers, body, self._send):  # it has to be waited for
+            self._owed = False
             self._leave()
             super().on_body(body)
             super().on_message_complete()
-        else:
-            self._send(reply)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection if nothing came for as long as that; else look again when it could be so."""
@@ -97,7 +102,7 @@ class FastProtocol(PatientProtocol):
 
     def shutdown(self) -> None:
         """Close when what is being read has been answered."""
-        if self._name is None:
+        if self._name is None and not self._owed:
             super().shutdown()
         else:
             self._leaving = True
@@ -133,9 +138,12 @@ class FastProtocol(PatientProtocol):
         return 0
 
     def _send(self, reply: Reply) -> None:
+        self._owed = False
+        if self.transport.is_closing():
+            return
         headers = [*self.server_state.default_headers, *reply.headers]
         told_to_close = _CLOSE in self.server_state.default_headers  # the server is about to stop
-        keep_alive = self.parser.should_keep_alive() and not self._leaving and not told_to_close
+        keep_alive = self._keep_alive and not self._leaving and not told_to_close
         if not keep_alive and not told_to_close:
             headers.append(_CLOSE)
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
@@ -146,7 +154,5 @@ class FastProtocol(PatientProtocol):
         self._answered_at = self.loop.time()
         if not keep_alive:
             self.transport.close()
-        elif (
-            self._alarm is None
-        ):  # one timer for all requests: one for each would cost what its journal line does
+        elif self._alarm is None:  # one timer for all requests: one for each would cost what its journal line does
             self._alarm = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)

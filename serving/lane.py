@@ -9,7 +9,7 @@ for a database or a thread goes through ASGI, as everything else does.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -28,6 +28,7 @@ from serving.instances import read_body
 from serving.prediction import Asked, Predicted, Prediction, alias_of
 from serving.served_model import ServedModel
 from serving.structured_log import RefusalLog
+from serving.together import Together, Waiting
 from serving.tracing import Answered
 
 if TYPE_CHECKING:
@@ -82,15 +83,19 @@ class PredictLane:
         self._app = app
         self._parts = parts
         self._refusals = RefusalLog()
+        self._together = Together(parts.service)
 
-    def at_once(self, name: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Reply | None:
-        """Answer a POST whose body is here; None, with nothing done, where the answer has to be waited for.
+    def at_once(
+        self, name: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, done: Callable[[Reply], None]
+    ) -> bool:
+        """Answer a POST whose body is here; false, with nothing done, where the answer has to be waited for.
 
         Args:
             name: of the use case, as the path has it.
             query: what stands behind the question mark.
             headers: names in lower case.
             body: at most `serving.incoming.MAX_BYTES`.
+            done: is told the answer, before this returns or a moment later.
         """
         started = perf_counter()
         parts = self._parts
@@ -98,20 +103,37 @@ class PredictLane:
         head = head_of(headers, now)
         wanted = None if model is None or head.packed else model.contract.read(body)
         if head.packed or (model is not None and wanted is not None and not parts.service.is_quick(model, wanted, query)):
-            return None
+            return False
         reply = Reply(model, [(b"x-request-id", head.request_id.encode())])
+
+        def finish(outcome: Predicted | Exception) -> None:
+            if isinstance(outcome, Exception):
+                self._refuse(reply, outcome, head)
+            else:
+                self._fill(reply, outcome)
+            self._tell(reply, head, perf_counter() - started)
+            done(reply)
+
         try:
             asked = self._admit(name, head, query, reply, now)
-            model = model or parts.models.get(name)
+            model = reply.model = model or parts.models.get(name)
             if wanted is None:
                 wanted = read_body(body, model)  # raises, but for what only looked wrong
                 if not parts.service.is_quick(model, wanted, query):
-                    return None
-            self._fill(reply, model, parts.service.answer_at_once(model, wanted, asked))
+                    return False
+            instances = model.protected(wanted.instances)
+            if parts.service.may_wait_for_others(model, asked, len(instances)):
+                self._together.add(Waiting(model, instances[0], asked, finish))
+                return True
+            outcome: Predicted | Exception = parts.service.answer_protected(model, instances, asked)
         except Exception as error:
-            self._refuse(reply, error, head)
-        self._tell(reply, head, perf_counter() - started)
-        return reply
+            outcome = error
+        finish(outcome)
+        return True
+
+    def flush(self) -> None:
+        """Answer now whoever waits for others."""
+        self._together.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -141,7 +163,7 @@ class PredictLane:
         model = self._parts.models.get(name)
         body = await body_of(receive, head)
         wanted: Wanted = model.contract.read(body) or read_body(body, model)
-        self._fill(reply, model, await self._parts.service.answer(model, wanted, asked))
+        self._fill(reply, await self._parts.service.answer(model, wanted, asked))
 
     def _admit(self, name: str, head: Head, query: bytes, reply: Reply, now: datetime) -> Asked:
         parts = self._parts
@@ -150,8 +172,10 @@ class PredictLane:
         return Asked(head.request_id, admitted.caller, now, _reasons(query))
 
     @staticmethod
-    def _fill(reply: Reply, model: ServedModel, predicted: Predicted) -> None:
-        reply.content = _encode(Answer(model.name, model.version, predicted.predictions))
+    def _fill(reply: Reply, predicted: Predicted) -> None:
+        model = reply.model
+        name, version = (model.name, model.version) if model else ("", "")
+        reply.content = _encode(Answer(name, version, predicted.predictions))
         reply.headers.append(_JSON)
         reply.rows = len(predicted.predictions)
         if not predicted.logged:

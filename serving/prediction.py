@@ -184,6 +184,21 @@ def predict(
     return Predicted(predictions, groups)
 
 
+def predict_together(model: ServedModel, instances: Sequence[Instance], asked: Sequence[Asked]) -> list[Predicted]:
+    """The same for one instance each of several requests; in every group stand the answers to all of them.
+
+    Raises:
+        InstanceError, UnscorableError: as `predict`, of any of them.
+    """
+    warnings = dict(concerns_of(model, instances))
+    answers = _answers(model, instances)
+    predictions = _predictions(model.version, answers, [uuid7(by.now) for by in asked])
+    for place, concerns in warnings.items():
+        predictions[place].warnings = concerns
+    alias = alias_of(model)
+    return [Predicted([one], [Group(model, alias, (0,), answers, [one])]) for one in predictions]
+
+
 def _predict_one(model: ServedModel, instance: Instance, asked: Asked) -> Predicted:
     """The most common request, without the lists that others need."""
     warnings = concerns_of(model, (instance,)) if model.concerns.find(instance.features) else ()

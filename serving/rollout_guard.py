@@ -12,6 +12,8 @@ _ALPHA = 0.001
 """Chance of taking back a challenger that just keeps the limit, at one look."""
 _SLOW_SHARE = 0.01
 """A 99th percentile is over its limit where more than this share of requests is."""
+_HANGING_TIMES, _HANGING_SHARE, _LEAST_HANGING = 10, 0.001, 2
+"""A request that takes this many times the limit holds up all others: of those, far fewer are enough."""
 _TIMES_CHAMPION = 2.0
 """What the champion suffers at the same time is the machine's fault, up to twice of it."""
 _ROWS_TIMED = 100
@@ -26,6 +28,7 @@ class _Counts:
     timed: int = 0
     failed: int = 0
     slow: int = 0
+    hanging: int = 0
 
     def __add__(self, other: _Counts) -> _Counts:
         return _Counts(
@@ -33,6 +36,7 @@ class _Counts:
             self.timed + other.timed,
             self.failed + other.failed,
             self.slow + other.slow,
+            self.hanging + other.hanging,
         )
 
 
@@ -71,6 +75,7 @@ class Guard:
                 slow = seconds * 1000 > self._policy.p99_ms
                 counts.timed += 1
                 counts.slow += slow
+                counts.hanging += seconds * 1000 > self._policy.p99_ms * _HANGING_TIMES
             if not challenger:
                 return ""
             reason = self._verdict() if failed or slow else ""
@@ -90,6 +95,11 @@ class Guard:
     def _verdict(self) -> str:
         ours = self._before.challenger + self._now.challenger
         others = self._before.champion + self._now.champion
+        limit = max(_HANGING_SHARE, self._of_champion(others.hanging, others.timed))
+        if ours.hanging >= _LEAST_HANGING and _refuted(ours.hanging, ours.timed, limit):
+            return (
+                f"{ours.hanging:,} of {ours.timed:,} requests took longer than {self._policy.p99_ms * _HANGING_TIMES:g} ms"
+            )
         if ours.requests < self._policy.min_requests:
             return ""
         limit = max(self._policy.error_rate, self._of_champion(others.failed, others.requests))

@@ -14,7 +14,7 @@ from noria.core.errors import NoriaError
 from serving.contract import Instance, Wanted
 from serving.errors import TooSlowError
 from serving.instances import check_rows
-from serving.prediction import Asked, Predicted, journal_line, predict, shadow_of
+from serving.prediction import Asked, Predicted, journal_line, predict, predict_together, shadow_of
 from serving.reasons import is_quick
 from serving.rollouts import ActiveRollout
 from serving.served_model import ServedModel
@@ -63,9 +63,36 @@ class PredictionService:
             return False
         return not query or (self._rollouts.active(model.name) is None and is_quick(model, rows))
 
-    def answer_at_once(self, model: ServedModel, wanted: Wanted, asked: Asked) -> Predicted:
-        """Predict instances that are quick, and keep the predictions. Raises what `answer` raises, but for waiting."""
-        return self._work(model, model.protected(wanted.instances), asked)
+    def answer_protected(self, model: ServedModel, instances: Sequence[Instance], asked: Asked) -> Predicted:
+        """Predict instances that are quick and hold nothing personal, and keep the predictions.
+
+        Raises:
+            InstanceError, UnscorableError, NoReasonsError, JournalError: as `answer`.
+        """
+        return self._work(model, instances, asked)
+
+    def answer_together(self, model: ServedModel, instances: Sequence[Instance], asked: Sequence[Asked]) -> list[Predicted]:
+        """The same for one instance each of several requests, by one version; all of them, or an error and none.
+
+        Raises:
+            InstanceError, UnscorableError, JournalError: of one of them, or for all of them.
+        """
+        started = perf_counter()
+        found = predict_together(model, instances, asked)
+        latency_ms = round((perf_counter() - started) * 1000, 3)
+        lines = [
+            journal_line(one.groups, (instance,), by, latency_ms)
+            for one, instance, by in zip(found, instances, asked, strict=True)
+        ]
+        if not self._record(b"".join(lines), len(lines)):
+            found = [one._replace(logged=False) for one in found]
+        group = found[0].groups[0]
+        self._metrics.predicted(group.model, group.alias, group.answers)
+        return found
+
+    def may_wait_for_others(self, model: ServedModel, asked: Asked, rows: int) -> bool:
+        """Whether a request may be answered together with others: it is plain, and one version answers it."""
+        return rows == 1 and not asked.reasons and self._rollouts.active(model.name) is None
 
     async def answer(self, model: ServedModel, wanted: Wanted, asked: Asked) -> Predicted:
         """Predict what a request wants, and keep the predictions; they exist only after this has returned.

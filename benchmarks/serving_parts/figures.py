@@ -36,6 +36,7 @@ class Figures:
         p50, p99: ms, over 32 connections.
         p50_alone: ms, over one connection.
         rows: per second, in requests of 100 rows; 0 where it has none.
+        row_cpu: µs per row there.
         memory: MB (PSS) of the server's processes, after all that.
         cold_start: seconds until it was ready.
         answered: predictions that it has given.
@@ -47,6 +48,7 @@ class Figures:
     p99: float
     p50_alone: float
     rows: float
+    row_cpu: float
     memory: float
     cold_start: float
     answered: int = 0
@@ -88,11 +90,13 @@ def _measure(contender: Contender, model: Model, server: Running, seconds: float
     many = drive(server.port, one, connections=CONNECTIONS, seconds=seconds)
     cpu = (server.cpu() - before) / many.answered * 1e6
     alone = drive(server.port, one, connections=1, seconds=seconds / 2)
-    batched, rows = 0, 0.0
+    batched, rows, row_cpu = 0, 0.0, 0.0
     if contender.scores:
         batches = [_request(contender, full[start : start + BATCH]) for start in range(0, 4 * BATCH, BATCH)]
+        before = server.cpu()
         load = drive(server.port, batches, connections=BATCH_CONNECTIONS, seconds=seconds / 2)
         batched, rows = load.answered * BATCH, load.rate * BATCH
+        row_cpu = (server.cpu() - before) / batched * 1e6
     return Figures(
         rate=many.rate,
         cpu=cpu,
@@ -100,6 +104,7 @@ def _measure(contender: Contender, model: Model, server: Running, seconds: float
         p99=many.percentile(99),
         p50_alone=alone.percentile(50),
         rows=rows,
+        row_cpu=row_cpu,
         memory=server.memory(),
         cold_start=server.cold_start,
         answered=compared + warm.answered + many.answered + alone.answered + batched,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -101,7 +102,17 @@ def _render(template: str, letter: Letter) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.filters["commands"] = _with_commands
     return environment.get_template(template).render(letter=letter)
+
+
+def _with_commands(text: str) -> str:
+    """HTML of a sentence with commands in backticks."""
+    from markupsafe import Markup, escape
+
+    parts = str(escape(text)).split("`")  # every second one is a command
+    shown = [f'<code style="font-size:14px">{part}</code>' if place % 2 else part for place, part in enumerate(parts)]
+    return Markup("".join(shown))  # noqa: S704 - escaped before
 
 
 def _headline(rollout: Rollout) -> str:
@@ -147,7 +158,7 @@ def _next(rollout: Rollout) -> str:
 
 def _after_this_step(rollout: Rollout) -> str:
     if rollout.policy.mode is RolloutMode.AB and not rollout.shadow:
-        until = f"{rollout.started_at + rollout.policy.stop.at_most:%d %B %Y}"
+        until = _day(rollout.started_at + rollout.policy.stop.at_most)
         return f"It goes on until one of them is surely worth more, at the latest until {until}; then the champion stays."
     bake = format_duration(rollout.policy.shadow_for if rollout.shadow else rollout.policy.bake)
     then = "it becomes champion" if rollout.is_last_step else f"it answers {rollout.next_share} %"
@@ -161,10 +172,14 @@ def _facts(rollout: Rollout) -> tuple[tuple[str, str], ...]:
         ("Champion", f"version {_named(rollout.champion.version)}"),
         ("Challenger", f"version {rollout.challenger.version}"),
         (steps.capitalize(), f"{'shadow, ' if rollout.policy.shadow_for else ''}{shown}"),
-        ("Began", f"{rollout.started_at:%d %B %Y, %H:%M} UTC"),
+        ("Began", f"{_day(rollout.started_at)}, {rollout.started_at:%H:%M} UTC"),
         ("Done by", rollout.actor),
     ]
     return tuple(facts + ([("Approved by", rollout.approved_by)] if rollout.approved_by else []))
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant.day} {instant:%B %Y}"
 
 
 def _named(version: str) -> str:

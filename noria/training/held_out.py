@@ -21,8 +21,15 @@ import numpy.typing as npt
 
 from noria.core.decision import Scores
 from noria.core.results import SnapshotRef
+from noria.core.use_case import UseCase
+from noria.training.study import study_name
 
 _log = logging.getLogger(__name__)
+
+
+def forget_search(use_case: UseCase, snapshot: SnapshotRef) -> None:
+    """Take away what the trials of a training set's study kept; what they came to is in the study, and in the registry."""
+    HeldOutScores.of(snapshot, study_name(use_case, snapshot)).forget()
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,41 @@
-"""The best trial as text that a registry can keep, exact to the last digit, so that a version can be fitted again without
-the study it came from."""
+"""The best trial, and it as text that a registry or a study can keep, exact to the last digit, so that a version can be
+fitted again without the trials it came from."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from noria.core.errors import RegistryError
 from noria.training.blend import Member
-from noria.training.settle import BestTrial
+from noria.training.candidate import Params
 
 RECIPE = "recipe"
 """Name of the run's parameter that holds it."""
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """What the search settled on.
+
+    Attributes:
+        candidate: kind of model, or `blend`.
+        params: hyperparameters, with what validation rows taught; empty for a blend, whose members have theirs.
+        number: of the best trial.
+        value: the search metric on validation rows.
+        study: name of the study.
+        trials: how many were completed.
+        members: of a blend: what is averaged.
+    """
+
+    candidate: str
+    params: Params
+    number: int
+    value: float
+    study: str
+    trials: int
+    members: tuple[Member, ...] = ()
 
 
 def record_trial(best: BestTrial) -> str:
@@ -23,6 +46,17 @@ def record_trial(best: BestTrial) -> str:
     return json.dumps(told, sort_keys=True)
 
 
+def read_trial(text: str) -> BestTrial:
+    """What `record_trial` wrote.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    told = json.loads(text)
+    members = tuple(Member(**member) for member in told.pop("members"))
+    return BestTrial(**told, members=members)
+
+
 def recorded_trial(params: Mapping[str, str]) -> BestTrial:
     """The trial that a run's parameters tell of.
 
@@ -30,10 +64,8 @@ def recorded_trial(params: Mapping[str, str]) -> BestTrial:
         RegistryError: they do not tell; the version was registered otherwise than by training.
     """
     try:
-        told = json.loads(params[RECIPE])
-        members = tuple(Member(**member) for member in told.pop("members"))
-        return BestTrial(**told, members=members)
-    except (KeyError, TypeError, ValueError) as error:
+        return read_trial(params[RECIPE])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RegistryError(
             f"the run does not say which recipe it used ({type(error).__name__} in its parameter {RECIPE!r}): only versions "
             "that `noria train` registered can be fitted again"

@@ -24,6 +24,7 @@ from noria.training.external_memory import evenly
 from noria.training.goal import goal_of
 from noria.training.held_out import HeldOutScores
 from noria.training.kinds import kind_of, searched_kinds
+from noria.training.recorded import BestTrial, read_trial, record_trial
 from noria.training.sampling import MANY_ROWS, sampled
 from noria.training.search_metric import search_measure
 from noria.training.splits import search_folds
@@ -38,29 +39,8 @@ if TYPE_CHECKING:
 
 FINALISTS = 3
 _FINAL = "final_{}"
-
-
-@dataclass(frozen=True)
-class BestTrial:
-    """What the search settled on.
-
-    Attributes:
-        candidate: kind of model, or `blend`.
-        params: hyperparameters, with what validation rows taught; empty for a blend, whose members have theirs.
-        number: of the best trial.
-        value: the search metric on validation rows.
-        study: name of the study.
-        trials: how many were completed.
-        members: of a blend: what is averaged.
-    """
-
-    candidate: str
-    params: Params
-    number: int
-    value: float
-    study: str
-    trials: int
-    members: tuple[Member, ...] = ()
+_SETTLED = "settled_{}"
+__all__ = ["BestTrial", "best_trial"]
 
 
 def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, *, study_name: str | None = None) -> BestTrial:
@@ -82,11 +62,22 @@ def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, *, st
         many, blends = snapshot.rows >= MANY_ROWS, BLEND in use_case.training.candidates
         if not many and not blends:
             return _plain(study, _ranked(use_case, trials)[0], len(trials))
+        if blends and (settled := _settled(study, len(trials))):
+            return settled
         rows = read_snapshot(use_case, snapshot)
         final = _Final(use_case, study, rows if many else None)
         best = final.best(_ranked(use_case, trials)[:FINALISTS], len(trials))
         chosen = _blend(use_case, rows, HeldOutScores.of(snapshot, study.study_name), trials) if blends else None
-        return best if chosen is None else final.blend(best, chosen)
+        found = best if chosen is None else final.blend(best, chosen)
+        if blends:  # what the trials said of their validation rows is not kept for ever
+            patiently(lambda: study.set_user_attr(_SETTLED.format(len(trials)), record_trial(found)))
+        return found
+
+
+def _settled(study: optuna.Study, trials: int) -> BestTrial | None:
+    """What so many completed trials came to, where that was found out before."""
+    known = patiently(lambda: study.user_attrs).get(_SETTLED.format(trials))
+    return None if known is None else read_trial(known)
 
 
 def _ranked(use_case: UseCase, trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:

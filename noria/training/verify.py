@@ -5,6 +5,7 @@ from __future__ import annotations
 from noria.core.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.training.budget import Budget
+from noria.training.held_out import HeldOutScores
 from noria.training.search import BestTrial, Terms, best_trial, work
 from noria.training.storage import open_storage
 from noria.training.study import ENDED, WARM_START, open_study, study_name
@@ -33,7 +34,9 @@ def search_again(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> 
     trials, warm_start = _plan(use_case, snapshot, storage_url)
     without_limit = Terms(trials, Budget.unlimited(), name)
     work(use_case, snapshot, _WORKER, storage_url=storage_url, warm_start=warm_start, terms=without_limit)
-    return best_trial(use_case, snapshot, storage_url, study_name=name)
+    found = best_trial(use_case, snapshot, storage_url, study_name=name)
+    HeldOutScores.of(snapshot, name).forget()
+    return found
 
 
 def differences(first: BestTrial, again: BestTrial) -> tuple[str, ...]:

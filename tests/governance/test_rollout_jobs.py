@@ -182,3 +182,52 @@ def test_a_mail_that_cannot_be_sent_stops_nothing_and_is_sent_later(services, us
     rollouts.advance(services, use_case, actor="a task")
     assert len(catcher.messages()) == before + 1
     silent.warehouse.close()
+
+
+OTHER_TASKS = {
+    "multiclass": ("outcome text", ["on_time", "lost"], "late"),
+    "regression": ("minutes_late double precision", [10.0, 30.0], "80.0"),
+}
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+def test_the_other_tasks_are_judged_by_their_money_too(services, tmp_path, task):
+    """The challenger always says the same; the champion is right."""
+    column, came, stubborn = OTHER_TASKS[task]
+    use_case = a_use_case(tmp_path / "other", task=task, rollout={"judge": {"min_rows": 50, "score_shift": 1.0}})
+    services.registry.register_baseline("parcels", *a_bundle(tmp_path / "bundles" / "0", None))
+    a_candidate(services.registry, tmp_path, "1")
+    services.registry.set_champion("parcels", "1")
+    rollouts.start(
+        services, use_case, a_candidate(services.registry, tmp_path, "2", champion="1"), actor="ana", allow_breaking=True
+    )
+    services.clock.instant += timedelta(seconds=60)
+    with services.warehouse.transaction() as connection:
+        connection.execute(
+            sa.text(
+                f"create table labels.lbl_parcels (parcel_id text, promised_at timestamptz, {column}, "
+                "label_known_at timestamptz)"
+            )
+        )
+        for row in range(400):
+            label, version = came[row // 2 % 2], "2" if row % 2 else "1"
+            facts = {
+                "id": str(uuid.uuid4()),
+                "version": version,
+                "at": services.clock.now(),
+                "before": services.clock.now() - timedelta(days=2),
+                "entity": f"P{row}",
+                "decision": stubborn if version == "2" else str(label),
+                "label": label,
+            }
+            connection.execute(
+                sa.text(
+                    "insert into ops.predictions (id, use_case, version, requested_at, entity, features, score, decision, "
+                    "latency_ms) values (:id, 'parcels', :version, :at, :entity, '{}', 0.5, :decision, 1)"
+                ),
+                facts,
+            )
+            connection.execute(sa.text("insert into labels.lbl_parcels values (:entity, :before, :label, :before)"), facts)
+    found = rollouts.standing(services, use_case).comparison
+    assert "less per decision than version 1" in found.worse
+    assert found.summary.startswith("200 rows against 200 of the champion; money per decision −")

@@ -34,12 +34,13 @@ def test_a_step(use_case):
         "No harm.",
         "Version 2 answers 25 % of the entities, the same ones each time. Version 1 answers the others",
         "If it does no harm for 2m, it answers 100 %.",
-        "noria rollout abort parcels",
+        "noria rollout abort parcels --reason ...",
         "http://airflow/dags/parcels__train",
         "5 %, 25 %, 100 %",
     ):
         assert words in text
         assert words in page
+    assert '<code style="font-size:14px">noria rollout abort parcels --reason ...</code>' in page
     assert key_of(rollout) == "rollout/parcels/2/1/2"
 
 
@@ -77,7 +78,7 @@ def test_every_turn_has_its_words(use_case, changes, badge, words):
 def test_shares_that_stay_say_until_when(use_case):
     rollout = a_rollout(mode="ab", share=40, stop={"at_most": "7d"})
     _, text, _ = the_message(use_case, rollout.model_copy(update={"started_at": datetime(2024, 6, 1, tzinfo=UTC)}))
-    assert "at the latest until 08 June 2024; then the champion stays" in text
+    assert "at the latest until 8 June 2024; then the champion stays" in text
 
 
 def test_an_owner_who_also_gets_reports_gets_one_mail(use_case):

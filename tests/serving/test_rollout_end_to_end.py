@@ -10,12 +10,18 @@ import onnx
 import psycopg
 import pytest
 from onnx import TensorProto, helper
+from pydantic import SecretStr
 
-from noria.core.bundle import GOLDEN, MANIFEST, MODEL, GoldenRequest, Manifest, write_bundle
+from noria import rollouts
+from noria.bootstrap import bootstrap
+from noria.core.bundle import GOLDEN, MANIFEST, MODEL, GoldenRequest, Manifest, baseline_manifest, write_bundle
 from noria.core.clock import SystemClock
-from noria.core.rollout import Rollout, RolloutState
+from noria.core.rollout import Rollout, RolloutResult, RolloutState
 from noria.core.use_case import RolloutPolicy
+from noria.governance.rollout_moves import candidate_of
 from noria.inference.predictor import OnnxPredictor
+from noria.notify import mailer
+from noria.testing.builders import write_use_case
 from tests.serving import fake_mlflow
 from tests.serving.bundles import ENCODER, INSTANCE, Bundle
 
@@ -157,9 +163,7 @@ def test_every_logged_row_was_answered_by_whom_the_replay_says(
     challenger = mlflow.register(name, "2", make_bundle(2, use_case=name))
     rollout = a_rollout(name, champion, challenger, steps=[30])
     mlflow.roll_out(rollout)
-    server = serve(
-        settings.model_copy(update={"mlflow_url": mlflow.url, "warehouse_url": type(settings.warehouse_url)(table)})
-    )
+    server = serve(settings.model_copy(update={"mlflow_url": mlflow.url, "warehouse_url": SecretStr(table)}))
     eventually(lambda: any(server.predict(name, parcel_id=f"warm-{row}")["version"] == "2" for row in range(20)))
     for start in range(0, 300, 50):
         rows = [{**INSTANCE, "parcel_id": f"P{row}"} if row % 5 else INSTANCE for row in range(start, start + 50)]
@@ -177,9 +181,7 @@ def test_every_logged_row_was_answered_by_whom_the_replay_says(
 def test_a_shadow_is_logged_and_never_heard(settings, serve, eventually, mlflow, champion, make_bundle, name, table):
     challenger = mlflow.register(name, "2", make_bundle(2, use_case=name))
     rollout = a_rollout(name, champion, challenger, shadow="10m").model_copy(update={"shadow": True})
-    server = serve(
-        settings.model_copy(update={"mlflow_url": mlflow.url, "warehouse_url": type(settings.warehouse_url)(table)})
-    )
+    server = serve(settings.model_copy(update={"mlflow_url": mlflow.url, "warehouse_url": SecretStr(table)}))
     mlflow.roll_out(rollout)
 
     def logged():
@@ -188,3 +190,50 @@ def test_a_shadow_is_logged_and_never_heard(settings, serve, eventually, mlflow,
 
     eventually(lambda: server.predict(name, parcel_id="P1")["version"] == "1" and logged())
     assert set(logged()) == {("P1", "2", "shadow")}
+
+
+@pytest.mark.postgres
+def test_the_whole_way_on_a_real_registry(
+    settings, use_cases, mlflow_url, table, name, registry, make_bundle, serve, eventually, tmp_path, monkeypatch
+):
+    """Jobs, MLflow, PostgreSQL and serving: one version takes over, the next is taken back."""
+    monkeypatch.setattr(mailer, "_PAUSES", ())  # nobody listens for mail, which stops nothing
+    write_use_case(use_cases, name=name, rollout={"steps": [100], "bake": "1s", "guard": {"min_requests": 1}})
+    ours = settings.model_copy(update={"mlflow_url": mlflow_url, "warehouse_url": SecretStr(table), "smtp_port": 9})
+    services = bootstrap(ours)
+    use_case = services.use_case(name)
+    rule = tmp_path / "rule"
+    registry.register_baseline(name, rule, write_bundle(rule, baseline_manifest(use_case), {GOLDEN: b"[]"}))
+    good = make_bundle(1, use_case=name)
+    bad = moody(tmp_path / "bad", good, breaks_above=0.0)
+    server = serve(ours)
+
+    def start(bundle: Bundle, key: str, champion: str) -> None:
+        tags = {"champion": champion, "passed": "true", "summary": "roc_auc 0.71"}
+        version = registry.register(name, bundle.folder, bundle.digest, key=key, params={}, tags=tags)
+        begun = rollouts.start(services, use_case, candidate_of(version), actor="ana", allow_breaking=True)
+        assert begun is not None
+        assert (begun.champion, begun.challenger, begun.share) == (champion, version.version, 100)
+        eventually(lambda: server.predict(name)["version"] == version.version)
+
+    def end() -> RolloutResult:
+        found = []
+        eventually(lambda: found.append(rollouts.advance(services, use_case, actor="a task")) or found[-1].is_over)
+        return found[-1]
+
+    try:
+        start(good, "key-1", "0")
+        assert end().promoted
+        assert registry.champion(name).version == "1"
+        start(bad, "key-2", "1")
+        assert server.predict(name, weight=40.0)["version"] == "1"
+        eventually(lambda: registry.guard_report(name) is not None)
+        taken = end()
+        assert (taken.state, taken.reason) == (RolloutState.TAKEN_BACK, "serving took it back: it gave the score nan")
+        assert (registry.standing(name).champion, registry.standing(name).challenger) == ("1", "0")
+        eventually(
+            lambda: "it gave the score nan" not in server.client.get("/readyz").text
+        )  # it is over: nothing to look at
+        assert services.audit.verify() > 0
+    finally:
+        services.warehouse.close()

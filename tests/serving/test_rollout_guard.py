@@ -7,12 +7,12 @@ from noria.core.use_case import GuardPolicy
 from serving.rollout_guard import Guard
 
 
-def see(guard, *, requests, failed=0, slow=0, challenger=True, rows=1):
+def see(guard, *, requests, failed=0, slow=0, challenger=True, rows=1, seconds=0.2):
     """What the guard says of so many requests, in the worst order: the good ones first."""
     said = []
     for number in range(requests):
         bad, late = number >= requests - failed, number >= requests - slow
-        said.append(guard.see(challenger, rows, 0.2 if late else 0.001, bad))
+        said.append(guard.see(challenger, rows, seconds if late else 0.001, bad))
     return next((reason for reason in said if reason), "")
 
 
@@ -49,6 +49,15 @@ def test_a_machine_that_is_slow_for_both_is_not_the_challengers_fault():
     see(guard, requests=500, slow=100, challenger=False)
     assert see(guard, requests=100, slow=20) == ""
     assert see(guard, requests=100, slow=100) != ""
+
+
+def test_two_requests_that_hang_are_enough_unless_they_hang_for_the_champion_too():
+    assert see(Guard(GuardPolicy()), requests=1, slow=1, seconds=5.0) == ""
+    assert see(Guard(GuardPolicy()), requests=2, slow=2, seconds=5.0) == "2 of 2 requests took longer than 500 ms"
+    assert see(Guard(GuardPolicy()), requests=1000, slow=2, seconds=5.0) == ""
+    guard = Guard(GuardPolicy())
+    see(guard, requests=100, slow=40, seconds=5.0, challenger=False)
+    assert see(guard, requests=2, slow=2, seconds=5.0) == ""
 
 
 def test_large_batches_say_nothing_about_the_time_of_a_request():

@@ -90,6 +90,13 @@ def test_a_challenger_is_loaded_beside_the_champion_and_takes_its_share(start, m
     assert parts.rollouts.active(name).guard is active.guard  # it goes on counting
 
 
+def test_beside_the_rule_it_scores_as_beside_any_champion(start, mlflow, rollout, name):
+    mlflow.champions.clear()
+    mlflow.roll_out(rollout.model_copy(update={"champion": Contender(version="0", digest="0" * 64)}))
+    parts = start()
+    assert (parts.models.get(name).version, parts.rollouts.active(name).challenger.version) == ("0", "2")
+
+
 def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
     mlflow.roll_out(rollout.model_copy(update={"shadow": True}))
     active = start().rollouts.active(name)

@@ -1,6 +1,7 @@
 """The training steps as a pipeline calls them, on real PostgreSQL and a real MLflow server."""
 
 import uuid
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -19,7 +20,7 @@ def use_case(tmp_path):
     return parcels(
         tmp_path,
         name=f"parcels_{uuid.uuid4().hex[:8]}",
-        training={"trials": 3, "candidates": ["linear"]},
+        training={"trials": 3, "candidates": ["linear", "blend"]},
         gates=[{"metric": "roc_auc", "at_least": 0.6}, {"metric": "value", "better_than": "champion"}],
     )
 
@@ -40,7 +41,9 @@ def services(database_url, mlflow_url, tmp_path) -> Services:
 def train(services, use_case, snapshot) -> RegisteredModel:
     jobs.ensure_baseline(services, use_case)
     jobs.search(services, use_case, snapshot, worker=0)
-    return jobs.fit_and_register(services, use_case, snapshot)
+    registered = jobs.fit_and_register(services, use_case, snapshot)
+    assert not list(Path(snapshot.path).parent.glob("*.search")), "what trials kept is taken away"
+    return registered
 
 
 def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_repeated(services, use_case, snapshot):
@@ -59,6 +62,15 @@ def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_r
     taken_back = release.roll_back(services, use_case, actor="ben", reason="complaints")
     assert (taken_back.version, services.registry.champion(use_case.name).version) == ("0", "0")
     assert services.audit.version_in_force(use_case.name, AS_OF) == "0"
+
+
+def test_what_trials_kept_is_there_until_the_fit_is_registered(services, use_case, snapshot):
+    jobs.ensure_baseline(services, use_case)
+    jobs.search(services, use_case, snapshot, worker=0)
+    (kept,) = Path(snapshot.path).parent.glob("*.search/*")
+    assert len(list(kept.glob("*.npy"))) == 3
+    jobs.fit_and_register(services, use_case, snapshot)
+    assert not kept.parent.exists()
 
 
 def test_a_candidate_judged_against_a_champion_that_is_gone_is_judged_again(services, use_case, snapshot, tmp_path):

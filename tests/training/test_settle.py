@@ -11,7 +11,7 @@ from noria.core.use_case import Training
 from noria.training import sampling, settle
 from noria.training.budget import Budget
 from noria.training.environment import record_environment
-from noria.training.held_out import HeldOutScores
+from noria.training.held_out import HeldOutScores, forget_search
 from noria.training.kinds import first_trials
 from noria.training.pruning import FEWEST, Peers
 from noria.training.search import best_trial, run_worker
@@ -150,9 +150,22 @@ def test_the_search_ends_in_a_blend_where_that_is_better(snapshot, database_url,
     assert {member.number for member in best.members} == {0, 1}
     assert sum(member.weight for member in best.members) == pytest.approx(1)
     assert best == best_trial(use_case, snapshot, database_url)
-    for path in kept.folder.glob("*.npy"):
-        path.unlink()
+    forget_search(use_case, snapshot)
+    assert not kept.folder.parent.exists()
+    assert best_trial(use_case, snapshot, database_url) == best, "the study knows what its trials came to"
+
+
+def test_a_search_whose_scores_were_lost_makes_do_without_a_blend(snapshot, database_url, tmp_path):
+    use_case = parcels(tmp_path, training={"candidates": ["linear", "blend"], "trials": 2})
+    result = run_worker(use_case, snapshot, 0, storage_url=database_url)
+    other = HeldOutScores.of(snapshot, "another study")
+    other.keep(0, [np.zeros(3)])
+    forget_search(use_case, snapshot)
+    assert not HeldOutScores.of(snapshot, result.study).folder.exists()
+    assert other.read(0, (3,)) is not None, "what another study of the same snapshot keeps stays"
     assert best_trial(use_case, snapshot, database_url).candidate == "linear"
+    other.forget()
+    other.forget()
 
 
 def test_a_search_on_a_sample_ends_with_a_final_on_all_rows(snapshot, database_url, tmp_path, monkeypatch):
