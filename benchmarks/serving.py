@@ -33,13 +33,20 @@ from benchmarks.serving_parts import contenders  # noqa: E402
 from benchmarks.serving_parts.bars import bars  # noqa: E402
 from benchmarks.serving_parts.contenders import Contender  # noqa: E402
 from benchmarks.serving_parts.environments import CACHE, MissingPeerError  # noqa: E402
-from benchmarks.serving_parts.figures import DifferentPredictionsError, Figures, measure, medians, memory_of  # noqa: E402
+from benchmarks.serving_parts.figures import (  # noqa: E402
+    DifferentPredictionsError,
+    Figures,
+    OpenDoorError,
+    measure,
+    medians,
+    memory_of,
+)
 from benchmarks.serving_parts.load import RefusedError  # noqa: E402
 from benchmarks.serving_parts.model import Model, the_model  # noqa: E402
 from benchmarks.serving_parts.processes import StartError  # noqa: E402
 from benchmarks.serving_parts.world import World, world  # noqa: E402
 
-_FAILURES = (StartError, DifferentPredictionsError, RefusedError, OSError, HTTPException)
+_FAILURES = (StartError, DifferentPredictionsError, OpenDoorError, RefusedError, OSError, HTTPException)
 _HEAD = ("requests/s", "CPU µs", "p50 ms", "p99 ms", "p50@1 ms", "rows/s", "µs/row", "MB", "cold s")
 
 

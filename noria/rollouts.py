@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from noria.bootstrap import Services
 from noria.core.errors import NotifyError
 from noria.core.results import RegisteredModel
-from noria.core.rollout import Comparison, Rollout, RolloutResult
+from noria.core.rollout import Rollout, RolloutResult
+from noria.core.rollout_turn import Comparison
 from noria.core.use_case import UseCase
 from noria.release import breaking_changes_of
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from noria.core.signature import Field, Kind
 from noria.core.use_case import Treatment
+from serving.contract import LARGEST
 from serving.error_handlers import PREDICT_RESPONSES
 from serving.example import example_request
 from serving.openapi_answers import prediction_schema, predictions_schema
@@ -170,6 +171,8 @@ def _instance(model: ServedModel) -> _JSON:
 def _field(field: Field, model: ServedModel) -> _JSON:
     kind = "number" if field.kind is Kind.NUMERIC else "string"
     document: _JSON = {"type": kind if field.required else [kind, "null"]}
+    if field.kind is Kind.NUMERIC:
+        document |= {"minimum": -LARGEST, "maximum": LARGEST}
     if text := ". ".join(part.rstrip(".") for part in _sentences(field)):
         document["description"] = f"{text}."
     # Values beyond what training saw are told, and enforced only where the use case refuses them.

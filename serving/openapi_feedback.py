@@ -6,11 +6,12 @@ from typing import Any
 
 from noria.core.use_case import Task
 from serving.error_handlers import PREDICT_RESPONSES
-from serving.feedback import schema_of
 from serving.served_model import ServedModel
+from serving.statements import MAX_STATEMENTS
 
 _JSON = dict[str, Any]
 _EXAMPLE_ID = "01900000-0000-7000-8000-000000000000"
+_LONGEST_ENTITY = 1000
 _REFUSED = ("400", "401", "403", "408", "413", "422", "429", "503")
 _RECEIPT: _JSON = {
     "type": "object",
@@ -47,13 +48,36 @@ def feedback_route(model: ServedModel) -> _JSON:
         ),
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema_of(label), "example": example}},
+            "content": {"application/json": {"schema": _request(label), "example": example}},
         },
         "responses": {
             "202": {"description": "Kept", "content": {"application/json": {"schema": _RECEIPT}}},
             **{status: response for status, response in PREDICT_RESPONSES.items() if status in _REFUSED},
         },
     }
+
+
+def _request(label: _JSON) -> _JSON:
+    """The body; what `serving.statements` reads."""
+    instant = {"type": ["string", "null"], "format": "date-time"}
+    common = {"label": label, "at": {**instant, "description": "When it was known; now, where it is left out."}}
+    by_id = {"id": {"type": "string", "format": "uuid", "description": "Id of the prediction."}, **common}
+    by_entity = {
+        "entity": {
+            "type": ["string", "integer"],
+            "minLength": 1,
+            "maxLength": _LONGEST_ENTITY,
+            "description": "Your name for what was predicted.",
+        },
+        "event_time": {**instant, "description": "Which of its events, if it has several."},
+        **common,
+    }
+    items = [
+        {"type": "object", "properties": fields, "required": [target, "label"], "additionalProperties": False}
+        for target, fields in (("id", by_id), ("entity", by_entity))
+    ]
+    feedback = {"type": "array", "items": {"anyOf": items}, "minItems": 1, "maxItems": MAX_STATEMENTS}
+    return {"type": "object", "properties": {"feedback": feedback}, "required": ["feedback"], "additionalProperties": False}
 
 
 def _label(model: ServedModel) -> _JSON:

@@ -27,7 +27,7 @@ def swaps(stack: Stack, server: Server, times: int) -> Outcome:
             stack.promote(PARCELS, version)
             seconds.append(_until_everywhere(load, version))
     stored, _ = stack.stored(load.answers)
-    what = "the new version answers everything, from its alias on"
+    what = "the new version answers everything, once the promotion has returned"
     return Outcome(f"{len(seconds)} promotions", load.answers, stored, seconds, what)
 
 

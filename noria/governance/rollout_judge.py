@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from noria.core.bundle import BASELINE_VERSION
 from noria.core.drift import compare
-from noria.core.rollout import Comparison, Rollout
+from noria.core.rollout import Rollout
+from noria.core.rollout_turn import Comparison
 from noria.core.sequential import Interval, difference, paired_difference, share_of_alpha
 from noria.core.signature import Field, Kind
 from noria.core.use_case import RolloutMode, Task, UseCase

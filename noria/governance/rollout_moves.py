@@ -14,7 +14,8 @@ from noria.core.bundle import BASELINE_VERSION
 from noria.core.errors import PromotionConflictError
 from noria.core.registry import ModelVersion
 from noria.core.results import RegisteredModel
-from noria.core.rollout import Comparison, Contender, Did, Next, Rollout, RolloutState, Situation, Turn, decide_turn
+from noria.core.rollout import Contender, Did, Rollout, RolloutState
+from noria.core.rollout_turn import Comparison, Next, Situation, Turn, decide_turn
 from noria.core.use_case import RolloutPolicy
 from noria.governance.approvals import ApprovalError, objection
 from noria.governance.audit import APPROVED_BY, Action, AuditEvent

@@ -36,18 +36,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from noria.core.bundle import BASELINE_VERSION, Manifest, read_manifest
+from noria.core.bundle import BASELINE_VERSION, read_manifest
 from noria.core.errors import BundleError, RegistryError
-from noria.core.registry import EVIDENCE, ModelVersion, Stage, Standing
+from noria.core.registry import EVIDENCE, ModelVersion, Standing
 from noria.core.rollout import GuardReport, Rollout
 from noria.registry.aliases import move_challenger, move_champion, read_standing
 from noria.registry.bundle_cache import fetch_into_cache
 from noria.registry.descriptions import ABOUT_MODEL, describe_version
+from noria.registry.entries import baseline_version, facts_of, trained_version
 from noria.registry.rollout_tags import read_guard_report, read_rollout, write_rollout
 from noria.registry.run import BUNDLE, LoggedBundle, log_baseline_run, log_training_run
 
@@ -94,7 +94,7 @@ class MlflowRegistry:
     ) -> ModelVersion:
         """Store a trained bundle as a new version; the same key again returns the version that is there."""
         manifest = read_manifest(bundle, digest)
-        facts = {**_facts(manifest, digest, key), **tags}
+        facts = {**facts_of(manifest, digest, key), **tags}
         if evidence is not None and not evidence.is_dir():
             raise RegistryError(f"{evidence}: is not a folder; the evidence of {use_case} is a folder of pages, or none")
         with self._asking(f"register a version of {use_case}"):
@@ -122,8 +122,8 @@ class MlflowRegistry:
         with self._asking(f"find version {version} of {use_case}"):
             standing = read_standing(self._client, use_case)
             if version == BASELINE_VERSION:
-                return _baseline_version(use_case, self._baseline(use_case), standing, self._url)
-            return _trained_version(self._client.get_model_version(use_case, version), standing)
+                return baseline_version(use_case, self._baseline(use_case), standing, self._url)
+            return trained_version(self._client.get_model_version(use_case, version), standing)
 
     def versions(self, use_case: str) -> tuple[ModelVersion, ...]:
         """All versions, version 0 first."""
@@ -266,52 +266,4 @@ class MlflowRegistry:
                 token = page.token or ""
             standing = read_standing(self._client, use_case) if found else Standing()
         found.sort(key=lambda version: int(version.version))
-        return tuple(_trained_version(version, standing) for version in found)
-
-
-def _facts(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
-    if manifest.provenance is None:
-        raise RegistryError(f"the bundle of {manifest.use_case} does not say what it was made from; train it again")
-    return {
-        "bundle_digest": digest,
-        "key": key,
-        "as_of": manifest.provenance.as_of.isoformat(),
-        "snapshot": manifest.provenance.snapshot,
-        "metrics": json.dumps(manifest.metrics, sort_keys=True),
-        **{f"metric.{name}": f"{value:,.4f}" for name, value in manifest.metrics.items()},
-    }
-
-
-def _baseline_version(use_case: str, pointer: Mapping[str, str], standing: Standing, url: str) -> ModelVersion:
-    if not pointer:
-        raise RegistryError(f"MLflow at {url} has no version 0 of {use_case}; register it with `noria train`")
-    return ModelVersion(
-        use_case=use_case,
-        version=BASELINE_VERSION,
-        stage=Stage.CHAMPION if standing.champion == BASELINE_VERSION else Stage.RETIRED,
-        bundle_digest=pointer["bundle_digest"],
-        run_id=pointer["run_id"],
-    )
-
-
-def _trained_version(found: Any, standing: Standing) -> ModelVersion:
-    tags: dict[str, str] = dict(found.tags)
-    return ModelVersion(
-        use_case=found.name,
-        version=str(found.version),
-        stage=_stage(str(found.version), standing, tags),
-        bundle_digest=tags["bundle_digest"],
-        run_id=found.run_id,
-        as_of=datetime.fromisoformat(tags["as_of"]),
-        snapshot=tags["snapshot"],
-        metrics=json.loads(tags["metrics"]),
-        tags=tags,
-    )
-
-
-def _stage(version: str, standing: Standing, tags: Mapping[str, str]) -> Stage:
-    if version == standing.champion:
-        return Stage.CHAMPION
-    if tags.get("retired") == "true":
-        return Stage.RETIRED
-    return Stage.CHALLENGER if version == standing.challenger else Stage.CANDIDATE
+        return tuple(trained_version(version, standing) for version in found)

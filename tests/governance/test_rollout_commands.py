@@ -30,7 +30,7 @@ def services(database_url, mlflow_url, tmp_path):
 @pytest.fixture
 def use_case(services, tmp_path):
     use_case = a_whole_use_case(
-        tmp_path, name=f"parcels_{uuid.uuid4().hex[:8]}", rollout={"steps": [50], "bake": "1s", "guard": {"min_requests": 1}}
+        tmp_path, name=f"parcels_{uuid.uuid4().hex[:8]}", rollout={"steps": [50], "bake": "0s", "guard": {"min_requests": 1}}
     )
     folder, registry = tmp_path / "rule", services.registry
     registry.register_baseline(

@@ -7,7 +7,8 @@ import pytest
 
 from noria.core.errors import PromotionConflictError
 from noria.core.registry import Stage
-from noria.core.rollout import Comparison, GuardReport, RolloutState
+from noria.core.rollout import GuardReport, RolloutState
+from noria.core.rollout_turn import Comparison
 from noria.governance.approvals import ApprovalError
 from noria.governance.audit import Action
 from noria.governance.promotion import promote, roll_back

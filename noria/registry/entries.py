@@ -1,0 +1,71 @@
+"""Registry entries and our versions: what is written down about a bundle, and what it is read back as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from noria.core.bundle import BASELINE_VERSION, Manifest
+from noria.core.errors import RegistryError
+from noria.core.registry import ModelVersion, Stage, Standing
+
+
+def facts_of(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
+    """Tags of the entry of a trained bundle.
+
+    Raises:
+        RegistryError: the bundle does not say what it was made from.
+    """
+    if manifest.provenance is None:
+        raise RegistryError(f"the bundle of {manifest.use_case} does not say what it was made from; train it again")
+    return {
+        "bundle_digest": digest,
+        "key": key,
+        "as_of": manifest.provenance.as_of.isoformat(),
+        "snapshot": manifest.provenance.snapshot,
+        "metrics": json.dumps(manifest.metrics, sort_keys=True),
+        **{f"metric.{name}": f"{value:,.4f}" for name, value in manifest.metrics.items()},
+    }
+
+
+def baseline_version(use_case: str, pointer: Mapping[str, str], standing: Standing, url: str) -> ModelVersion:
+    """Version 0, from the tag that points to it.
+
+    Raises:
+        RegistryError: it was never registered.
+    """
+    if not pointer:
+        raise RegistryError(f"MLflow at {url} has no version 0 of {use_case}; register it with `noria train`")
+    return ModelVersion(
+        use_case=use_case,
+        version=BASELINE_VERSION,
+        stage=Stage.CHAMPION if standing.champion == BASELINE_VERSION else Stage.RETIRED,
+        bundle_digest=pointer["bundle_digest"],
+        run_id=pointer["run_id"],
+    )
+
+
+def trained_version(found: Any, standing: Standing) -> ModelVersion:
+    """A trained version, from MLflow's entry."""
+    tags: dict[str, str] = dict(found.tags)
+    return ModelVersion(
+        use_case=found.name,
+        version=str(found.version),
+        stage=_stage(str(found.version), standing, tags),
+        bundle_digest=tags["bundle_digest"],
+        run_id=found.run_id,
+        as_of=datetime.fromisoformat(tags["as_of"]),
+        snapshot=tags["snapshot"],
+        metrics=json.loads(tags["metrics"]),
+        tags=tags,
+    )
+
+
+def _stage(version: str, standing: Standing, tags: Mapping[str, str]) -> Stage:
+    if version == standing.champion:
+        return Stage.CHAMPION
+    if tags.get("retired") == "true":
+        return Stage.RETIRED
+    return Stage.CHALLENGER if version == standing.challenger else Stage.CANDIDATE
