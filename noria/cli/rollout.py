@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from noria.cli.arguments import Reason, UseCaseName, actor, opened
 from noria.cli.console import facts, out, say
-from noria.core.rollout import RolloutResult, RolloutState
+
+if TYPE_CHECKING:
+    from noria.core.rollout import RolloutResult
 
 _PANEL = "Versions"
 Candidate = Annotated[
@@ -72,6 +74,8 @@ def status(use_case: UseCaseName) -> None:
     services, chosen = opened(use_case)
     with out.status("reading what both versions have scored"):
         found = rollouts.standing(services, chosen)
+    from noria.core.rollout import RolloutResult
+
     _show(RolloutResult.of(found.rollout))
     if found.rollout.is_live:
         verdict = found.comparison.worse or found.comparison.better or found.comparison.summary
@@ -90,7 +94,7 @@ def advance(use_case: UseCaseName) -> None:
     with out.status("reading what both versions have scored"):
         result = rollouts.advance(services, chosen, actor=actor())
     _show(result)
-    if result.state is RolloutState.TAKEN_BACK:
+    if result.state == "taken_back":
         raise typer.Exit(1)
 
 

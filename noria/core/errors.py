@@ -14,6 +14,7 @@
     ├── RegistryError       the model registry refused or could not be reached
     │   └── PromotionConflictError   the champion moved while we were deciding
     ├── AuditError          the audit trail was altered
+    ├── AccessError         a key of serving that cannot be made, changed or found as asked (noria.core.access)
     ├── ApprovalError       a person who must say yes has not, or was the same who asked (noria.governance.approvals)
     ├── RolloutError        a rollout that cannot be started or changed as it stands (noria.governance.rollout_book)
     ├── NotifyError         an e-mail could not be delivered

@@ -102,7 +102,12 @@ def test_a_request_in_pieces_is_answered_when_it_is_whole(server: Server) -> Non
 
 @pytest.mark.parametrize(
     ("head", "closes"),
-    [("", False), ("Connection: close\r\n", True), ("Connection: keep-alive\r\n", False), ("Expect: 100-continue\r\n", False)],
+    [
+        ("", False),
+        ("Connection: close\r\n", True),
+        ("Connection: keep-alive\r\n", False),
+        ("Expect: 100-continue\r\n", False),
+    ],
 )
 def test_the_connection_is_kept_or_closed_as_asked(server: Server, head: str, closes: bool) -> None:
     with Wire(server.port) as wire:

@@ -211,7 +211,9 @@ def test_metrics_count_decisions_by_class_and_look_at_numbers(settings, use_case
             ("regression", "number", 3.0),
         )
     }
-    assert 'noria_serving_predicted_number_bucket{alias="rule",le="10.0",use_case="regression_parcels",version="0"} 1.0' in text
+    assert (
+        'noria_serving_predicted_number_bucket{alias="rule",le="10.0",use_case="regression_parcels",version="0"} 1.0' in text
+    )
     assert 'noria_serving_predicted_number_count{alias="rule",use_case="regression_parcels",version="0"} 3.0' in text
     assert "multiclass_parcels" not in "".join(line for line in text.splitlines() if "predicted_number" in line)
     assert "no label of mine" not in text
