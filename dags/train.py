@@ -8,7 +8,7 @@ from airflow.sdk import Param, task
 
 from noria.core.use_case import Approval, UseCase
 from noria_airflow import assets, promotion, rollout
-from noria_airflow.approval import ask, evidence_page
+from noria_airflow.approval import EVIDENCE, EvidenceLink, ask, evidence_page
 from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
 from noria_airflow.runs import current_as_of, current_step, handed_on
@@ -50,7 +50,7 @@ def build(use_case: UseCase) -> None:
 
         step = current_step(name)
         registered = jobs.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen))
-        step.context["ti"].xcom_push("model card and evaluation", evidence_page(step, registered.version))
+        step.context["ti"].xcom_push(EVIDENCE, evidence_page(step, registered.version))
         return handed_on(registered)
 
     @task(doc_md="Stop here, without an error, when the candidate broke a promise; else it is challenger.")
@@ -87,6 +87,7 @@ def build(use_case: UseCase) -> None:
         frozen = snapshot()
         searched = search.partial(frozen=frozen).expand(worker=list(range(use_case.training.workers)))
         candidate = fit_and_register(frozen)
+        candidate.operator.operator_extra_links = (EvidenceLink(),)
         passed = check_gates(candidate)
         [version_zero, searched] >> candidate
         if use_case.approval is Approval.MANUAL:

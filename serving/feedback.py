@@ -38,7 +38,7 @@ class Receipt(msgspec.Struct, gc=False):
 class FeedbackLog(BackgroundLog):
     """Moves feedback from its journal to `ops.feedback`."""
 
-    what = "feedback"
+    what = "statements"
 
     def __init__(self, journal: Journal, url: str, pause: float = 1.0) -> None:
         """Nothing runs yet.

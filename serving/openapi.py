@@ -13,7 +13,7 @@ from serving.openapi_answers import prediction_schema, predictions_schema
 from serving.openapi_feedback import feedback_route
 from serving.schemas import ProblemReport, ReasonReport, WarningReport
 from serving.served_model import ServedModel, ServedModels
-from serving.task_words import how_it_decides, meaning, what_is_at_stake
+from serving.task_words import how_it_decides, meaning, treatment, what_is_at_stake
 
 _ABOUT, _FEEDBACK = "/v1/{use_case}", "/v1/{use_case}/feedback"
 _UNUSED = ("HTTPValidationError", "ValidationError")
@@ -31,11 +31,6 @@ _REASONS: _JSON = {
     "in": "query",
     "description": "How many reasons to give for each prediction, the weightiest first.",
     "schema": {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
-}
-_TOLD = {
-    Treatment.ACCEPT: "are answered",
-    Treatment.WARN: "are answered with a warning",
-    Treatment.REFUSE: "are refused",
 }
 
 
@@ -151,14 +146,11 @@ def _instance(model: ServedModel) -> _JSON:
         "description": "Your name for what is predicted; logged with the prediction, not read by the model.",
     }
     fields = {field.name: _field(field, model) for field in model.fields.values()}
-    serving = model.use_case.serving
     document: _JSON = {
         "type": "object",
         "title": f"Instance of {model.name}",
         "description": (
-            f"What version {model.version} reads. A field left out, or null, is a missing value. Missing values "
-            f"{_TOLD[serving.missing]}, unseen texts {_TOLD[serving.unseen_category]}, numbers out of range "
-            f"{_TOLD[serving.out_of_range]}."
+            f"What version {model.version} reads. A field left out, or null, is a missing value. {treatment(model)}"
         ),
         "additionalProperties": False,
         "properties": {model.use_case.entity: entity, **fields},

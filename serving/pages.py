@@ -17,7 +17,7 @@ from noria.core.signature import Field
 from serving.example import example_request
 from serving.served_model import Origin, ServedModel
 from serving.state import Parts, parts_of
-from serving.task_words import TASKS, how_it_decides, meaning, what_is_at_stake
+from serving.task_words import TASKS, how_it_decides, meaning, treatment, what_is_at_stake
 
 
 class _Html(str):
@@ -63,6 +63,8 @@ def _section(model: ServedModel, base: str) -> str:
         "docs_use_case",
         **_facts(model),
         entity=model.use_case.entity,
+        most=f"{model.use_case.serving.max_batch:,}",
+        treatment=treatment(model),
         url=f"{base}/v1/{model.name}/predict",
         one_line=json.dumps(example).replace("'", "'\\''"),
         example=json.dumps(example, indent=2),

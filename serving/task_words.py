@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from noria.core.use_case import ConfusionValue, Task, UnitValue
+from noria.core.use_case import ConfusionValue, Task, Treatment, UnitValue
 from serving.served_model import ServedModel
 
 TASKS = {
     Task.BINARY_CLASSIFICATION: "yes or no",
     Task.MULTICLASS: "one of several classes",
     Task.REGRESSION: "a number",
+}
+_TREATED = {
+    Treatment.ACCEPT: "are answered",
+    Treatment.WARN: "are answered with a warning",
+    Treatment.REFUSE: "are refused",
 }
 
 
@@ -31,6 +36,15 @@ def how_it_decides(model: ServedModel) -> str:
     if model.policy.payoffs:
         return "It decides for the class that is worth most on average, given the probabilities of all of them."
     return "It decides for the likeliest class."
+
+
+def treatment(model: ServedModel) -> str:
+    """What becomes of values that the version has hardly learnt from."""
+    serving = model.use_case.serving
+    return (
+        f"Missing values {_TREATED[serving.missing]}, texts that training did not see {_TREATED[serving.unseen_category]}, "
+        f"numbers out of range {_TREATED[serving.out_of_range]}."
+    )
 
 
 def what_is_at_stake(model: ServedModel) -> str:

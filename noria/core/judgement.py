@@ -87,7 +87,8 @@ def _fairness(gate: Gate, bound: float, fairness: Sequence[Fairness]) -> Found:
     told = {part.attribute: getattr(part, gate.metric) for part in fairness}
     found = {attribute: math.nan if figure is None else float(figure) for attribute, figure in told.items()}
     attribute, worst = _worst(found, lowest=gate.metric not in LOWER_IS_BETTER)
-    return Found(_holds(gate, worst, bound), f"{number(worst)} over {attribute}")
+    interval = next(part.intervals.get(gate.metric) for part in fairness if part.attribute == attribute)
+    return _between(Found(_holds(gate, worst, bound), f"{number(worst)} over {attribute}{_interval(interval)}"), interval)
 
 
 def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Found:
