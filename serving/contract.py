@@ -6,7 +6,7 @@ stops at the first thing that does not fit; `serving.instances` then reads the b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -66,6 +66,7 @@ class Contract:
             forbid_unknown_fields=True,
             gc=False,
         )
+        self._rows: Any = list[row]  # type: ignore[valid-type]
         self._decode = msgspec.json.Decoder(body).decode
 
     def read(self, body: bytes) -> Wanted | None:
@@ -81,6 +82,16 @@ class Contract:
         if found.entities is not msgspec.UNSET:
             return Wanted([], [str(name) for name in found.entities])
         return Wanted([self._split(msgspec.structs.asdict(row)) for row in found.instances], [])
+
+    def accept(self, rows: Sequence[object]) -> list[Instance] | None:
+        """Rows that another protocol has read; None where something is wrong, or might be."""
+        try:
+            found = msgspec.convert(rows, self._rows)
+        except (msgspec.ValidationError, RecursionError):
+            return None
+        instances = [self._split(msgspec.structs.asdict(row)) for row in found]
+        texts = (value for one in instances for value in (one.entity, *one.features.values()) if isinstance(value, str))
+        return instances if all(text.isascii() and "\0" not in text for text in texts) else None
 
     def _split(self, row: dict[str, Any]) -> Instance:
         name = row.pop(self._entity)

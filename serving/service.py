@@ -126,7 +126,8 @@ class PredictionService:
         Raises:
             InstanceError: fields that do not fit; lists all of them. And what `answer` raises.
         """
-        return await self.answer(model, Wanted(check_rows(rows, model), []), asked)
+        instances = model.contract.accept(rows) or check_rows(rows, model)
+        return await self.answer(model, Wanted(instances, []), asked)
 
     def close(self) -> None:
         """Finish what is being predicted."""

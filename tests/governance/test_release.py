@@ -8,14 +8,15 @@ from pydantic import SecretStr
 
 from noria import release
 from noria.bootstrap import Services, bootstrap
-from noria.core.bundle import baseline_manifest, write_bundle
+from noria.core.bundle import EVALUATION, baseline_manifest, write_bundle
 from noria.core.errors import RegistryError
 from noria.core.results import RegisteredModel, SnapshotRef
+from noria.core.signature import Field, Kind, Signature
 from noria.governance.audit import Action
 from noria.governance.checklist import State
 from noria.governance.model_card import read_card
 from noria.settings import Settings
-from tests.governance.made_up import JUNE, SNAPSHOT, a_bundle, a_report, a_whole_use_case, judged
+from tests.governance.made_up import JUNE, SNAPSHOT, a_bundle, a_manifest, a_report, a_whole_use_case, judged
 
 
 @pytest.fixture
@@ -86,6 +87,25 @@ def test_a_version_goes_from_training_to_a_card_that_says_who_approved_it(servic
     assert (card.version, card.lineage.snapshot, card.params) == ("1", SNAPSHOT, {"max_depth": "6"})
     assert [line.action for line in card.history] == [Action.NOMINATED, Action.PROMOTED]
     assert "approved by ben" in page.read_text(encoding="utf-8")
+
+
+def test_a_version_that_would_break_apps_is_refused_until_somebody_allows_it(services, use_case, tmp_path):
+    plain = a_manifest(use_case.name)
+    weight = Field(name="weight", kind=Kind.NUMERIC, required=True)  # the use case lets apps leave it out
+    demanding = plain.model_copy(update={"signature": Signature(fields=(*plain.signature.fields, weight))})
+    folder = tmp_path / "demanding"
+    digest = write_bundle(folder, demanding, {EVALUATION: a_report().model_dump_json().encode()})
+    tags = {"passed": "true", "summary": "roc_auc 0.71", "champion": "0"}
+    version = services.registry.register(use_case.name, folder, digest, key="2", params={}, tags=tags)
+    candidate = RegisteredModel(
+        version=version.version, bundle_digest=digest, run_id=version.run_id, passed=True, summary="", champion="0"
+    )
+    refused = release.promote(services, use_case, candidate, actor="ana", approved_by="ben")
+    assert not refused.promoted
+    assert "weight would have to be sent" in refused.reason
+    assert "--allow-breaking" in refused.reason
+    assert services.registry.champion(use_case.name).version == "0"
+    assert release.promote(services, use_case, candidate, actor="ana", approved_by="ben", allow_breaking=True).promoted
 
 
 def test_a_version_registered_without_evidence_gets_a_card_from_its_bundle(services, use_case, tmp_path):

@@ -16,7 +16,7 @@ from noria.core.use_case import Treatment
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.errors import RequestError
-from serving.instances import read_body
+from serving.instances import check_rows, read_body
 from serving.prediction import Asked, predict
 from serving.served_model import Origin, ServedModel
 
@@ -57,6 +57,24 @@ def test_fast_is_slow(model: ServedModel, body: Any) -> None:
         assert fast is None
         return
     assert fast is None or fast == slow
+
+
+@given(body=st.lists(rows, max_size=3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_rows_of_other_protocols_are_read_alike(model: ServedModel, body: list[dict[str, Any]]) -> None:
+    fast = model.contract.accept(body)
+    try:
+        slow = check_rows(body, model)
+    except InstanceError:
+        assert fast is None
+        return
+    assert fast is None or fast == slow
+
+
+def test_plain_rows_take_the_fast_way(model: ServedModel) -> None:
+    assert model.contract.accept([{"hour": 19, "depot": "north"}]) == [
+        (None, {"weight": None, "hour": 19.0, "depot": "north"})
+    ]
 
 
 def test_a_plain_request_takes_the_fast_way(model: ServedModel) -> None:
