@@ -169,7 +169,7 @@ def _facts(rollout: Rollout) -> tuple[tuple[str, str], ...]:
     steps = "shares" if rollout.policy.mode is RolloutMode.AB else "steps"
     shown = ", ".join(f"{share} %" for share in rollout.policy.shares)
     facts = [
-        ("Champion", f"version {_named(rollout.champion.version)}"),
+        ("Champion", f"version {_named(rollout.champion.version)}".rstrip(",")),
         ("Challenger", f"version {rollout.challenger.version}"),
         (steps.capitalize(), f"{'shadow, ' if rollout.policy.shadow_for else ''}{shown}"),
         ("Began", f"{_day(rollout.started_at)}, {rollout.started_at:%H:%M} UTC"),
