@@ -72,7 +72,11 @@ class Load:
 
     def __enter__(self) -> Load:
         self._thread.start()
-        self.wait_for(20)
+        try:
+            self.wait_for(20)
+        except TimeoutError:
+            self._stopping.set()
+            raise
         return self
 
     def __exit__(
