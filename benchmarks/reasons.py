@@ -69,7 +69,7 @@ def measured(kind: str, task: str, params: dict[str, float], calls: int) -> Cost
 
     from noria.core.bundle import EXPLAINER
     from noria.core.explainer import read_explainer
-    from serving.reasons import explain
+    from serving.predict.reasons import explain
 
     with tempfile.TemporaryDirectory() as folder:
         estimator, matrix, bundle = fitted(Path(folder), kind, task, params)
@@ -129,7 +129,7 @@ def served(folder: Path, task: str, bundle: Path) -> Any:
     """The bundle as serving holds it."""
     from noria.inference.predictor import load_predictor
     from noria.testing.builders import a_use_case, use_case_fields
-    from serving.served_model import Origin, ServedModel
+    from serving.models.served_model import Origin, ServedModel
 
     rules = {"multiclass": "'late' if f0 >= 1 else 'on_time'", "regression": "first(f0, 0)"}
     business = {**use_case_fields(task=task)["business"], "baseline": rules.get(task, "f0 >= 1")}

@@ -48,7 +48,7 @@ def make_state(home: Path, task: str) -> None:
     from noria.core.encoder import Encoder, NumericColumn
     from noria.core.signature import Field, Kind, Signature
     from noria.testing.builders import a_use_case, use_case_fields
-    from serving.bundle_store import BundleStore, Pointer
+    from serving.models.bundle_store import BundleStore, Pointer
 
     names = [f"f{number}" for number in range(FEATURES)]
     business = {**use_case_fields(task=task)["business"], "baseline": RULES[task]}

@@ -8,8 +8,8 @@ import sys
 
 from noria.core.errors import NoriaError
 from noria.settings import Settings, load_settings
-from serving import structured_log
-from serving.listener import listen_on
+from serving.process import structured_log
+from serving.process.listener import listen_on
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
 
 def _alone(settings: Settings, listener: socket.socket) -> int:
     from serving.app import create_app  # after the socket: a taken port is told at once
-    from serving.server import Server
+    from serving.process.server import Server
 
     server = Server(create_app(settings), settings.serving_drain_seconds)
     server.run(sockets=[listener])
@@ -36,14 +36,14 @@ def _alone(settings: Settings, listener: socket.socket) -> int:
 
 
 def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
-    from serving.shared_metrics import SharedMetrics
+    from serving.process.shared_metrics import SharedMetrics
 
     shared = SharedMetrics()  # before the app, which makes the counters
     try:
         from serving.app import create_app
-        from serving.lifecycle import lifecycle_of
-        from serving.processes import Foreman, Post
-        from serving.server import Server
+        from serving.process.lifecycle import lifecycle_of
+        from serving.process.server import Server
+        from serving.process.workers import Foreman, Post
 
         app = create_app(settings)
         shared.forget_parent()

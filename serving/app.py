@@ -11,12 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 
 from noria.core.clock import Clock, SystemClock
 from noria.settings import Settings
-from serving import error_handlers, open_inference, pages, routes
-from serving.invocations import router_for
-from serving.lane import PredictLane
-from serving.observation import Observation
-from serving.openapi import describe
-from serving.security_headers import SecurityHeaders
+from serving import error_handlers, routes
+from serving.access.security_headers import SecurityHeaders
+from serving.documents import pages
+from serving.documents.openapi import describe
+from serving.predict.lane import PredictLane
+from serving.process.observation import Observation
+from serving.protocols import open_inference
+from serving.protocols.invocations import router_for
 from serving.state import Parts, assemble
 
 _DESCRIPTION = (
@@ -39,7 +41,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     )
     app.state.parts = parts
     app.state.lifecycle = parts.lifecycle
-    app.state.lane = PredictLane(app, parts)  # for `serving.fast_protocol`, which needs no middleware around it
+    app.state.lane = PredictLane(app, parts)  # for `serving.predict.fast_protocol`, which needs no middleware around it
     app.state.tls = settings.serving_tls
     app.add_middleware(Observation, metrics=parts.metrics)
     app.add_middleware(PredictLane, parts=parts)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from noria.core.errors import InstanceError, NoriaError
+from serving.documents.schemas import FieldReport, ProblemReport
 from serving.errors import (
     BodyTooLargeError,
     FieldProblem,
@@ -34,7 +35,6 @@ from serving.errors import (
     UnknownUseCaseError,
     UnscorableError,
 )
-from serving.schemas import FieldReport, ProblemReport
 
 MEDIA_TYPE = "application/problem+json"
 UNREADY = HTTPStatus.SERVICE_UNAVAILABLE.value

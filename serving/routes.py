@@ -1,4 +1,4 @@
-"""The routes of the API, but for predictions: those are answered by `serving.lane`."""
+"""The routes of the API, but for predictions: those are answered by `serving.predict.lane`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from noria.core.access import Scope
+from serving.documents.schemas import UseCaseList, UseCaseReport, report
 from serving.error_handlers import UNREADY
-from serving.incoming import body_of, head_of
-from serving.readiness import Readiness
-from serving.schemas import UseCaseList, UseCaseReport, report
+from serving.predict.incoming import body_of, head_of
+from serving.process.readiness import Readiness
 from serving.state import Parts, parts_of
 
 router = APIRouter()

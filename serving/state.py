@@ -8,21 +8,21 @@ from starlette.requests import Request
 
 from noria.core.clock import Clock
 from noria.settings import Settings, traces_wanted
-from serving.access import Gatekeeper, make_gatekeeper
-from serving.bundle_store import BundleStore
-from serving.feedback import FeedbackDesk, FeedbackLog
-from serving.journal import Journal
-from serving.lifecycle import Lifecycle
-from serving.metrics import Metrics, RolloutFigure
-from serving.model_source import ModelSource
-from serving.online_store import OnlineStore
-from serving.prediction_log import PredictionLog
-from serving.readiness import Behind, Readiness, readiness_of
-from serving.registry_client import RegistryClient
-from serving.rollouts import Rollouts
-from serving.served_model import ServedModels
-from serving.service import PredictionService
-from serving.tracing import Tracing
+from serving.access.gatekeeper import Gatekeeper, make_gatekeeper
+from serving.journal.feedback import FeedbackDesk, FeedbackLog
+from serving.journal.journal import Journal
+from serving.journal.prediction_log import PredictionLog
+from serving.models.bundle_store import BundleStore
+from serving.models.model_source import ModelSource
+from serving.models.registry_client import RegistryClient
+from serving.models.rollouts import Rollouts
+from serving.models.served_model import ServedModels
+from serving.predict.online_store import OnlineStore
+from serving.predict.service import PredictionService
+from serving.process.lifecycle import Lifecycle
+from serving.process.metrics import Metrics, RolloutFigure
+from serving.process.readiness import Behind, Readiness, readiness_of
+from serving.process.tracing import Tracing
 
 
 @dataclass(frozen=True)

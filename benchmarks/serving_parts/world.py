@@ -77,7 +77,7 @@ def _write_use_case(root: Path) -> None:
 def _put_bundle(home: Path, model: Model) -> None:
     from noria.core.bundle import GOLDEN, MODEL, write_bundle
     from noria.core.use_case import Task
-    from serving.bundle_store import BundleStore, Pointer
+    from serving.models.bundle_store import BundleStore, Pointer
 
     golden = json.dumps([{"instance": model.rows[1], "score": model.scores[1]}]).encode()
     draft = home / "draft"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.metrics import Metrics
-from serving.served_model import ServedModels
+from serving.models.served_model import ServedModels
+from serving.process.metrics import Metrics
 
 _NAME = re.compile(r"noria_[a-z_]+")
 

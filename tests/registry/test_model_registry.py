@@ -14,7 +14,7 @@ from noria.core.signature import Field, Kind, Signature
 from noria.core.use_case import RolloutPolicy
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.registry import InMemoryRegistry
-from serving.registry_client import RegistryClient, Wanted
+from serving.models.registry_client import RegistryClient, Wanted
 
 TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)

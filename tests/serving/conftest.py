@@ -26,7 +26,7 @@ from noria.core.clock import SystemClock
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
 from noria.testing.builders import write_use_case
-from serving.bundle_store import BundleStore, Pointer
+from serving.models.bundle_store import BundleStore, Pointer
 from serving.state import Parts, assemble
 from tests.serving import bundles
 from tests.serving.bundles import INSTANCE, TAGS, USE_CASE, Bundle

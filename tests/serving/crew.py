@@ -9,18 +9,18 @@ import time
 
 from fastapi import FastAPI, Response
 
-from serving import structured_log
-from serving.lifecycle import lifecycle_of
-from serving.listener import listen_on
-from serving.processes import Foreman, Post
-from serving.protocol import PatientProtocol
-from serving.server import Server
-from serving.shared_metrics import SharedMetrics
+from serving.process import structured_log
+from serving.process.lifecycle import lifecycle_of
+from serving.process.listener import listen_on
+from serving.process.patient_protocol import PatientProtocol
+from serving.process.server import Server
+from serving.process.shared_metrics import SharedMetrics
+from serving.process.workers import Foreman, Post
 
 
 def make_app() -> FastAPI:
-    from serving.metrics import Metrics
-    from serving.served_model import ServedModels
+    from serving.models.served_model import ServedModels
+    from serving.process.metrics import Metrics
 
     metrics = Metrics(ServedModels(), lambda: (0, 0))
     app = FastAPI()

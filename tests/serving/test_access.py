@@ -23,7 +23,7 @@ from noria.core.clock import SystemClock
 from noria.core.errors import SettingsError
 from noria.settings import Settings
 from serving import error_handlers
-from serving.access import Gatekeeper, make_gatekeeper
+from serving.access.gatekeeper import Gatekeeper, make_gatekeeper
 from serving.app import create_app
 from serving.errors import ForbiddenError, JournalError, TooManyRequestsError, UnauthenticatedError
 from tests.serving.bundles import INSTANCE, USE_CASE
@@ -273,7 +273,7 @@ def test_when_a_key_was_used_is_told_to_people(gate, create, services, clock, mo
     create("idle")
     gate.keys.refresh()
     gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
-    monkeypatch.setattr("serving.key_ring._USED_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("serving.access.key_ring._USED_EVERY_SECONDS", 0.0)
     gate.keys.refresh()
     used = {key.name: key.last_used_at for key in access_jobs.list_keys(services)}
     assert used == {"shop": clock.at, "idle": None}

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from noria.testing.builders import write_use_case
 from serving.app import create_app
-from serving.incoming import MAX_BYTES
+from serving.predict.incoming import MAX_BYTES
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_unknown_routes_and_methods_are_problem_reports_too(client):
 
 
 def test_no_stack_trace_leaves(client, monkeypatch):
-    monkeypatch.setattr("serving.prediction.answers_of", lambda *_: 1 / 0)
+    monkeypatch.setattr("serving.predict.prediction.answers_of", lambda *_: 1 / 0)
     answer = predict(client, {"hour": 1})
     assert (answer.status_code, answer.json()["type"]) == (500, "urn:noria:problem:internal-error")
     assert "ZeroDivision" not in answer.text

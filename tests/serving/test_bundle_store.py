@@ -9,7 +9,7 @@ import pytest
 
 from noria.core.bundle import GOLDEN, MODEL, read_manifest
 from noria.core.errors import BundleError
-from serving.bundle_store import BundleStore, Pointer
+from serving.models.bundle_store import BundleStore, Pointer
 
 
 @pytest.fixture

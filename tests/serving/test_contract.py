@@ -16,9 +16,9 @@ from noria.core.use_case import Treatment
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.errors import RequestError
-from serving.instances import check_rows, read_body
-from serving.prediction import Asked, predict
-from serving.served_model import Origin, ServedModel
+from serving.models.served_model import Origin, ServedModel
+from serving.predict.instances import check_rows, read_body
+from serving.predict.prediction import Asked, predict
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 

@@ -17,10 +17,10 @@ from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case, write_use_case
 from serving.app import create_app
 from serving.errors import BodyTooLargeError, JournalFullError, MalformedBodyError
-from serving.feedback import FeedbackDesk, FeedbackLog
-from serving.journal import Journal
-from serving.protection import Protector
-from serving.served_model import Origin, ServedModel
+from serving.journal.feedback import FeedbackDesk, FeedbackLog
+from serving.journal.journal import Journal
+from serving.models.served_model import Origin, ServedModel
+from serving.predict.protection import Protector
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KNOWN = "018f0000-0000-7000-8000-000000000001"

@@ -11,7 +11,7 @@ import pytest
 
 from noria.core.clock import SystemClock
 from serving.errors import JournalError, JournalFullError
-from serving.journal import Journal, Level
+from serving.journal.journal import Journal, Level
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_two_claim_at_once_and_each_segment_goes_to_one(journal):
 def test_what_a_killed_process_acknowledged_is_there(tmp_path):
     program = (
         "import sys; from pathlib import Path; from noria.core.clock import SystemClock\n"
-        "from serving.journal import Journal\n"
+        "from serving.journal.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), SystemClock())\n"
         "for number in range(10**9): journal.append(b'%d\\n' % number); print(number, flush=True)"
     )
@@ -182,7 +182,7 @@ def test_a_disk_that_is_full_keeps_whole_lines_only_and_is_found_free_without_a_
     """A real one: the kernel lets no file of this process grow further, and cuts the line in the middle."""
     program = (
         "import resource, sys; from pathlib import Path; from noria.core.clock import SystemClock\n"
-        "from serving.errors import JournalFullError; from serving.journal import Journal, Level\n"
+        "from serving.errors import JournalFullError; from serving.journal.journal import Journal, Level\n"
         "journal, kept = Journal(Path(sys.argv[1]), SystemClock()), 0\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
         "for _ in range(50):\n"

@@ -21,12 +21,12 @@ from noria.local.postgres import PostgresServer
 from noria.settings import WhenLogFull
 from serving.app import create_app
 from serving.errors import JournalFullError
-from serving.journal import Journal
-from serving.metrics import Metrics
-from serving.prediction import Line, Logged
-from serving.prediction_log import PredictionLog
-from serving.prediction_table import PredictionTable
-from serving.served_model import ServedModels
+from serving.journal.journal import Journal
+from serving.journal.prediction_log import PredictionLog
+from serving.journal.prediction_table import PredictionTable
+from serving.models.served_model import ServedModels
+from serving.predict.prediction import Line, Logged
+from serving.process.metrics import Metrics
 
 LINE = {
     "use_case": "parcels",
@@ -305,10 +305,10 @@ _WRITER = """
 import json, sys, uuid
 from pathlib import Path
 from noria.core.clock import SystemClock
-from serving.journal import Journal
-from serving.metrics import Metrics
-from serving.prediction_log import PredictionLog
-from serving.served_model import ServedModels
+from serving.journal.journal import Journal
+from serving.process.metrics import Metrics
+from serving.journal.prediction_log import PredictionLog
+from serving.models.served_model import ServedModels
 line = json.loads(sys.argv[3])
 journal, metrics = Journal(Path(sys.argv[1]), SystemClock()), Metrics(ServedModels(), lambda: (0, 0))
 log = PredictionLog(journal, sys.argv[2], metrics, pause=0.02)

@@ -19,10 +19,10 @@ import pytest
 from fastapi import FastAPI
 
 from noria.core.errors import StackError
-from serving import protocol
-from serving.listener import listen_on
-from serving.processes import Foreman
-from serving.server import Server
+from serving.process import patient_protocol as protocol
+from serving.process.listener import listen_on
+from serving.process.server import Server
+from serving.process.workers import Foreman
 from tests.serving.bundles import INSTANCE
 
 CREW = Path(__file__).with_name("crew.py")

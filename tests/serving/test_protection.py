@@ -11,9 +11,9 @@ from noria.data.privacy import protect
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.errors import FieldProblem
-from serving.instances import check_rows
-from serving.protection import Protector
-from serving.served_model import Origin, ServedModel
+from serving.models.served_model import Origin, ServedModel
+from serving.predict.instances import check_rows
+from serving.predict.protection import Protector
 
 KEY = "a key"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.rate_limit import Bucket, RateLimits
+from serving.access.rate_limit import Bucket, RateLimits
 
 
 def headers_of(taken):

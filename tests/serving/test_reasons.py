@@ -19,12 +19,12 @@ from noria.testing.builders import a_use_case
 from noria.training.goal import goal_of
 from noria.training.linear import Weights
 from noria.training.margin import MarginModel
-from serving import reasons
 from serving.app import create_app
 from serving.errors import BodyTooLargeError, NoReasonsError
-from serving.reason_words import direction, finding
-from serving.reasons import explain, is_quick
-from serving.served_model import Origin, ServedModel
+from serving.models.served_model import Origin, ServedModel
+from serving.predict import reasons
+from serving.predict.reason_words import direction, finding
+from serving.predict.reasons import explain, is_quick
 from tests.serving.bundles import Bundle
 
 FIELDS = (

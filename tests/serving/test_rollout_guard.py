@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noria.core.use_case import GuardPolicy
-from serving.rollout_guard import Guard
+from serving.models.rollout_guard import Guard
 
 
 def see(guard, *, requests, failed=0, slow=0, challenger=True, rows=1, seconds=0.2):

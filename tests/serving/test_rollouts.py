@@ -9,7 +9,7 @@ import pytest
 from noria.core.clock import SystemClock
 from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState, assign
 from noria.core.use_case import RolloutPolicy
-from serving.rollouts import Rollouts
+from serving.models.rollouts import Rollouts
 from serving.state import assemble
 from tests.serving import fake_mlflow
 

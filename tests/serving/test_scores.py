@@ -7,7 +7,7 @@ import pytest
 
 from noria.core.bundle import Manifest
 from noria.core.signature import Signature
-from serving.scores import are_answers, expected_shape
+from serving.predict.scores import are_answers, expected_shape
 
 
 def a_manifest(task):

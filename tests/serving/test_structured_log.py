@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from serving import structured_log
-from serving.structured_log import RefusalLog, blotted, configure, request_id
+from serving.process import structured_log
+from serving.process.structured_log import RefusalLog, blotted, configure, request_id
 
 KEY = "noria_a1B2c3D4e5F6_" + "s3cret-" * 7
 URL = "postgresql://noria:hunter2@db:5432/noria"
@@ -35,11 +35,11 @@ def fail_with(value):
 
 def test_json_is_one_object_a_line_whatever_the_message(stream):
     configure("json", stream)
-    logging.getLogger("serving.model_source").warning("two\nlines of %s", "München")
+    logging.getLogger("serving.models.model_source").warning("two\nlines of %s", "München")
     (line,) = stream.getvalue().splitlines()
     content = json.loads(line)
     assert content.pop("time").endswith("+00:00")
-    assert content == {"level": "warning", "logger": "serving.model_source", "message": "two\nlines of München"}
+    assert content == {"level": "warning", "logger": "serving.models.model_source", "message": "two\nlines of München"}
 
 
 @pytest.mark.parametrize("kind", ["text", "json"])
@@ -83,7 +83,7 @@ def test_an_error_of_a_background_thread_keeps_its_words(stream):
     try:
         fail_with("port 5000")
     except RuntimeError:
-        logging.getLogger("serving.model_source").exception("asking the registry failed")
+        logging.getLogger("serving.models.model_source").exception("asking the registry failed")
     assert "RuntimeError: cannot read port 5000" in json.loads(stream.getvalue())["exception"]
 
 

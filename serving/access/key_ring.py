@@ -1,0 +1,208 @@
+"""The keys that are let in now, in memory: looked up by the hash of their secret, and kept up to date by one thread.
+
+A lookup takes the same time whoever asks: what is compared is the SHA-256 of what was sent, and nobody can choose that so as
+to come closer to a stored one byte by byte.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from time import monotonic
+
+import psycopg
+
+from noria.core.access import Scope, digest, in_words, read_key
+from noria.core.clock import Clock
+from serving.access.key_file import KeyFile, KeyFileError
+from serving.access.known_keys import NO_KEYS, NOT_KNOWN, KeyTable, KnownKeys, KnownSecret
+from serving.access.rate_limit import Bucket, RateLimits
+
+_REMEMBERED = 4096
+"""Headers whose key was found, so that it is not hashed again for each request."""
+_USED_EVERY_SECONDS = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Holder:
+    """A key that is let in, as the request path needs it."""
+
+    __slots__ = ("bucket", "id", "name", "scopes", "until", "use_cases", "used")
+
+    def __init__(self, known: KnownSecret, bucket: Bucket | None) -> None:
+        self.id = known.id
+        self.name = known.name
+        self.scopes = frozenset(known.scopes)
+        self.use_cases = None if known.use_cases is None else frozenset(known.use_cases)
+        self.until: datetime | None = known.until
+        self.bucket = bucket
+        self.used = False
+        """Whether it was let in since this was last looked at."""
+
+    @property
+    def may(self) -> str:
+        """What it may do, in words."""
+        scopes = [scope.value for scope in Scope if scope in self.scopes]
+        return in_words(scopes, None if self.use_cases is None else sorted(self.use_cases))
+
+
+class Ring:
+    """Keys as they were known at one moment; never changed, but replaced whole, and what it remembers with it."""
+
+    def __init__(self, known: KnownKeys, limits: RateLimits) -> None:
+        self.known = known
+        self.ever_made = known.ever_made
+        self.holders: Mapping[str, Holder] = {
+            item.digest: Holder(item, limits.bucket(item.id, item.per_minute)) for item in known.secrets
+        }
+        self._seen: dict[str, Holder] = {}
+
+    def holder(self, authorization: str) -> Holder | None:
+        """Whose key a header brings, such as ``Bearer noria_...`` or the key alone; None where it is nobody's."""
+        return self._seen.get(authorization) or self._look_up(authorization)
+
+    def _look_up(self, authorization: str) -> Holder | None:
+        presented = read_key(key_text(authorization))
+        holder = None if presented is None else self.holders.get(digest(presented.secret))
+        if presented is None or holder is None or holder.id != presented.id:
+            return None
+        if len(self._seen) >= _REMEMBERED:  # one key, sent with ever more blanks
+            self._seen.clear()
+        self._seen[authorization] = holder
+        return holder
+
+
+class KeyRing:
+    """Follows the table of keys.
+
+    Args:
+        url: of PostgreSQL; empty where there is none, and so no keys.
+        file: where keys are kept for when it is down.
+        limits: the buckets of all keys.
+        clock: tells when a key was used.
+        seconds: between two looks at the table; a revocation is followed as fast.
+    """
+
+    def __init__(self, url: str, file: KeyFile, *, limits: RateLimits, clock: Clock, seconds: float) -> None:
+        self._table = KeyTable(url) if url else None
+        self._file = file
+        self.limits = limits
+        self._clock = clock
+        self._seconds = seconds
+        self._on_disk: KnownKeys | None = None
+        self._told_used = monotonic()
+        self._stopping = threading.Event()
+        self._first_round = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="key-ring", daemon=True)
+        self.ring = Ring(NO_KEYS, limits)
+        self.trouble = ""
+        """Why keys are not up to date; empty when they are."""
+
+    def restore(self) -> None:
+        """Know what was known last, from disk; needs no PostgreSQL. A file that cannot be used means: no key is let in."""
+        try:
+            self._on_disk = self._file.read()
+        except KeyFileError as error:
+            _log.error("no key is let in before PostgreSQL answers: %s", error)
+            self._take(NOT_KNOWN)
+            return
+        if self._on_disk is not None:
+            self._take(self._on_disk)
+
+    def start(self, patience: float = 5.0) -> None:
+        """Begin to follow the table; returns after the first look, so that the first caller finds their key known.
+
+        Args:
+            patience: seconds after which a slow PostgreSQL is no longer waited for.
+        """
+        if self._table is not None:
+            self._thread.start()
+            self._first_round.wait(patience)
+
+    def stop(self) -> None:
+        """Follow no more."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(15)
+        if self._table is not None:
+            self._table.close()
+
+    def refresh(self) -> None:
+        """One look at the table: whoever was revoked is refused from here on, and whoever is new is let in."""
+        if self._table is None:
+            return
+        try:
+            known = self._table.read()
+        except psycopg.Error as error:
+            self._report(f"PostgreSQL does not tell the keys: {_first_line(error)}")
+            return
+        if known != self.ring.known:
+            self._take(known)
+            _log.info("%d secrets of keys are let in", len(known.secrets))
+        self._report(self._keep(known))
+        self._tell_used()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.refresh()
+            except Exception:  # the thread must outlive whatever nobody thought of: it is what follows revocations
+                _log.exception("looking for keys failed; those that are known stay")
+                self.trouble = "looking for keys failed; the log has why"
+            self._first_round.set()
+            self._stopping.wait(self._seconds)
+
+    def _take(self, known: KnownKeys) -> None:
+        used = {holder.id for holder in self.ring.holders.values() if holder.used}
+        ring = Ring(known, self.limits)
+        for holder in ring.holders.values():
+            holder.used = holder.id in used
+        self.ring = ring
+        self.limits.keep_only(frozenset(item.id for item in known.secrets))
+
+    def _keep(self, known: KnownKeys) -> str:
+        """Write what is known to disk; returns why that failed, empty when it did not."""
+        if known == self._on_disk:
+            return ""
+        try:
+            self._file.write(known)
+        except OSError as error:
+            return f"keys cannot be kept on disk: a restart without PostgreSQL would know older ones ({error})"
+        self._on_disk = known
+        return ""
+
+    def _tell_used(self) -> None:
+        """Once a minute, and for people alone: where it fails, the next round tells it."""
+        if self._table is None or monotonic() - self._told_used < _USED_EVERY_SECONDS:
+            return
+        self._told_used = monotonic()
+        used = [holder for holder in self.ring.holders.values() if holder.used]
+        if not used:
+            return
+        for holder in used:
+            holder.used = False
+        try:
+            self._table.used({holder.id for holder in used}, self._clock.now())
+        except psycopg.Error as error:
+            for holder in used:
+                holder.used = True
+            _log.warning("when keys were used last is not stored: %s", _first_line(error))
+
+    def _report(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            _log.warning("keys that are known stay as they are: %s", trouble)
+        elif self.trouble and not trouble:
+            _log.info("the keys are up to date again")
+        self.trouble = trouble
+
+
+def key_text(authorization: str) -> str:
+    """The key in a header: what follows ``Bearer``, or all of it."""
+    scheme, _, rest = authorization.strip().partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else authorization.strip()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

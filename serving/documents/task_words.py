@@ -1,0 +1,61 @@
+"""What an answer means, in words: for the documentation, the pages and whoever reads them."""
+
+from __future__ import annotations
+
+from noria.core.use_case import ConfusionValue, Task, Treatment, UnitValue
+from serving.models.served_model import ServedModel
+
+TASKS = {
+    Task.BINARY_CLASSIFICATION: "yes or no",
+    Task.MULTICLASS: "one of several classes",
+    Task.REGRESSION: "a number",
+}
+_TREATED = {
+    Treatment.ACCEPT: "are answered",
+    Treatment.WARN: "are answered with a warning",
+    Treatment.REFUSE: "are refused",
+}
+
+
+def meaning(model: ServedModel) -> str:
+    """What is done with a decision."""
+    decision = model.use_case.business.decision
+    if model.use_case.task is Task.BINARY_CLASSIFICATION:
+        return f"A decision of true means: {decision}."
+    if model.use_case.task is Task.MULTICLASS:
+        return f"The decision is a class, one of {', '.join(model.use_case.label.classes)}: {decision}."
+    return f"The decision is a number, the {model.use_case.label.column} predicted: {decision}."
+
+
+def how_it_decides(model: ServedModel) -> str:
+    """How the version that answers turns scores into decisions."""
+    if model.use_case.task is Task.BINARY_CLASSIFICATION:
+        return f"It decides true where the score, a probability, is at least {model.policy.threshold:g}."
+    if model.use_case.task is Task.REGRESSION:
+        return "The decision is the score itself."
+    if model.policy.payoffs:
+        return "It decides for the class that is worth most on average, given the probabilities of all of them."
+    return "It decides for the likeliest class."
+
+
+def treatment(model: ServedModel) -> str:
+    """What becomes of values that the version has hardly learnt from."""
+    serving = model.use_case.serving
+    return (
+        f"Missing values {_TREATED[serving.missing]}, texts that training did not see {_TREATED[serving.unseen_category]}, "
+        f"numbers out of range {_TREATED[serving.out_of_range]}."
+    )
+
+
+def what_is_at_stake(model: ServedModel) -> str:
+    """The money of each outcome that has any."""
+    value, currency = model.use_case.business.value, model.use_case.business.currency
+    if isinstance(value, UnitValue):
+        parts = [f"{value.over:g} per unit too high", f"{value.under:g} per unit too low"]
+    elif isinstance(value, ConfusionValue):
+        named = ((name.replace("_", " "), money) for name, money in value.model_dump().items())
+        parts = [f"{money:g} for a {name}" for name, money in named if money]
+    else:
+        cells = ((decided, came, money) for decided, row in value.items() for came, money in row.items())
+        parts = [f"{money:g} for {decided} when it was {came}" for decided, came, money in cells if money]
+    return f"In {currency}: {', '.join(parts)}." if parts else ""

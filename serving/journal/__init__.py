@@ -1,0 +1,1 @@
+"""What was answered and what came true: on local disk first, in PostgreSQL soon after."""

@@ -1,0 +1,56 @@
+"""Brings a version from the registry, or from disk where it is already, and checks it before it may score anything."""
+
+from __future__ import annotations
+
+import logging
+
+from noria.core.errors import BundleError
+from noria.core.use_case import UseCase
+from noria.inference.predictor import Predictor, load_predictor
+from serving.models.admission import admit
+from serving.models.bundle_store import BundleStore
+from serving.models.registry_client import Champion, RegistryClient
+
+_log = logging.getLogger(__name__)
+
+
+class BundleLoader:
+    """Loads champions and challengers alike: checksums, golden requests, and whether it fits the use case."""
+
+    def __init__(self, registry: RegistryClient, store: BundleStore) -> None:
+        self._registry = registry
+        self._store = store
+
+    def load(self, use_case: UseCase, version: Champion) -> Predictor:
+        """The version's predictor; it fits the use case.
+
+        Raises:
+            BundleError: it is damaged, incomplete, gives other scores than when it was made, or does not fit.
+            RegistryError: it cannot be fetched.
+        """
+        predictor = self._loaded_before(version)
+        if predictor is None:
+            return self._fetch(use_case, version)
+        admit(use_case, predictor)
+        return predictor
+
+    def _loaded_before(self, version: Champion) -> Predictor | None:
+        folder = self._store.folder(version.use_case, version.digest)
+        if not folder.is_dir():
+            return None
+        try:
+            return load_predictor(folder, version.digest)
+        except BundleError as error:
+            _log.warning("fetching it again: %s", error)
+            return None
+
+    def _fetch(self, use_case: UseCase, version: Champion) -> Predictor:
+        name, digest = version.use_case, version.digest
+        folder = self._store.fetch(name, digest, lambda file, into: self._registry.download(version, file, into))
+        try:
+            predictor = load_predictor(folder, digest)
+            admit(use_case, predictor)
+        except BundleError:
+            self._store.discard(name, digest)
+            raise
+        return predictor

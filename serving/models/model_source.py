@@ -1,0 +1,265 @@
+"""Keeps the served versions equal to what the registry calls champion.
+
+One thread asks the registry every few seconds. A new champion is fetched, checked and loaded there, while the old one
+answers; then it is swapped in. Whatever fails on the way, the old one stays: a bundle that is damaged, or does not fit the
+use case, is refused and tried again later, and a registry that does not answer is asked again. A use case that is edited so
+that its version no longer fits is answered as it was until a champion that fits is there. Challengers are followed in the
+same rounds, see `serving.models.challengers`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from noria.core.bundle import BASELINE_VERSION
+from noria.core.catalog import FILE_NAME, load_catalog
+from noria.core.clock import Clock
+from noria.core.errors import BundleError, NoriaError, RegistryError, SettingsError, UseCaseError
+from noria.core.use_case import UseCase
+from noria.inference.predictor import Predictor, baseline_predictor, load_predictor
+from serving.models.admission import admit
+from serving.models.bundle_loader import BundleLoader
+from serving.models.bundle_store import BundleStore, Pointer
+from serving.models.challengers import Challengers
+from serving.models.refusals import Refusals
+from serving.models.registry_client import Champion, RegistryClient
+from serving.models.rollouts import Rollouts
+from serving.models.served_model import Origin, ServedModel, ServedModels
+from serving.predict.protection import Protector
+from serving.process.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+
+class ModelSource:
+    """The only writer of the served models."""
+
+    def __init__(
+        self,
+        use_cases: Path,
+        models: ServedModels,
+        registry: RegistryClient,
+        store: BundleStore,
+        rollouts: Rollouts,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        poll_seconds: float,
+        pseudonym_key: str = "",
+    ) -> None:
+        self._root = use_cases
+        self._models = models
+        self._registry = registry
+        self._store = store
+        self._rollouts = rollouts
+        self._pseudonym_key = pseudonym_key
+        self._metrics = metrics
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._refusals = Refusals()
+        self._loader = BundleLoader(registry, store)
+        rollouts.on_take_back = lambda use_case: metrics.taken_back.labels(use_case).inc()
+        self._challengers = Challengers(registry, self._loader, rollouts, clock)
+        self._use_cases: Mapping[str, UseCase] = {}
+        """As they are written now; a version may still answer for one as it was."""
+        self._protectors: Mapping[str, Protector | None] = {}
+        """What keeps personal values out, by use case as it is written now."""
+        self._outgrown: dict[str, str] = {}
+        """Why a version that answers does not fit its use case any more."""
+        self._catalog_seen: Mapping[str, tuple[int, int]] = {}
+        self._stopping = threading.Event()
+        self._first_round = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="model-source", daemon=True)
+        self.trouble = "the registry was not asked yet"
+        """Why the registry does not answer; empty when it does."""
+
+    def restore(self) -> None:
+        """Serve what answered last, from disk, or the rule; needs no registry.
+
+        Raises:
+            UseCaseError: a use case is wrong.
+            SettingsError: something is to be pseudonymised, and there is no key.
+        """
+        self._catalog_seen = _fingerprint(self._root)
+        self._read_catalog()
+        for use_case in self._use_cases.values():
+            self._models.put(self._from_disk(use_case) or self._rule(use_case))
+
+    def start(self, patience: float = 10.0) -> None:
+        """Begin to ask; returns after the first round, so that a new replica does not answer with the rule for a moment.
+
+        Args:
+            patience: seconds after which a slow registry is no longer waited for.
+        """
+        self._thread.start()
+        self._first_round.wait(patience)
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(15)
+        self._registry.close()
+
+    @property
+    def refusals(self) -> Mapping[str, str]:
+        """Why a champion is not served, or answers for its use case only as it was; by use case."""
+        return {**self._outgrown, **self._refusals.reasons()}
+
+    @property
+    def taken_back(self) -> Mapping[str, str]:
+        """Why a challenger of a rollout that is not over yet was taken back, by use case."""
+        return self._rollouts.taken_back
+
+    def refresh(self) -> None:
+        """One round: every use case against its champion, then against its rollout."""
+        self._refresh_catalog()
+        trouble = ""
+        for model in tuple(self._models):
+            try:
+                wanted = self._registry.wanted(model.name)
+                self._follow(model, wanted.champion)
+                self._challengers.follow(self._use_cases[model.name], self._models.get(model.name), wanted)
+            except RegistryError as error:
+                trouble = str(error)
+        self._report(trouble)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.refresh()
+            except Exception:  # the thread must outlive whatever nobody thought of
+                _log.exception("asking the registry failed; the served versions stay as they are")
+            self._first_round.set()
+            self._stopping.wait(self._poll_seconds)
+
+    def _report(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            _log.warning("the served versions stay as they are: %s", trouble)
+        elif self.trouble and not trouble:
+            _log.info("the registry answers")
+        self.trouble = trouble
+        self._metrics.registry_up.set(0 if trouble else 1)
+
+    def _refresh_catalog(self) -> None:
+        """Take up use cases that were added, changed or removed while we serve."""
+        seen = _fingerprint(self._root)
+        if seen == self._catalog_seen:
+            return
+        self._catalog_seen = seen
+        before = self._use_cases
+        try:
+            self._read_catalog()
+        except (UseCaseError, SettingsError) as error:
+            _log.error("the use cases stay as they were: %s", error)
+            return
+        for gone in {model.name for model in self._models} - self._use_cases.keys():
+            self._models.remove(gone)
+            self._forget(gone)
+            self._challengers.forget(gone)
+        for use_case in self._use_cases.values():
+            if use_case != before.get(use_case.name):
+                self._refusals.clear(use_case.name)  # what did not fit may fit now
+                self._take_up(use_case)
+
+    def _read_catalog(self) -> None:
+        use_cases, key = load_catalog(self._root).use_cases, self._pseudonym_key
+        self._protectors = {name: Protector.of(use_case, key) for name, use_case in use_cases.items()}
+        self._use_cases = use_cases
+
+    def _take_up(self, use_case: UseCase) -> None:
+        if use_case.name not in self._models:
+            self._models.put(self._from_disk(use_case) or self._rule(use_case))
+            return
+        model = self._models.get(use_case.name)
+        if model.version == BASELINE_VERSION:
+            self._models.put(self._rule(use_case))
+            return
+        try:
+            admit(use_case, model.predictor)
+        except BundleError as error:
+            self._outgrown = {**self._outgrown, use_case.name: f"version {model.version} answers as before: {error}"}
+            _log.error("%s was edited; %s", use_case.name, self._outgrown[use_case.name])
+            return
+        self._forget(use_case.name)
+        self._models.put(replace(model, use_case=use_case, protector=self._protectors[use_case.name]))
+
+    def _forget(self, use_case: str) -> None:
+        self._refusals.clear(use_case)
+        self._outgrown = {name: reason for name, reason in self._outgrown.items() if name != use_case}
+
+    def _follow(self, model: ServedModel, champion: Champion | None) -> None:
+        use_case = self._use_cases[model.name]
+        if champion is None:
+            self._refusals.clear(model.name)
+            if model.version != BASELINE_VERSION:
+                self._swap(self._rule(use_case))
+            return
+        if (champion.version, champion.digest) == (model.version, model.digest):
+            self._refusals.clear(model.name)
+            return
+        if not self._refusals.may_try(champion):
+            return
+        try:
+            predictor = self._loader.load(use_case, champion)
+        except RegistryError:
+            raise  # that is no fault of the bundle
+        except NoriaError as error:
+            self._refuse(champion, str(error))
+            return
+        self._swap(self._served(use_case, predictor, Pointer(champion.version, champion.digest), Origin.REGISTRY))
+
+    def _refuse(self, champion: Champion, reason: str) -> None:
+        pause = self._refusals.refuse(champion, reason)
+        self._metrics.refused.labels(champion.use_case).inc()
+        _log.error(
+            "version %s of %s is refused, the version before it keeps answering; next try in %.0f s: %s",
+            *(champion.version, champion.use_case, pause, reason),
+        )
+
+    def _swap(self, model: ServedModel) -> None:
+        before = self._models.get(model.name).version
+        self._models.put(model)
+        self._forget(model.name)
+        self._metrics.swaps.labels(model.name).inc()
+        _log.info("%s: version %s answers; before it, version %s did", model.name, model.version, before)
+        try:
+            self._store.point(model.name, Pointer(model.version, model.digest))
+            self._store.prune(model.name, keep=model.digest)
+        except OSError as error:
+            _log.error("%s: a restart without the registry may bring back an older version: %s", model.name, error)
+
+    def _from_disk(self, use_case: UseCase) -> ServedModel | None:
+        pointer = self._store.pointer(use_case.name)
+        if pointer is None or pointer.version == BASELINE_VERSION:
+            return None
+        try:
+            predictor = load_predictor(self._store.folder(use_case.name, pointer.digest), pointer.digest)
+            admit(use_case, predictor)
+        except BundleError as error:
+            _log.warning("%s: the last good version cannot be loaded, the rule answers: %s", use_case.name, error)
+            return None
+        return self._served(use_case, predictor, pointer, Origin.DISK)
+
+    def _rule(self, use_case: UseCase) -> ServedModel:
+        return self._served(use_case, baseline_predictor(use_case), Pointer(BASELINE_VERSION, ""), Origin.RULE)
+
+    def _served(self, use_case: UseCase, predictor: Predictor, which: Pointer, origin: Origin) -> ServedModel:
+        since, protector = self._clock.now(), self._protectors[use_case.name]
+        return ServedModel(use_case, predictor, which.version, which.digest, since, origin, protector)
+
+
+def _fingerprint(root: Path) -> Mapping[str, tuple[int, int]]:
+    """Changes when a use case is added, edited or removed."""
+    found = {}
+    for path in root.glob(f"*/{FILE_NAME}"):
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            continue
+        found[path.parent.name] = (facts.st_mtime_ns, facts.st_size)
+    return found

@@ -1,0 +1,156 @@
+"""Which version answers for which use case, now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from noria.core.bundle import declared_signature
+from noria.core.decision import DecisionPolicy
+from noria.core.errors import InstanceError
+from noria.core.signature import Field, Kind
+from noria.core.use_case import UseCase
+from noria.inference.predictor import Predictor
+from serving.errors import FieldProblem, UnknownUseCaseError
+from serving.predict.concerns import Concerns
+from serving.predict.contract import Contract, Instance
+from serving.predict.protection import Protector
+
+
+class Origin(StrEnum):
+    """Where a version came from."""
+
+    REGISTRY = "registry"
+    DISK = "disk"
+    RULE = "rule"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One version that is loaded and answers.
+
+    Attributes:
+        version: "0" is the rule of the use case.
+        digest: SHA-256 of the bundle's manifest; empty for the rule.
+        since: when it began to answer.
+        origin: the registry; the last good bundle on disk; or the use case's own rule.
+        protector: pseudonymises what apps send as training's rows were; None where nothing is personal.
+    """
+
+    use_case: UseCase
+    predictor: Predictor
+    version: str
+    digest: str
+    since: datetime
+    origin: Origin
+    protector: Protector | None = None
+
+    @property
+    def name(self) -> str:
+        """The use case's name."""
+        return self.use_case.name
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """What an instance may hold, by name: what the version reads, then what the use case has got since.
+
+        Without the latter a roll-back would refuse apps that send a new feature already.
+        """
+        read = {field.name: field for field in self.predictor.manifest.signature.fields}
+        return read | {field.name: _unread(field) for field in self._declared if field.name not in read}
+
+    @property
+    def _declared(self) -> tuple[Field, ...]:
+        return declared_signature(self.use_case).fields
+
+    @cached_property
+    def contract(self) -> Contract:
+        """What a request must look like."""
+        return Contract(self.fields.values(), self.use_case.entity, self.use_case.serving.max_batch)
+
+    @cached_property
+    def concerns(self) -> Concerns:
+        """What to look at in an instance that fits."""
+        return Concerns(self.use_case.serving, self.fields, self.predictor.manifest)
+
+    def protected(self, instances: Sequence[Instance]) -> Sequence[Instance]:
+        """The instances with nothing personal in them, as training's rows were."""
+        if self.protector is None:
+            return instances
+        protect, name = self.protector.protect, self.protector.protect_entity
+        return [Instance(name(instance.entity), protect(instance.features)) for instance in instances]
+
+    def protected_entities(self, entities: Sequence[str]) -> Sequence[str]:
+        """Entities as the feature table has them.
+
+        Raises:
+            InstanceError: entities are dropped from it, so that nothing can be looked up.
+        """
+        if self.protector is None:
+            return entities
+        safe = [self.protector.protect_entity(entity) for entity in entities]
+        found = [entity for entity in safe if entity is not None]
+        if len(found) < len(entities):
+            expected = f"instances with their fields: {self.use_case.entity} is dropped, so nothing is kept by it"
+            raise InstanceError([FieldProblem("entities", "names (not shown: they are personal)", expected)])
+        return found
+
+    def read_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What the version may read of a row of the feature table, as `serving.predict.contract` would have read it."""
+        return {name: _as_sent(row.get(name), field) for name, field in self.fields.items()}
+
+    @cached_property
+    def policy(self) -> DecisionPolicy:
+        """How the version decides."""
+        return self.predictor.manifest.policy
+
+
+def _as_sent(value: Any, field: Field) -> Any:
+    if value is None:
+        return None
+    return float(value) if field.kind is Kind.NUMERIC else str(value)
+
+
+def _unread(field: Field) -> Field:
+    said = " ".join(part for part in (field.description, "(This version does not read it.)") if part)
+    return field.model_copy(update={"description": said, "required": False})
+
+
+class ServedModels:
+    """All of them. A swap is one attribute assignment: a request sees the old version or the new one, never half of each."""
+
+    def __init__(self) -> None:
+        self._by_name: Mapping[str, ServedModel] = {}
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def get(self, name: str) -> ServedModel:
+        """The version that answers for a use case.
+
+        Raises:
+            UnknownUseCaseError: nobody declared it; names those there are.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownUseCaseError(name, tuple(self._by_name)) from None
+
+    def find(self, name: str) -> ServedModel | None:
+        """The version that answers for a use case; None where nobody declared it."""
+        return self._by_name.get(name)
+
+    def put(self, model: ServedModel) -> None:
+        """Let a version answer from now on. Only one thread may call this."""
+        self._by_name = dict(sorted({**self._by_name, model.name: model}.items()))
+
+    def remove(self, name: str) -> None:
+        """Answer no more for a use case whose folder has gone."""
+        self._by_name = {key: model for key, model in self._by_name.items() if key != name}

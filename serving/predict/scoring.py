@@ -1,0 +1,87 @@
+"""Scores instances, and says of those that have no score why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from noria.core.decision import Scores
+from noria.core.rule import Rule
+from noria.core.use_case import Task
+from noria.inference.predictor import OnnxPredictor
+from serving.errors import FieldProblem, UnscorableError
+from serving.models.served_model import ServedModel
+from serving.predict.contract import Instance
+from serving.predict.scores import are_answers
+
+_NOTHING = {
+    Task.BINARY_CLASSIFICATION: "no probability",
+    Task.MULTICLASS: "no probability of each class",
+    Task.REGRESSION: "no number",
+}
+
+
+def score_instances(model: ServedModel, instances: Sequence[Instance]) -> Scores:
+    """Scores of instances that fit the signature; ``(rows,)``, or ``(rows, classes)`` for multiclass.
+
+    Raises:
+        UnscorableError: an instance has no score, since its numbers are too large or the rule misses what it needs; lists
+            all of them.
+    """
+    rows = [instance.features for instance in instances]
+    try:
+        scores = raw_scores(model, rows)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        if model.predictor.manifest.rule is None:
+            raise
+        raise UnscorableError(list(_breaking(model, rows))) from error
+    fine = are_answers(model.predictor.manifest, scores)
+    if not fine.all():
+        raise UnscorableError([_problem(model, int(index), rows[index]) for index in np.flatnonzero(~fine)])
+    return scores
+
+
+def score_one(model: ServedModel, instance: Instance) -> float | None:
+    """Score of one instance that fits the signature, the quick way; None where it takes the other way to know.
+
+    Most requests hold one instance, and arrays of one row would cost them more than the model does.
+    """
+    predictor = model.predictor
+    if not isinstance(predictor, OnnxPredictor) or predictor.manifest.task is Task.MULTICLASS:
+        return None
+    score = predictor.score_row(instance.features)
+    likely = predictor.manifest.task is Task.REGRESSION or 0.0 <= score <= 1.0
+    return score if likely and isfinite(score) else None
+
+
+def raw_scores(model: ServedModel, rows: Sequence[dict[str, Any]]) -> Scores:
+    """Whatever the version says, an answer or not."""
+    with np.errstate(over="ignore", invalid="ignore"):  # extremes are looked at afterwards, not warned about
+        return model.predictor.score_rows(rows)
+
+
+def _problem(model: ServedModel, index: int, row: dict[str, Any]) -> FieldProblem:
+    rule = model.predictor.manifest.rule
+    found = _NOTHING[model.predictor.manifest.task]
+    if rule is None:
+        return FieldProblem(f"instances[{index}]", found, "numbers that the model can compute with", "check their units")
+    missing = sorted(name for name in Rule(rule).names if row.get(name) is None)
+    what = f"send {', '.join(missing)}" if missing else "check the units of its numbers"
+    return FieldProblem(f"instances[{index}]", found, f"what the rule needs: {rule}", what)
+
+
+def _breaking(model: ServedModel, rows: Sequence[dict[str, Any]]) -> Iterator[FieldProblem]:
+    """The instances that the rule cannot be applied to, each with what the rule stumbled upon."""
+    rule = Rule(model.predictor.manifest.rule or "")
+    for index, row in enumerate(rows):
+        try:
+            raw_scores(model, [row])
+        except (ArithmeticError, TypeError, ValueError) as error:
+            values = json.dumps({name: row.get(name) for name in sorted(rule.names)})
+            found = values if len(values) <= 200 else f"{values[:197]}..."
+            expected = f"values that the rule can be applied to: {rule.expression} ({error})"
+            yield FieldProblem(f"instances[{index}]", found, expected, f"tell {model.use_case.owner}")

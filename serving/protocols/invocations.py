@@ -1,0 +1,96 @@
+"""MLflow's scoring protocol, for a deployment of one use case: `/invocations`, `/ping`, `/version`.
+
+https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#local-inference-server. Whoever sends requests to
+`mlflow models serve` may send them here: the answers have the columns of `noria.registry.pyfunc_flavour`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from serving.errors import NotServedError
+from serving.models.served_model import ServedModel
+from serving.predict.prediction import Prediction
+from serving.protocols.door import PROBABILITY, enter, predict
+from serving.protocols.invocations_rows import read_rows
+from serving.protocols.translated import route_class
+from serving.routes import readyz
+from serving.state import Parts, parts_of
+
+_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""MLflow's words for an HTTP status; all others are a BAD_REQUEST."""
+WithParts = Annotated[Parts, Depends(parts_of)]
+
+
+def router_for(only: str) -> APIRouter:
+    """The routes of a deployment.
+
+    Args:
+        only: the use case that is asked; empty where there is but one.
+    """
+    router = APIRouter(route_class=route_class(_words), include_in_schema=False)
+
+    @router.post("/invocations")
+    async def invocations(request: Request) -> Response:
+        # without Depends: FastAPI would hand it to a thread, which takes as long as the prediction
+        visit = await enter(request, _chosen(parts_of(request), only).name)
+        rows = read_rows(visit.body, request.headers.get("content-type", ""), visit.model)
+        predictions = await predict(visit, rows)
+        content = msgspec.json.encode({"predictions": [_row(prediction) for prediction in predictions]})
+        return Response(content, headers=visit.headers, media_type="application/json")
+
+    @router.get("/ping")
+    @router.get("/health")
+    def ping(parts: WithParts) -> Response:
+        answered = Response("\n", media_type="application/json")
+        readyz(parts, answered)
+        return answered
+
+    @router.get("/version")
+    async def version(request: Request, parts: WithParts) -> Response:
+        model = _chosen(parts, only)
+        return Response(f"noria/{request.app.version} {model.name}/{model.version}", media_type="text/plain")
+
+    return router
+
+
+def _words(told: str, status: int) -> dict[str, str]:
+    return {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": told}
+
+
+def _chosen(parts: Parts, only: str) -> ServedModel:
+    """The one use case.
+
+    Raises:
+        UnknownUseCaseError: the one that the setting names was not declared.
+        NotServedError: it is not said which of several, or there is none.
+    """
+    if only:
+        return parts.models.get(only)
+    models = list(parts.models)
+    if len(models) != 1:
+        names = ", ".join(model.name for model in models) or "none"
+        raise NotServedError(
+            f"/invocations answers for one use case, here are: {names}; set NORIA_SERVING_ONLY to one of them, or ask "
+            "/v1/<use case>/predict"
+        )
+    return models[0]
+
+
+def _row(prediction: Prediction) -> Mapping[str, Any]:
+    row: dict[str, Any] = {"score": prediction.score, "decision": prediction.decision}
+    if isinstance(prediction.probabilities, dict):
+        row |= {f"{PROBABILITY}{name}": value for name, value in prediction.probabilities.items()}
+    return row
