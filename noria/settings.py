@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     serving_port: int = Field(default=8000, ge=1, le=65535)
     """Port that serving binds."""
     serving_poll_seconds: float = Field(default=2.0, gt=0)
-    """How often serving asks the registry for the champion."""
+    """How often serving asks the registry for champions and challengers, and PostgreSQL for keys."""
     serving_state: Path = Path()
     """Folder of serving's last good bundles and of its prediction journal. Default: `<home>/serving`."""
     serving_only: str = ""

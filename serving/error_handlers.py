@@ -97,6 +97,11 @@ PREDICT_RESPONSES: dict[str, dict[str, object]] = {
 }
 
 
+ADMIN_RESPONSES: dict[int | str, dict[str, object]] = {
+    int(status): response for status, response in PREDICT_RESPONSES.items() if status in ("401", "403", "429")
+}
+
+
 class Problem(NamedTuple):
     """A refusal, as it is sent (RFC 9457).
 

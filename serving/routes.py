@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from noria.core.access import Scope
 from serving.documents.schemas import UseCaseList, UseCaseReport, report
-from serving.error_handlers import UNREADY
+from serving.error_handlers import ADMIN_RESPONSES, UNREADY
 from serving.predict.incoming import body_of, head_of
 from serving.process.readiness import Readiness
 from serving.state import Parts, parts_of
@@ -46,6 +46,16 @@ async def feedback(use_case: str, request: Request, parts: WithParts) -> Respons
     receipt = parts.feedback.take(body, model, admitted.caller, head.request_id)
     headers = {name.decode(): value.decode() for name, value in admitted.headers}
     return Response(receipt, 202, {"x-request-id": head.request_id, **headers}, "application/json")
+
+
+@router.post("/v1/{use_case}/refresh", status_code=202, tags=["operation"], responses=ADMIN_RESPONSES)
+async def refresh(use_case: str, request: Request, parts: WithParts) -> dict[str, str]:
+    """Ask the model registry now whether another version is to serve, instead of in a few seconds; needs scope admin."""
+    head = head_of(request.scope["headers"], parts.clock.now())
+    parts.gate.admit(head.authorization, use_case, Scope.ADMIN, action=f"POST /v1/{use_case}/refresh")
+    parts.models.get(use_case)
+    parts.source.wake()
+    return {"status": "asked"}
 
 
 @router.get(

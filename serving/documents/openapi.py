@@ -15,7 +15,7 @@ from serving.error_handlers import PREDICT_RESPONSES
 from serving.models.served_model import ServedModel, ServedModels
 from serving.predict.contract import LARGEST
 
-_ABOUT, _FEEDBACK = "/v1/{use_case}", "/v1/{use_case}/feedback"
+_ABOUT, _FEEDBACK, _REFRESH = "/v1/{use_case}", "/v1/{use_case}/feedback", "/v1/{use_case}/refresh"
 _UNUSED = ("HTTPValidationError", "ValidationError")
 _SHOWN_CATEGORIES = 50
 _JSON = dict[str, Any]
@@ -38,12 +38,12 @@ def describe(base: _JSON, models: ServedModels) -> _JSON:
     """The document of all routes.
 
     Args:
-        base: what FastAPI knows; its route about a use case is replaced by one per use case. Predictions are not FastAPI's:
+        base: what FastAPI knows; its routes of a use case are replaced by one per use case. Predictions are not FastAPI's:
             see `serving.predict.lane`.
         models: whose signatures are described.
     """
     paths = dict(base["paths"])
-    about = paths.pop(_ABOUT)
+    about, refresh = paths.pop(_ABOUT), paths.pop(_REFRESH)
     del paths[_FEEDBACK]
     schemas = {name: schema for name, schema in base["components"]["schemas"].items() if name not in _UNUSED}
     schemas |= _shared_schemas()
@@ -55,6 +55,7 @@ def describe(base: _JSON, models: ServedModels) -> _JSON:
         schemas[f"{name}Predictions"] = predictions_schema(model, f"{name}Prediction")
         paths[f"/v1/{model.name}"] = {"get": _about_route(model, about["get"])}
         paths[f"/v1/{model.name}/predict"] = {"post": {**_predict_route(model, name), "security": _KEY}}
+        paths[f"/v1/{model.name}/refresh"] = {"post": _refresh_route(model, refresh["post"])}
         paths[f"/v1/{model.name}/feedback"] = {"post": {**feedback_route(model), "security": _KEY}}
     tags = [{"name": model.name, "description": model.use_case.title} for model in models]
     components = {**base["components"], "schemas": schemas, "securitySchemes": _SCHEMES}
@@ -72,6 +73,11 @@ def _shared_schemas() -> _JSON:
 
 def _about_route(model: ServedModel, generic: _JSON) -> _JSON:
     return {**_without_path(generic), "tags": [model.name], "operationId": f"about_{model.name}"}
+
+
+def _refresh_route(model: ServedModel, generic: _JSON) -> _JSON:
+    route = _without_path(generic)
+    return {**route, "tags": [model.name], "operationId": f"refresh_{model.name}", "security": _KEY}
 
 
 def _predict_route(model: ServedModel, name: str) -> _JSON:

@@ -72,6 +72,7 @@ class ModelSource:
         """Why a version that answers does not fit its use case any more."""
         self._catalog_seen: Mapping[str, tuple[int, int]] = {}
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._first_round = threading.Event()
         self._thread = threading.Thread(target=self._run, name="model-source", daemon=True)
         self.trouble = "the registry was not asked yet"
@@ -101,9 +102,14 @@ class ModelSource:
     def stop(self) -> None:
         """Ask no more."""
         self._stopping.set()
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join(15)
         self._registry.close()
+
+    def wake(self) -> None:
+        """Ask now instead of in a few seconds."""
+        self._woken.set()
 
     @property
     def refusals(self) -> Mapping[str, str]:
@@ -135,7 +141,8 @@ class ModelSource:
             except Exception:  # the thread must outlive whatever nobody thought of
                 _log.exception("asking the registry failed; the served versions stay as they are")
             self._first_round.set()
-            self._stopping.wait(self._poll_seconds)
+            self._woken.wait(self._poll_seconds)
+            self._woken.clear()
 
     def _report(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

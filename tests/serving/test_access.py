@@ -341,6 +341,23 @@ def test_the_app_asks_for_a_key_where_others_reach_it_and_for_none_where_probes_
         assert [app.get(path).status_code for path in ("/healthz", "/metrics", "/docs", "/openapi.json")] == [200] * 4
 
 
+def test_an_admin_may_have_the_registry_asked_at_once_and_that_is_written_down(public, create):
+    shop, ops = create(per_minute=1_000_000), create("ops", scopes=[Scope.ADMIN])
+    with TestClient(create_app(public)) as app:
+        url = f"/v1/{USE_CASE}/refresh"
+        assert app.post(url).status_code == 401
+        assert app.post(url, headers={"Authorization": bearer(shop)}).status_code == 403
+        answer = app.post(url, headers={"Authorization": bearer(ops)})
+        assert (answer.status_code, answer.json()) == (202, {"status": "asked"})
+        assert app.get("/openapi.json").json()["paths"][url]["post"]["operationId"] == f"refresh_{USE_CASE}"
+    lines = [json.loads(line) for line in (public.serving_state / "admin.jsonl").read_text().splitlines()]
+    assert [(line["caller"], line["action"], line["allowed"]) for line in lines] == [
+        ("", f"POST {url}", False),
+        ("shop", f"POST {url}", False),
+        ("ops", f"POST {url}", True),
+    ]
+
+
 # --- what is written down ----------------------------------------------------------------------------------------------
 
 

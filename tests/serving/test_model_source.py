@@ -59,6 +59,17 @@ def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, regi
         assert {prediction["score"] for prediction in many} == {answer["score"]}
 
 
+def test_whoever_asks_for_it_has_the_new_champion_before_the_next_round(
+    settings, mlflow_url, name, registry, register, eventually
+):
+    version, _ = register(1)
+    patient = settings.model_copy(update={"mlflow_url": mlflow_url, "serving_poll_seconds": 3600.0})
+    with TestClient(create_app(patient)) as client:
+        registry.set_champion(name, version)
+        assert client.post(f"/v1/{name}/refresh").status_code == 202
+        eventually(lambda: client.get(f"/v1/{name}").json()["serves"]["version"] == version)
+
+
 def test_a_new_replica_has_the_champion_when_its_start_is_over(parts, name, registry, register):
     version, _ = register(1)
     registry.set_champion(name, version)
