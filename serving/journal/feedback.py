@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -110,20 +110,3 @@ class FeedbackDesk:
             label=said.label,
             at=(said.at or now).isoformat(),
         )
-
-
-def schema_of(label: Mapping[str, object]) -> dict[str, object]:
-    """JSON Schema of the body, for the documentation; `label` is the schema of one label."""
-    common = {"label": label, "at": {"type": "string", "format": "date-time", "description": "When it was known."}}
-    by_id = {"id": {"type": "string", "format": "uuid", "description": "Id of the prediction."}, **common}
-    by_entity = {
-        "entity": {"type": ["string", "integer"], "description": "Your name for what was predicted."},
-        "event_time": {"type": "string", "format": "date-time", "description": "Which of its events, if it has several."},
-        **common,
-    }
-    items = [
-        {"type": "object", "properties": fields, "required": [target, "label"], "additionalProperties": False}
-        for target, fields in (("id", by_id), ("entity", by_entity))
-    ]
-    feedback = {"type": "array", "items": {"anyOf": items}, "minItems": 1, "maxItems": 1000}
-    return {"type": "object", "properties": {"feedback": feedback}, "required": ["feedback"], "additionalProperties": False}

@@ -107,6 +107,10 @@ class FastProtocol(PatientProtocol):
         else:
             self._leaving = True
 
+    def _in_head(self) -> bool:
+        """A request that is read and waits for its answer is not one that somebody never ends."""
+        return not self._owed and super()._in_head()
+
     def _leave(self) -> None:
         """Let uvicorn have the request, of which it has not heard yet."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue

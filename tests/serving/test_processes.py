@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from noria.core.errors import StackError
+from serving.app import create_app
 from serving.process import patient_protocol as protocol
 from serving.process.listener import listen_on
 from serving.process.server import Server
@@ -263,6 +264,27 @@ def test_who_begins_a_request_and_does_not_end_it_is_not_waited_for(monkeypatch,
                 assert client.get(f"http://127.0.0.1:{unused_port}/").status_code == 200
                 time.sleep(0.7)
         assert answer_of(unused_port, head + rest + head, pause=0.8).endswith(b'"here"')
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_a_connection_on_which_predictions_are_asked_is_kept(monkeypatch, settings, unused_port, eventually):
+    """They wait for one another a moment after they have been read: that is not a request that never ends."""
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    server = Server(create_app(settings), 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": listen_on("127.0.0.1", unused_port)})
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        asked = predict_request("parcels")
+        with socket.create_connection(("127.0.0.1", unused_port), timeout=30) as connection:
+            for pause in (0.0, 0.1, 0.1, 0.1, 0.1, 0.6, 0.0):
+                time.sleep(pause)
+                connection.sendall(asked)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            connection.sendall(asked[:-20])  # one that is begun and not ended is closed on, here too
+            assert connection.recv(65536) == b""
     finally:
         server.should_exit = True
         thread.join()
