@@ -10,12 +10,14 @@ from noria.core.errors import NoriaError
 from noria.settings import Settings, load_settings
 from serving.process import structured_log
 from serving.process.listener import listen_on
+from serving.process.memory import give_back_memory
 
 
 def main() -> int:
     """Serve; returns the exit code."""
     try:
         settings = load_settings()
+        give_back_memory()
         structured_log.configure(settings.log_format)
         listeners = listen_on(settings.serving_host, settings.serving_port, settings.serving_workers)
         return _alone(settings, listeners[0]) if settings.serving_workers == 1 else _with_workers(settings, listeners)
