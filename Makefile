@@ -1,5 +1,7 @@
 # Needs make and Python 3.11 to 3.13; everything else is installed into .venv and .tools.
 PYTHON ?= python3
+# Tests wait for servers most of the time: two files at once need little more than one. JOBS=0 runs them in one process.
+JOBS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ demo: setup ## The whole loop on real flights: data, training, serving, drift, m
 	@$(BIN)/noria demo
 
 test: setup ## Every test, against real PostgreSQL, MLflow, SMTP, HTTP and Airflow
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: setup ## Format, lint, types, import contracts, SQL, use cases
 	@$(BIN)/ruff format --check
