@@ -5,6 +5,7 @@ A model is a sum of parts, each over some neighbouring encoded columns:
     linear   coefficient * (value - mean), which is the SHAP value where columns are taken one by one (Štrumbelj and
              Kononenko, "Explaining prediction models and individual predictions with feature contributions", 2014)
     trees    path-dependent TreeSHAP, see `noria.core.tree_shap`
+    exponent turns what its columns moved of a logarithm into what they moved of the number
     anchor   multiplies what the columns before it moved, where numbers are predicted as a multiple of an anchor
 
 A row's values and one constant of the model add up to its margin, output by output, whatever the parts.
@@ -26,6 +27,7 @@ from noria.core.errors import BundleError
 from noria.core.tree_shap import Forest, Numbers, TreeShap
 
 _FORMAT = 1
+_NEXT_TO_NOTHING = 1e-12
 _Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -148,7 +150,61 @@ class AnchorPart:
         found[:, :, last] += ((anchor - self.center) * self.usual)[:, None]
 
 
-Part = LinearPart | TreesPart | AnchorPart
+@dataclass(frozen=True, eq=False)
+class ExponentPart:
+    """Some columns' parts add up to a logarithm; the number is ``factor * exp(logarithm)``.
+
+    What moved the logarithm moved the number at one rate, the logarithmic mean of the row's number and of the number of who
+    knows nothing of a row. So shares stay what they were, and all adds up (the logarithmic mean Divisia index; Ang,
+    "Decomposition analysis for policymaking in energy", 2004).
+
+    Attributes:
+        width: number of columns.
+        usual: the logarithm of who knows nothing of a row.
+        factor: what the exponential is multiplied by.
+        low, high: the logarithm is taken for at least and at most so much.
+        first: the first of the columns.
+        weight: what the parts before it count by, and the number too.
+    """
+
+    width: int
+    usual: float
+    factor: float
+    low: float
+    high: float
+    first: int = 0
+    weight: float = 1.0
+
+    def placed(self, first: int, weight: float) -> ExponentPart:
+        """The same as a member of a blend: its columns begin at `first`, and it counts by `weight`."""
+        return replace(self, weight=weight * self.weight, first=self.first + first)
+
+    def arrays(self) -> _Arrays:
+        """As it is stored."""
+        own = {"usual_log": self.usual, "factor": self.factor, "low": self.low, "high": self.high, "weight": self.weight}
+        return {name: np.array(value) for name, value in {"first": self.first, "width": self.width, **own}.items()}
+
+    @classmethod
+    def read(cls, arrays: _Arrays) -> ExponentPart:
+        """From what `arrays` gave."""
+        usual, factor, low, high, weight = (float(arrays[n]) for n in ("usual_log", "factor", "low", "high", "weight"))
+        return cls(int(arrays["width"]), usual, factor, low, high, int(arrays["first"]), weight)
+
+    def rate(self, moved: Numbers) -> Numbers:
+        """Units of the number per unit of the logarithm, where the logarithm was moved by `moved` in all."""
+        start = float(np.clip(self.usual, self.low, self.high))
+        way = np.clip(self.usual + moved, self.low, self.high) - start
+        far = np.abs(moved) > _NEXT_TO_NOTHING
+        slope = np.where(far, np.expm1(way) / np.where(far, moved, 1.0), 1.0)
+        return np.asarray(self.factor * np.exp(start) * slope, dtype=np.float64)
+
+    def apply(self, found: Numbers) -> None:
+        """Turn what moved the logarithm into what moved the number, in its unit."""
+        own = found[:, :, self.first : self.first + self.width]
+        own *= self.rate(own.sum(axis=2) / self.weight)[:, :, None]
+
+
+Part = LinearPart | TreesPart | ExponentPart | AnchorPart
 
 
 class Explainer:
@@ -168,11 +224,12 @@ class Explainer:
         self._linear = [part for part in parts if isinstance(part, LinearPart)]
         trees = [part for part in parts if isinstance(part, TreesPart)]
         self._trees = [(part, TreeShap(part.forest, part.width, outputs)) for part in trees]
+        self._exponents = [part for part in parts if isinstance(part, ExponentPart)]
         self._anchors = [part for part in parts if isinstance(part, AnchorPart)]
         for part in self._linear:
             if part.coefficients.shape != (outputs, *part.center.shape) or part.center.ndim != 1:
                 raise ValueError(f"coefficients of shape {part.coefficients.shape}, means of {part.center.shape}")
-        wide = [(part.first, part.width) for part in trees] + [(part.first, part.width) for part in self._anchors]
+        wide = [(part.first, part.width) for part in parts if not isinstance(part, LinearPart)]
         for first, own in [(part.first, len(part.center)) for part in self._linear] + wide:
             if not 0 <= first <= first + own <= width:
                 raise ValueError(f"columns {first} to {first + own} of {width}")
@@ -198,6 +255,8 @@ class Explainer:
             own = slice(trees.first, trees.first + trees.width)
             for into, row in zip(found, matrix, strict=True):
                 into[:, own] += trees.scale * shap.contributions(row[own])
+        for exponent in self._exponents:
+            exponent.apply(found)
         for anchor in self._anchors:
             anchor.apply(found, matrix)
         return found
@@ -233,6 +292,8 @@ def read_explainer(content: bytes) -> Explainer:
 def _part(stored: _Arrays, place: int) -> Part:
     prefix = f"{place}."
     arrays = {name.removeprefix(prefix): array for name, array in stored.items() if name.startswith(prefix)}
+    if "usual_log" in arrays:
+        return ExponentPart.read(arrays)
     if "usual" in arrays:
         return AnchorPart.read(arrays)
     return LinearPart.read(arrays) if "coefficients" in arrays else TreesPart.read(arrays)

@@ -14,7 +14,19 @@ from noria.training.candidate import Effort, Labels, Params, Scores, Watch
 from noria.training.encoding import EncodingOptions
 from noria.training.external_memory import EncodedBatches, boosted, boosted_in_batches
 from noria.training.forest import Trees
-from noria.training.ground import ABSOLUTE, LOSS, QUANTILE, SQUARED, Ground, ground
+from noria.training.ground import ABSOLUTE, LOSS, QUANTILE, SQUARED, Ground, aim_of, ground
+from noria.training.logarithm import (
+    LOGARITHM,
+    NUMBER,
+    TREES_TARGET,
+    Raised,
+    learns_logarithms,
+    logarithms,
+    plain,
+    raised,
+    raised_in_batches,
+    raised_watching,
+)
 from noria.training.margin import MarginModel, Margins, loss_of, scores_of
 
 if TYPE_CHECKING:
@@ -45,7 +57,7 @@ class GradientBoosting(MarginModel):
         """
         number = self.goal.task is Task.REGRESSION
         held_back = 5.0 if number else 2.0
-        own = {LOSS: float(SQUARED)} if number else {"trees_balance": 0.0}
+        own = {LOSS: float(SQUARED), TREES_TARGET: float(NUMBER)} if number else {"trees_balance": 0.0}
         return MappingProxyType(
             {
                 "trees_learning_rate": 0.06 if number else 0.1,  # numbers gain by patience, classes hardly
@@ -68,7 +80,9 @@ class GradientBoosting(MarginModel):
         """Where a search begins beside the defaults: few splits a tree, much held back, and deep trees on few columns.
 
         Tried as they are on twelve data sets, on rows held back: shallow trees were the best of these on five of them, the
-        defaults on four, trees held back on two, deep ones on one.
+        defaults on four, trees held back on two, deep ones on one. Numbers are tried by their logarithm too, and first: on
+        four sets of prices and durations that was better in 15 of 16 cases (by 1 to 11 %), and where labels have nothing
+        to gain by it, it is given up at once.
         """
         several = self.goal.task is Task.MULTICLASS  # a row weighs less the surer the model is, and there it gets very sure
         shallow = {"trees_depth": 3, "trees_learning_rate": 0.06, "trees_min_child_weight": 2.0, "trees_l2": 1.0}
@@ -81,7 +95,11 @@ class GradientBoosting(MarginModel):
             "trees_colsample": 0.4,
         }
         deep = {"trees_depth": 9, "trees_learning_rate": 0.08, "trees_subsample": 0.7, "trees_colsample_node": 0.4}
-        changes = ({**shallow, ONE_HOT: 12.0}, {**held_back, ONE_HOT: 30.0}, {**deep, ONE_HOT: 12.0})
+        shallow, held_back, deep = {**shallow, ONE_HOT: 12.0}, {**held_back, ONE_HOT: 30.0}, {**deep, ONE_HOT: 12.0}
+        changes: tuple[Params, ...] = (shallow, held_back, deep)
+        if self.goal.task is Task.REGRESSION:
+            logs = {TREES_TARGET: float(LOGARITHM)}
+            changes = (logs, {**shallow, **logs}, shallow, {**deep, **logs}, held_back, deep)
         return tuple(MappingProxyType({**self.defaults, **change}) for change in changes)
 
     def suggest(self, trial: optuna.Trial) -> Params:
@@ -102,6 +120,7 @@ class GradientBoosting(MarginModel):
         if self.goal.task is Task.REGRESSION:
             other = ABSOLUTE if self.goal.quantile == 0.5 else QUANTILE
             params[LOSS] = trial.suggest_categorical(LOSS, [float(SQUARED), float(other)])
+            params[TREES_TARGET] = trial.suggest_categorical(TREES_TARGET, [float(NUMBER), float(LOGARITHM)])
         else:
             params["trees_balance"] = trial.suggest_float("trees_balance", 0.0, 1.0)
         return params
@@ -111,14 +130,20 @@ class GradientBoosting(MarginModel):
         one_hot = int(params.get(ONE_HOT, ONE_HOT_UP_TO[0]))
         return EncodingOptions(scale=False, one_hot_up_to=one_hot, smoothing=params["trees_smoothing"], goal=self.goal)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Trees:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Trees | Raised:
         """Fit an estimator; the same arguments give the same estimator."""
+        if learns_logarithms(params):
+            log = self.fit(matrix, logarithms(labels), plain(params), effort)
+            return raised(log, matrix, labels, for_mean=self._for_mean(params))
         base = self._ground(labels, params)
         rows = base.matrix(matrix, labels, effort)
         return Trees(boosted(rows, _parameters(base, params, effort), _rounds(params, len(labels))), base.base, base.spread)
 
-    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Trees:
+    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Trees | Raised:
         """Fit an estimator to rows that are never in memory as a whole, here or on a cluster."""
+        if learns_logarithms(params):
+            log = self.fit_batches(batches, logarithms(labels), plain(params), effort)
+            return raised_in_batches(log, batches, labels, for_mean=self._for_mean(params))
         base = self._ground(labels, params)
         rounds = _rounds(params, len(labels))
         booster = boosted_in_batches(
@@ -134,13 +159,19 @@ class GradientBoosting(MarginModel):
         effort: Effort,
         metric: Callable[[Labels, Scores], float],
         watch: Watch | None = None,
-    ) -> tuple[Trees, Params]:
+    ) -> tuple[Trees | Raised, Params]:
         """Fit until later rows gain nothing more; returns the number of rounds as `trees_rounds`.
 
         Of numbers and of several classes also that of the rows, as `trees_rows`: a fit to more rows takes more rounds.
+
+        Raises:
+            GivenUp: `watch` saw enough, or there is nothing in logarithms for these labels.
         """
         from xgboost import Booster, DMatrix
 
+        if learns_logarithms(params):
+            mean = self._for_mean(params)
+            return raised_watching(self, training, validation, plain(params), effort, metric, watch, for_mean=mean)
         base = self._ground(training[1], params)
         rows = base.matrix(*training, effort)
         # The quantile loss asks every matrix that it is shown for its labels.
@@ -160,6 +191,9 @@ class GradientBoosting(MarginModel):
         yes_or_no = self.goal.task is Task.BINARY_CLASSIFICATION
         taught = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training[1])})
         return Trees(booster[: best_round + 1], base.base, base.spread), taught
+
+    def _for_mean(self, params: Params) -> bool:
+        return aim_of(self.goal, params) is None
 
     def _ground(self, labels: Labels, params: Params) -> Ground:
         loss = int(params.get(LOSS, SQUARED))

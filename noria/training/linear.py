@@ -16,6 +16,17 @@ from noria.core.use_case import Task
 from noria.training.candidate import Effort, Labels, Params, Scores, Watch
 from noria.training.encoding import EncodingOptions
 from noria.training.graph import INPUT, Part, as_double, constant, node
+from noria.training.logarithm import (
+    LINEAR_TARGET,
+    LOGARITHM,
+    NUMBER,
+    Raised,
+    learns_logarithms,
+    logarithms,
+    plain,
+    raised,
+    raised_watching,
+)
 from noria.training.margin import MarginModel, class_weights, weight_shift
 
 if TYPE_CHECKING:
@@ -74,8 +85,14 @@ class Linear(MarginModel):
     @property
     def defaults(self) -> Params:
         """Hyperparameters that are tried first."""
-        balance = {} if self.goal.task is Task.REGRESSION else {"linear_balance": 0.0}
-        return MappingProxyType({"linear_c": 0.1, "linear_smoothing": 50.0, **balance})
+        own = {LINEAR_TARGET: float(NUMBER)} if self.goal.task is Task.REGRESSION else {"linear_balance": 0.0}
+        return MappingProxyType({"linear_c": 0.1, "linear_smoothing": 50.0, **own})
+
+    @property
+    def starts(self) -> tuple[Params, ...]:
+        """A number also by its logarithm: what multiplies becomes what adds up."""
+        number = self.goal.task is Task.REGRESSION
+        return (MappingProxyType({**self.defaults, LINEAR_TARGET: float(LOGARITHM)}),) if number else ()
 
     def suggest(self, trial: optuna.Trial) -> Params:
         """Hyperparameters of a trial."""
@@ -83,7 +100,9 @@ class Linear(MarginModel):
             "linear_c": trial.suggest_float("linear_c", 1e-4, 10.0, log=True),
             "linear_smoothing": trial.suggest_float("linear_smoothing", 5.0, 500.0, log=True),
         }
-        if self.goal.task is not Task.REGRESSION:
+        if self.goal.task is Task.REGRESSION:
+            params[LINEAR_TARGET] = trial.suggest_categorical(LINEAR_TARGET, [float(NUMBER), float(LOGARITHM)])
+        else:
             params["linear_balance"] = trial.suggest_float("linear_balance", 0.0, 1.0)
         return params
 
@@ -91,8 +110,11 @@ class Linear(MarginModel):
         """Scaled numbers, no missing values; only a handful of categories as columns of their own."""
         return EncodingOptions(scale=True, one_hot_up_to=30, smoothing=params["linear_smoothing"], goal=self.goal)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Weights:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Weights | Raised:
         """Fit an estimator; the same arguments give the same estimator."""
+        if learns_logarithms(params):
+            log = self.fit(matrix, logarithms(labels), plain(params), effort)
+            return raised(log, matrix, labels, for_mean=True)
         rows = matrix.astype(np.float64)
         fitted = self._ridge if self.goal.task is Task.REGRESSION else self._logistic
         return fitted(rows, labels, params, effort)
@@ -100,13 +122,19 @@ class Linear(MarginModel):
     def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],  # noqa: ARG002 - nothing is learnt from it
+        validation: tuple[Matrix, Labels],
         params: Params,
         effort: Effort,
-        metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there are no rounds
-        watch: Watch | None = None,  # noqa: ARG002
-    ) -> tuple[Weights, Params]:
-        """Fit; later rows teach nothing more."""
+        metric: Callable[[Labels, Scores], float],
+        watch: Watch | None = None,
+    ) -> tuple[Weights | Raised, Params]:
+        """Fit; later rows teach nothing more.
+
+        Raises:
+            GivenUp: there is nothing in logarithms for these labels.
+        """
+        if learns_logarithms(params):
+            return raised_watching(self, training, validation, plain(params), effort, metric, watch, for_mean=True)
         return self.fit(*training, params, effort), {}
 
     def _ridge(self, rows: _Numbers, labels: Labels, params: Params, effort: Effort) -> Weights:
