@@ -16,7 +16,7 @@ from serving.journal.journal import Journal, Level
 from serving.journal.segment import Backlog, Segment
 
 _log = logging.getLogger(__name__)
-_SEGMENTS_AT_ONCE = 2  # of 2 MB: what one transaction holds in memory, a few times over
+_SEGMENTS_AT_ONCE = 2  # of 1 MB: what one transaction holds in memory, a few times over
 _LONGEST_PAUSE = 30.0
 Row = tuple[Any, ...]
 

@@ -24,7 +24,7 @@ from serving.errors import JournalError, JournalFullError
 from serving.journal.segment import SUFFIX, Backlog, Segment, claim, create
 from serving.predict.prediction_id import uuid7
 
-_ROTATE_BYTES = 2 * 1024 * 1024
+_ROTATE_BYTES = 1024 * 1024
 _FILLING, _FREE_AGAIN = 0.8, 0.9
 """Shares of the limit: an alarm from the one on; full at 1, until below the other, so that it does not flutter."""
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
