@@ -185,8 +185,12 @@ class Server:
         import psutil
 
         assert self._process is not None
-        children = psutil.Process(self._process.pid).children()
-        return [child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        living = []
+        for child in psutil.Process(self._process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it was just waited for
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    living.append(child.pid)
+        return living
 
     def status(self, path: str) -> int:
         """Status of a page, asked on a connection of its own; 0 where nobody answers."""
