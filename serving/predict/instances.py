@@ -145,21 +145,23 @@ def _is_storable(text: str) -> bool:
 
 
 def _suggestion(field: Field, value: object) -> str:
+    unknown = "" if field.required else "send null where the value is not known"
     if field.kind is Kind.CATEGORICAL and isinstance(value, bool | int | float):
         return f"send it as text: {json.dumps(json.dumps(value))}"
     if field.kind is Kind.NUMERIC and isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return "send null where the value is not known"
-        return (
-            f"send it without quotes: {value.strip()}" if np.isfinite(number) else "send null where the value is not known"
-        )
+        return f"send it without quotes: {value.strip()}" if _is_number(value) else unknown
     if field.kind is Kind.NUMERIC and isinstance(value, bool):
         return f"send {int(value)}"
     if isinstance(value, float):
-        return "send null where the value is not known"
+        return unknown
     return f"add {field.name}" if value is None else ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def _unknown(where: str, name: str, known: Sequence[str]) -> FieldProblem:

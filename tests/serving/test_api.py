@@ -55,6 +55,14 @@ def test_every_wrong_field_is_named_with_what_would_be_right(client):
     }
 
 
+def test_null_is_not_suggested_for_a_field_that_is_required(client):
+    answer = predict(client, {"hour": "noon", "weight": "heavy"})
+    assert errors(answer) == {
+        "instances[0].hour": ('"noon"', "a number", ""),
+        "instances[0].weight": ('"heavy"', "a number or null", "send null where the value is not known"),
+    }
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400, "1e300", "-1e39"])
 def test_numbers_that_no_model_can_read_are_refused(client, value):
     answer = client.post("/v1/parcels/predict", content=f'{{"instances": [{{"hour": 1, "weight": {value}}}]}}')
