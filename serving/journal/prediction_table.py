@@ -31,7 +31,7 @@ _COLUMNS: dict[str, str] = {
     "request_id": "nullif(line->>'request_id', '')",
     "digest": "nullif(one->>'digest', '')",
 }
-"""What a prediction is, in a line and one of its predictions; see `serving.predict.prediction.Line`."""
+"""What a prediction is, in a line and one of its predictions; see `serving.predict.journal_line.Line`."""
 _UNPACK = (
     f"insert into ops.predictions ({', '.join(_COLUMNS)}) select {', '.join(_COLUMNS.values())} "
     "from incoming cross join lateral jsonb_array_elements(line->'predictions') as of_line(one) on conflict (id) do nothing"

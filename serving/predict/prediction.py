@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -57,32 +57,6 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
     version: str
     warnings: list[Concern] | msgspec.UnsetType = msgspec.UNSET
     reasons: list[Reason] | msgspec.UnsetType = msgspec.UNSET
-
-
-class Logged(msgspec.Struct, kw_only=True, gc=False):
-    """What the journal keeps of one prediction."""
-
-    id: str
-    entity: str | None
-    features: dict[str, Any]
-    score: float
-    decision: bool | str | float
-    threshold: float | msgspec.UnsetType
-    probabilities: dict[str, float] | msgspec.UnsetType
-    version: str
-    alias: str
-    digest: str
-
-
-class Line(msgspec.Struct, kw_only=True, gc=False):
-    """One line of the journal: what one request was answered."""
-
-    use_case: str
-    requested_at: datetime
-    request_id: str
-    caller: str
-    latency_ms: float
-    predictions: list[Logged]
 
 
 class Group(NamedTuple):
@@ -238,35 +212,6 @@ def concerns_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple
 def shadow_of(rollout: ActiveRollout, instances: Sequence[Instance], asked: Asked) -> Tried:
     """What a challenger would have said; nobody hears it."""
     return try_challenger(rollout, batch_of(instances, asked._replace(reasons=0)), _SHADOW)
-
-
-def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: Asked, latency_ms: float) -> bytes:
-    """What the journal keeps of a request, newline included."""
-    logged = [
-        Logged(
-            id=one.id,
-            entity=instances[place].entity,
-            features=instances[place].features,
-            score=one.score,
-            decision=one.decision,
-            threshold=one.threshold,
-            probabilities=one.probabilities,
-            version=one.version,
-            alias=group.alias,
-            digest=group.model.digest,
-        )
-        for group in groups
-        for place, one in zip(group.places, group.predictions, strict=True)
-    ]
-    line = Line(
-        use_case=groups[0].model.name,
-        requested_at=asked.now,
-        request_id=asked.request_id,
-        caller=asked.caller,
-        latency_ms=latency_ms,
-        predictions=logged,
-    )
-    return msgspec.json.encode(line) + b"\n"
 
 
 def alias_of(model: ServedModel) -> str:

@@ -16,7 +16,8 @@ from serving.models.rollouts import ActiveRollout
 from serving.models.served_model import ServedModel
 from serving.predict.contract import Instance, Wanted
 from serving.predict.instances import check_rows
-from serving.predict.prediction import Asked, Predicted, journal_line, predict, predict_together, shadow_of
+from serving.predict.journal_line import journal_line
+from serving.predict.prediction import Asked, Predicted, predict, predict_together, shadow_of
 from serving.predict.reasons import is_quick
 
 if TYPE_CHECKING:

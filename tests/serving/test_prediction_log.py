@@ -25,7 +25,7 @@ from serving.journal.journal import Journal
 from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
 from serving.models.served_model import ServedModels
-from serving.predict.prediction import Line, Logged
+from serving.predict.journal_line import Line, Logged
 from serving.process.metrics import Metrics
 
 LINE = {
