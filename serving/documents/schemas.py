@@ -198,23 +198,6 @@ class LogReport(_Schema):
     """Bytes that wait."""
 
 
-class Readiness(_Schema):
-    """Whether predictions are answered, and what is wrong behind them. Neither the registry nor PostgreSQL is needed."""
-
-    ready: bool
-    """Whether to send requests here."""
-    reason: str
-    """Why not."""
-    versions: dict[str, str]
-    """The version that answers, by use case."""
-    refused: dict[str, str]
-    """Champions that are not served, and why."""
-    registry: RegistryState
-    """The model registry."""
-    predictions: LogReport
-    """The log of predictions."""
-
-
 def report(model: ServedModel) -> UseCaseReport:
     """What to tell about a use case."""
     use_case, manifest = model.use_case, model.predictor.manifest
