@@ -62,7 +62,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
-        "--reserve", type=float, default=0.35, help="share of the budget that Noria keeps for after the search"
+        "--reserve",
+        type=float,
+        default=0.35,
+        help="share of the budget that Noria keeps for after the search (100 s at most)",
     )
     parser.add_argument("--only", type=lambda text: text.split(","), help=", ".join(data.name for data in DATA_SETS))
     parser.add_argument("--contenders", type=lambda text: text.split(","), default=list(CONTENDERS))
