@@ -38,6 +38,8 @@ class Standing:
     comparison: Comparison
     rows: int
     """Rows that the challenger scored in the present step."""
+    idle: bool = False
+    """Whether nobody has asked either version for as long as the rollout's `idle` says."""
 
 
 def start(
@@ -94,7 +96,7 @@ def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResu
     """
     moves = _moves(services, use_case, actor)
     seen = standing(services, use_case)
-    turned = moves.advance(seen.rollout, seen.comparison, seen.rows)
+    turned = moves.advance(seen.rollout, seen.comparison, seen.rows, idle=seen.idle)
     return _told(services, use_case, turned.rollout, turned.waiting_for)
 
 
@@ -110,7 +112,16 @@ def standing(services: Services, use_case: UseCase) -> Standing:
     if not rollout.is_live:
         return Standing(rollout, Comparison(), 0)
     rows = count_scored(services.warehouse, use_case, rollout.challenger.version, rollout.since)
-    return Standing(rollout, _judged(services, use_case, rollout), rows)
+    return Standing(rollout, _judged(services, use_case, rollout), rows, _is_idle(services, use_case, rollout))
+
+
+def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
+    from noria.data.rollout_rows import is_asked
+
+    idle, now = rollout.policy.idle, services.clock.now()
+    if not idle or now - rollout.since < idle:
+        return False
+    return not is_asked(services.warehouse, use_case, now - idle)
 
 
 def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> Comparison:

@@ -157,6 +157,8 @@ def _check_rollout(use_case: UseCase) -> Iterator[Finding]:
         yield "rollout.steps", f"found {list(steps)}", "expected rising percentages from 1 to 100, such as [5, 25, 100]"
     if use_case.rollout.shadow_for >= use_case.rollout.stop.at_most:
         yield "rollout.stop.at_most", "is over before rollout.shadow is", "allow more time, or shadow for less"
+    if use_case.rollout.idle and use_case.rollout.idle >= use_case.rollout.stop.at_most:
+        yield "rollout.stop.at_most", "is over before rollout.idle is", "allow more time, or a shorter idle"
 
 
 def suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from noria.core.rollout import GuardReport, Rollout, RolloutState
+from noria.core.use_case.fields import format_duration
 from noria.core.use_case.rollout import RolloutMode
 
 
@@ -57,6 +58,7 @@ class Situation:
         guard: what serving reported last, of whichever rollout; None where it never did.
         comparison: what the judge says.
         rows: rows that the challenger scored since the present step began.
+        idle: whether nobody has asked for anything for as long as the rollout's `idle` says.
         now: the instant.
     """
 
@@ -64,6 +66,7 @@ class Situation:
     guard: GuardReport | None
     comparison: Comparison
     rows: int
+    idle: bool
     now: datetime
 
 
@@ -104,8 +107,10 @@ def _turn_of_canary(rollout: Rollout, situation: Situation) -> Turn:
     policy, waited = rollout.policy, situation.now - rollout.since
     bake = policy.shadow_for if rollout.shadow else policy.bake
     least = policy.guard.min_requests
-    if waited >= bake and situation.rows >= least:
+    if waited >= bake and (situation.rows >= least or situation.idle):
         what = situation.comparison.summary or f"{situation.rows:,} rows without harm"
+        if situation.rows < least and policy.idle:
+            what = f"nobody asked for {format_duration(policy.idle)}; {what}"
         return Turn(Next.FINISH if rollout.is_last_step else Next.STEP, what)
     if situation.now - rollout.started_at >= policy.stop.at_most:
         return Turn(Next.ABORT, f"its time is over: it scored {situation.rows:,} of {least:,} rows that the next step needs")

@@ -63,6 +63,13 @@ def count_scored(warehouse: Warehouse, use_case: UseCase, version: str, since: d
     return int(found or 0)
 
 
+def is_asked(warehouse: Warehouse, use_case: UseCase, since: datetime) -> bool:
+    """Whether any version has scored anything since an instant."""
+    newest = text("select max(requested_at) >= :since from ops.predictions where use_case = :use_case")
+    with warehouse.transaction() as connection:
+        return bool(connection.scalar(newest, {"use_case": use_case.name, "since": since}))
+
+
 def _newest(version: str) -> str:
     """The newest rows of the version in that parameter; from the index, since a busy use case has millions."""
     return (

@@ -31,6 +31,8 @@ class Traffic:
 class BusinessApp:
     """Sends instances in a thread until told to stop; starts over when it has sent them all.
 
+    Each answer counts for the version that gave it: of two that share the requests, the one whose turn it was.
+
     Args:
         url: serving's base URL.
         use_case: which use case to ask.
@@ -47,6 +49,10 @@ class BusinessApp:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="business-app", daemon=True)
         self.traffic = Traffic()
+
+    def ask_about(self, instances: Sequence[Mapping[str, Any]]) -> None:
+        """Go on with other instances."""
+        self._instances = instances
 
     def __enter__(self) -> BusinessApp:
         self._thread.start()
@@ -73,7 +79,8 @@ class BusinessApp:
             position = 0
             due = time.monotonic()
             while not self._stop.is_set():
-                self._send(client, self._instances[position % len(self._instances)])
+                instances = self._instances
+                self._send(client, instances[position % len(instances)])
                 position += 1
                 due = max(due + self._pause, time.monotonic() - 1.0)
                 self._stop.wait(max(0.0, due - time.monotonic()))
@@ -83,8 +90,8 @@ class BusinessApp:
         try:
             response = client.post(self._url, json={"instances": [instance]})
             response.raise_for_status()
-            version = str(response.json()["version"])
-        except (httpx.HTTPError, KeyError, ValueError) as error:
+            version = str(response.json()["predictions"][0]["version"])
+        except (httpx.HTTPError, KeyError, IndexError, ValueError) as error:
             self.traffic.failed += 1
             self.traffic.errors.append(f"{type(error).__name__}: {error}")
             return

@@ -17,9 +17,11 @@ from noria.bootstrap import Services
 from noria.core.errors import NoriaError
 from noria.core.interval import Interval
 from noria.core.registry import ModelVersion
+from noria.core.rollout import RolloutState
 from noria.core.use_case import UseCase
 from noria.demo.airflow_api import AirflowApi, PipelineError, Run
 from noria.demo.business_app import BusinessApp, Traffic
+from noria.demo.rollout_teller import RolloutTeller
 
 _KINDS = ("data", "score", "monitor")
 _SWAP_TIMEOUT_SECONDS = 60.0
@@ -86,9 +88,12 @@ class Story:
         served = self._served()
         self._say("Serving answers already", f"version {served['version']}: {served['kind']}")
         self._fill(script.history, f"History {script.history}: ingest, check, transform, score")
-        first, first_swap = self._train_first()
-        self._fill(script.live, f"New data {script.live}: scored, judged, reported by mail")
-        with BusinessApp(self.services.settings.serving_url, use_case.name, self._live_entities()) as app:
+        (*_, newest) = use_case.schedule.data.intervals(script.history)
+        with BusinessApp(self.services.settings.serving_url, use_case.name, self._entities(newest)) as app:
+            self._say("A business app asks about real entities from now on", "60 requests a second, one by one")
+            first, first_swap = self._train_first()
+            self._fill(script.live, f"New data {script.live}: scored, judged, reported by mail")
+            app.ask_about(self._entities(use_case.schedule.data.interval_starting(script.live.start)))
             self._send(app)
             last, last_swap = self._retrain(first)
         traffic = app.traffic
@@ -163,7 +168,13 @@ class Story:
         if done := self._trained(as_of):
             self._say(f"Training as of {as_of:%-d %B}", f"version {done.version} is there already")
             return done, None
-        self._await_training(f"Airflow retrains as of {as_of:%-d %B}, while requests go on", None)
+        try:
+            self._await_training(f"Airflow retrains as of {as_of:%-d %B}, while requests go on", None)
+        except PipelineError:
+            rollout = self.services.registry.rollout(self.script.use_case)
+            if rollout is None or rollout.state is not RolloutState.TAKEN_BACK:
+                raise
+            return first, None  # the rollout's teller has said why
         if self.services.registry.champion(self.script.use_case).version == first.version:
             self._say("The new model kept not every promise", "the champion goes on serving")
             return first, None
@@ -174,8 +185,10 @@ class Story:
             runs = self.airflow.runs(f"{self.script.use_case}__train")
             return (run for run in runs if run.run_id == run_id or (run_id is None and run.kind == "asset_triggered"))
 
+        rollout = RolloutTeller(self.services, self.script.use_case, lambda line: self._say("", line))
         with self._progress(what, 1) as advance:
-            (run, *_) = self.airflow.wait(chosen, expected=1, what=what)
+            (run, *_) = self.airflow.wait(chosen, expected=1, what=what, on_change=lambda _runs: rollout.look())
+            rollout.look()
             advance(1)
         self._say("", str(self.airflow.result(run, "fit_and_register").get("summary", "")))
 
@@ -210,12 +223,11 @@ class Story:
             row = connection.exec_driver_sql(query, {"use_case": self.script.use_case}).first()
         return (row.as_of, row.reason) if row else None
 
-    def _live_entities(self) -> list[dict[str, Any]]:
-        """Real entities of the first live interval, evenly spread over it, as a booking system would send them."""
+    def _entities(self, interval: Interval) -> list[dict[str, Any]]:
+        """Real entities of an interval, evenly spread over it, as a booking system would send them."""
         from noria.data.features import read_features
 
         use_case = self.use_case
-        interval = use_case.schedule.data.interval_starting(self.script.live.start)
         rows = read_features(self.services.warehouse, use_case, interval)
         step = max(1, rows.num_rows // self.script.requests)
         wanted = [use_case.entity, *use_case.features.names]
@@ -223,8 +235,9 @@ class Story:
 
     def _send(self, app: BusinessApp) -> None:
         wanted = self.script.requests
-        with self._progress(f"A business app asks about {wanted:,} real entities, one by one", wanted) as advance:
-            while (seen := app.traffic.answered + app.traffic.failed) < wanted:
+        before = app.traffic.answered + app.traffic.failed
+        with self._progress(f"The business app asks about {wanted:,} of the new entities", wanted) as advance:
+            while (seen := app.traffic.answered + app.traffic.failed - before) < wanted:
                 advance(seen)
                 time.sleep(0.2)
             advance(wanted)

@@ -105,26 +105,27 @@ class Rollouts(RolloutBook):
         """Let the champion answer everything again."""
         return self._change(Did.ABORTED, reason, only=(RolloutState.RUNNING, RolloutState.PAUSED))
 
-    def advance(self, seen: Rollout, comparison: Comparison, rows: int) -> Turned:
+    def advance(self, seen: Rollout, comparison: Comparison, rows: int, *, idle: bool = False) -> Turned:
         """One turn: wait, step, win or lose. Repeated, or by two at once, it acts once.
 
         Args:
             seen: the document that the comparison was made for; where it has changed since, nothing is done.
             comparison: what the judge says.
             rows: rows that the challenger scored since the step began.
+            idle: whether nobody has asked for as long as the policy's `idle` says.
         """
         with self.audit.exclusively(self.use_case.name):
             rollout = self.settled() or self.current()
             if (rollout.id, rollout.turn) != (seen.id, seen.turn):
                 return Turned(rollout, "" if not rollout.is_live else "the next turn: it was changed meanwhile")
-            turn = self._decide(rollout, comparison, rows)
+            turn = self._decide(rollout, comparison, rows, idle)
             turned = self._do(rollout, turn)
         return Turned(self._finish(turned.rollout)) if turn.next is Next.FINISH else turned
 
-    def _decide(self, rollout: Rollout, comparison: Comparison, rows: int) -> Turn:
+    def _decide(self, rollout: Rollout, comparison: Comparison, rows: int, idle: bool) -> Turn:
         name = self.use_case.name
         champion, guard = self.registry.champion(name).version, self.registry.guard_report(name)
-        return decide_turn(rollout, Situation(champion, guard, comparison, rows, self.clock.now()))
+        return decide_turn(rollout, Situation(champion, guard, comparison, rows, idle, self.clock.now()))
 
     def _do(self, rollout: Rollout, turn: Turn) -> Turned:
         if turn.next is Next.WAIT:

@@ -136,6 +136,18 @@ def test_a_good_challenger_takes_over_and_the_owner_hears_of_every_step(services
     ]
 
 
+def test_where_no_app_asks_a_step_ends_by_itself(services, use_case, candidate):
+    quiet = use_case.model_copy(update={"rollout": use_case.rollout.model_copy(update={"idle": timedelta(minutes=5)})})
+    rollouts.start(services, quiet, candidate, actor="ana", allow_breaking=True)
+    assert advance(services, quiet, minutes=4).waiting_for.startswith("more requests")
+    traffic(services, labels=False, rows=40)
+    assert advance(services, quiet, minutes=2).waiting_for.startswith("more requests")  # somebody asks, not often
+    stepped = advance(services, quiet, minutes=4)
+    assert (stepped.share, stepped.reason) == (100, "nobody asked for 5m; 20 rows against 20 of the champion, 0 with a label")
+    assert advance(services, quiet, minutes=4).waiting_for.startswith("more requests")
+    assert advance(services, quiet, minutes=1).promoted
+
+
 def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, use_case, candidate, catch_up):
     rollouts.start(services, use_case, candidate, actor="ana", allow_breaking=True)
     services.clock.instant += timedelta(seconds=60)

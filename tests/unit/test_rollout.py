@@ -34,9 +34,9 @@ def a_rollout(policy=None, **changes) -> Rollout:
     return Rollout(**(facts | changes))
 
 
-def turn(rollout, *, after="0s", champion="1", guard=None, rows=1000, worse="", better=""):
+def turn(rollout, *, after="0s", champion="1", guard=None, rows=1000, idle=False, worse="", better=""):
     now = NOW + RolloutPolicy(bake=after).bake
-    return decide_turn(rollout, Situation(champion, guard, Comparison(worse, better, ""), rows, now))
+    return decide_turn(rollout, Situation(champion, guard, Comparison(worse, better, ""), rows, idle, now))
 
 
 @given(st.text(), st.floats(0, 100), st.floats(0, 100))
@@ -131,6 +131,16 @@ def test_a_canary_that_nobody_asks_does_not_wait_for_ever():
     assert "3 of 50 rows" in late.reason
 
 
+def test_where_nobody_asks_there_is_nobody_to_harm():
+    rollout = a_rollout({"idle": "10m"})
+    assert turn(rollout, after="10m", rows=3).next is Next.WAIT
+    assert turn(rollout, after="10m", rows=3, idle=True).next is Next.STEP
+    assert turn(rollout, after="10m", rows=3, idle=True).reason == "nobody asked for 10m; 3 rows without harm"
+    assert turn(rollout, after="1m", rows=0, idle=True).next is Next.WAIT
+    assert turn(rollout, after="10m", rows=3, idle=True, worse="it loses money").next is Next.TAKE_BACK
+    assert turn(a_rollout({"idle": "10m"}, step=2), after="10m", rows=0, idle=True).next is Next.FINISH
+
+
 @pytest.mark.parametrize(
     ("section", "told"),
     [
@@ -140,6 +150,7 @@ def test_a_canary_that_nobody_asks_does_not_wait_for_ever():
         ({"bake": 2}, "rollout.bake"),
         ({"shadow": True}, "rollout.shadow"),
         ({"shadow": "40d"}, "rollout.stop.at_most: is over before"),
+        ({"idle": "40d"}, "rollout.stop.at_most: is over before rollout.idle is"),
         ({"guards": {}}, "rollout.guards: is not a field; did you mean guard?"),
         ({"guard": {"p99": 3}}, "rollout.guard.p99: is not a field; did you mean p99_ms?"),
         ({"mode": "canry"}, "did you mean canary?"),

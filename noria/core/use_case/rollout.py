@@ -68,6 +68,8 @@ class RolloutPolicy(Frozen):
     """A/B: share of the entities that the challenger answers, in percent."""
     shadow: Literal[False] | Duration = False
     """How long the challenger first scores every request without answering any; false for not at all."""
+    idle: Literal[False] | Duration = False
+    """Canary: a step is over when nobody has asked either version for so long; false waits for requests."""
     guard: GuardPolicy = GuardPolicy()
     """When serving takes it back."""
     judge: JudgePolicy = JudgePolicy()
@@ -75,9 +77,9 @@ class RolloutPolicy(Frozen):
     stop: StopPolicy = StopPolicy()
     """When it ends at the latest."""
 
-    @field_validator("shadow", mode="before")
+    @field_validator("shadow", "idle", mode="before")
     @classmethod
-    def _read_shadow(cls, value: object) -> object:
+    def _read_duration(cls, value: object) -> object:
         return value if value is False else parse_duration(value)
 
     @property
