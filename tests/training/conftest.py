@@ -87,3 +87,13 @@ def searched_url(postgres: PostgresServer, use_case: UseCase, snapshot: Snapshot
     run_worker(use_case, snapshot, 0, storage_url=postgres.url(name))
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """A Dask scheduler and two workers in processes of their own, which take about ten seconds to start."""
+    from distributed import LocalCluster
+
+    cluster: Any = LocalCluster
+    with cluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
+        yield running.scheduler_address

@@ -134,6 +134,17 @@ def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
     assert all(labels is later[1] for labels in asked)
 
 
+def test_a_cluster_learns_them_as_well(use_case: UseCase, scheduler: str) -> None:
+    rows, later = fares(2500, 1), fares(1000, 2)
+    here = recipe_of(use_case, "gradient_boosting", LOGARITHM)
+    there = replace(here, effort=replace(EFFORT, cluster=scheduler)).fit(rows)
+    graph, matrix = there.to_onnx(), encode(there.encoder, later)
+    assert graph != here.fit(rows).to_onnx()  # two workers draw rows of their own: it did not run here
+    assert rmse(later.labels, there.score(later)) < 1.05 * rmse(later.labels, here.fit(rows).score(later))
+    assert there.score(later).mean() == pytest.approx(later.labels.mean(), rel=0.03)
+    assert_same(goal_of(use_case), run(graph, matrix), there.score(later))
+
+
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_a_search_gives_it_up_where_there_is_nothing_to_gain(tmp_path, name: str) -> None:
     use_case, rows = parcels_of(Task.REGRESSION, tmp_path), fares(800, 1)

@@ -1,7 +1,6 @@
 """Training on more rows than memory holds, and on a cluster. What counts as many is set low here."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,16 +164,6 @@ class TestBatches:
         candidate: Any = make_candidate(recipe.candidate, recipe.goal)
         with pytest.raises(FileNotFoundError):
             candidate.fit_batches(gone, rows.labels, recipe.params, recipe.effort)
-
-
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
-    """A scheduler and two workers in processes of their own, which take about ten seconds to start."""
-    from distributed import LocalCluster
-
-    cluster: Any = LocalCluster
-    with cluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-        yield running.scheduler_address
 
 
 class TestCluster:
