@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from noria.core.errors import InstanceError, NoriaError
+from serving.access.security_headers import data_headers
 from serving.documents.schemas import FieldReport, ProblemReport
 from serving.errors import (
     BodyTooLargeError,
@@ -150,10 +151,11 @@ async def _answer_validation_error(_request: Request, error: Exception) -> Respo
     return _response(_problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", str(error)[:500]))
 
 
-async def _answer_surprise(_request: Request, _error: Exception) -> Response:
-    """Starlette logs the error itself."""
+async def _answer_surprise(request: Request, _error: Exception) -> Response:
+    """Starlette logs the error itself, and answers outside of all middleware: nobody else adds the headers."""
     detail = "Something went wrong that is not your fault; the server's log has it."
-    return _response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", detail))
+    headers = data_headers(request.app.state.tls)
+    return _response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", detail, headers=headers))
 
 
 def _response(problem: Problem) -> Response:

@@ -24,6 +24,8 @@ SECONDS = 10.0
 LOST = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
 """The connection could not be made or broke. A read that timed out is not here: the caller said how long to wait."""
 TOO_LARGE = 413
+_LOGGED = "logged"
+"""What an answer's header says of it, beside its content."""
 _PROBLEM = "urn:noria:problem:"
 _INDEX = re.compile(r"^(\w+)\[(\d+)\]")
 _Found = TypeVar("_Found")
@@ -117,7 +119,7 @@ def answer_of(call: Call, response: httpx.Response) -> Json:
     except ValueError:
         content = None
     if response.is_success and isinstance(content, dict):
-        return content
+        return {**content, _LOGGED: "x-noria-unlogged" not in response.headers}
     if response.is_error:
         raise _refusal(call, response, content if isinstance(content, dict) else {})
     where = f"{response.request.method} {response.request.url}"
@@ -143,7 +145,8 @@ def predictions_of(use_case: str, answers: Sequence[tuple[Call, Json]]) -> Predi
     """
     items = [prediction for call, told in answers for prediction in _predictions(call, told)]
     version = str(answers[-1][1].get("version", items[-1].version))
-    return Predictions(use_case, version, tuple(items), tuple(call.request_id for call, _ in answers))
+    logged = all(told.get(_LOGGED, True) for _, told in answers)
+    return Predictions(use_case, version, tuple(items), tuple(call.request_id for call, _ in answers), logged)
 
 
 def received_of(use_case: str, answers: Sequence[tuple[Call, Json]]) -> Received:

@@ -67,12 +67,14 @@ class Predictions(Sequence[Prediction]):
     Attributes:
         version: the champion when they were made; a prediction says itself which version made it.
         request_ids: one for each request that was sent: a long list is sent in several.
+        logged: whether all of them are in the log; a server may be set to go on answering while its journal is full.
     """
 
     use_case: str
     version: str
     items: tuple[Prediction, ...]
     request_ids: tuple[str, ...]
+    logged: bool = True
 
     @overload
     def __getitem__(self, index: int) -> Prediction: ...

@@ -115,6 +115,13 @@ def test_everything_that_an_answer_says_is_typed(scripted, ask):
     assert [prediction.id for prediction in found[:1]] == ["p-1"]
 
 
+def test_an_answer_that_was_not_logged_says_so(scripted, ask):
+    kept = {"use_case": "parcels", "version": "3", "predictions": [{"id": "p", "score": 1, "decision": True, "version": "3"}]}
+    scripted.script = [Said(200, kept), Said(200, kept, {"X-Noria-Unlogged": "true"})]
+    assert not ask(scripted.url, "predict", "parcels", rows(2), settings={"batch": 1}).logged
+    assert ask(scripted.url, "predict", "parcels", rows(1)).logged
+
+
 def test_many_instances_go_in_several_requests_and_come_back_in_order(scripted, ask):
     found = ask(scripted.url, "predict", "parcels", iter(rows(5)), settings={"batch": 2})
     assert [len(heard.content["instances"]) for heard in scripted.heard] == [2, 2, 1]

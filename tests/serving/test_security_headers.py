@@ -55,6 +55,16 @@ def serving(settings):
         yield client
 
 
+def test_an_answer_to_a_surprise_has_them_too(settings):
+    app = create_app(settings)
+    app.router.add_route("/surprise", lambda _request: 1 / 0)
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        answer = client.get("/surprise")
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:noria:problem:internal-error")
+    assert {name: answer.headers[name] for name in ALWAYS} == ALWAYS
+    assert policy_of(answer)["default-src"] == ["'none'"]
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger", "/healthz", "/metrics", "/openapi.json", "/nothing/here"])
 def test_every_answer_has_them(serving, path):
     answer = serving.get(path)
