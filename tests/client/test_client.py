@@ -116,7 +116,8 @@ def test_everything_that_an_answer_says_is_typed(scripted, ask):
 
 
 def test_an_answer_that_was_not_logged_says_so(scripted, ask):
-    kept = {"use_case": "parcels", "version": "3", "predictions": [{"id": "p", "score": 1, "decision": True, "version": "3"}]}
+    one = {"id": "p", "score": 1, "decision": True, "version": "3"}
+    kept = {"use_case": "parcels", "version": "3", "predictions": [one]}
     scripted.script = [Said(200, kept), Said(200, kept, {"X-Noria-Unlogged": "true"})]
     assert not ask(scripted.url, "predict", "parcels", rows(2), settings={"batch": 1}).logged
     assert ask(scripted.url, "predict", "parcels", rows(1)).logged
