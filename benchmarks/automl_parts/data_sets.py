@@ -157,7 +157,7 @@ def _feature(values: pd.Series[Any]) -> pd.Series[Any]:
     if pd.api.types.is_datetime64_any_dtype(values):
         return (pd.to_datetime(values, utc=True) - START) / pd.Timedelta(days=1)
     if pd.api.types.is_numeric_dtype(values):  # yes and no are numbers as well
-        return values.astype("float64")
+        return values.astype("float64").replace([np.inf, -np.inf], np.nan)  # no contender learns from infinity
     return values.astype("object").where(values.notna(), None).map(lambda value: None if value is None else str(value))
 
 

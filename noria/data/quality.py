@@ -22,6 +22,7 @@ from noria.core.interval import Interval
 from noria.core.results import QualityResult
 from noria.core.use_case import UseCase
 from noria.data.features import feature_table
+from noria.data.finite import endless_features
 from noria.data.raw import raw_table
 from noria.data.suites import FOLDER, Severity, Suite, known_files, read_suite
 from noria.data.warehouse import Table, Warehouse, quote
@@ -64,7 +65,9 @@ def validate(
         how many expectations there were, and a line for each warning; a stage without a suite has none.
 
     Raises:
-        QualityError: a critical expectation failed; names expectation, column, count, share and some of the rows.
+        QualityError: a critical expectation failed; names expectation, column, count, share and some of the rows. That a
+            feature is a number that a model can compute with is expected without being written down.
+        TransformError: the features were never built.
         UseCaseError: a suite does not say what it must.
     """
     batches = list(_batches(use_case, folder, stage))
@@ -74,6 +77,8 @@ def validate(
             source = _connect(warehouse.url)
             for batch in batches:
                 findings += _hold(source, batch, interval)
+    if stage == "features":
+        findings += [_Finding(Severity.CRITICAL, line) for line in endless_features(warehouse, use_case, interval)]
     critical = [finding.message for finding in findings if finding.severity is Severity.CRITICAL]
     warnings = tuple(finding.message for finding in findings if finding.severity is Severity.WARNING)
     for warning in warnings:

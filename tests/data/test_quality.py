@@ -54,6 +54,30 @@ def test_a_critical_failure_names_expectation_column_count_and_rows(
     validate(built, use_case, folder, FIRST, "raw")  # only the interval's own rows count
 
 
+@pytest.mark.parametrize("found", ["Infinity", "-Infinity", "4e38"])
+def test_a_number_that_no_model_can_learn_from_is_refused_without_being_asked(
+    built: Warehouse, use_case: UseCase, folder: Path, found: str
+) -> None:
+    (folder / "expectations/features.yaml").unlink()
+    with built.transaction() as connection:
+        when = "scheduled_departure between '2013-01-10' and '2013-01-12'"
+        flights = f"select flight_id from features.ftr_flight_delays where {when}"
+        change = (
+            f"update features.ftr_flight_delays set wind_gust_3h = :found where flight_id in ({flights} order by 1 limit 7)"
+        )
+        assert connection.execute(text(change), {"found": float(found)}).rowcount == 7
+        connection.execute(text("update features.ftr_flight_delays set pressure = 'NaN'"))  # missing, as null is
+        first = connection.scalar(text(f"{flights} order by 1 limit 1"))
+    with pytest.raises(QualityError) as caught:
+        validate(built, use_case, folder, SECOND, "features")
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.startswith(
+        '- "features"."ftr_flight_delays": wind_gust_3h is infinite or beyond 3.4e+38 in 7 rows; give null'
+    )
+    assert f"such as flight_id={first}, " in line
+    validate(built, use_case, folder, FIRST, "features")  # only the interval's own rows count
+
+
 def test_a_warning_reports_and_lets_pass(built: Warehouse, use_case: UseCase, folder: Path) -> None:
     (folder / "expectations/features.yaml").write_text(
         "- {type: expect_column_values_to_not_be_null, kwargs: {column: wind_gust_3h}, severity: warning, why: calm}\n"
