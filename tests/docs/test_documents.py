@@ -36,6 +36,13 @@ def test_every_make_target_that_is_shown_exists():
     assert [entry for entry in shown if entry[1] not in targets] == []
 
 
+def test_every_benchmark_that_is_named_exists():
+    named = {(page.name, name) for page in PAGES for name in re.findall(r"\bNAME=([a-z_]+)", page.read_text("utf-8"))}
+    there = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")}
+    assert {"serving", "automl"} <= {name for _, name in named}
+    assert [entry for entry in named if entry[1] not in there] == []
+
+
 def test_every_noria_command_that_is_shown_exists():
     known = set(typer.main.get_command(app).commands)
     shown = commands("noria")
