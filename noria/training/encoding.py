@@ -26,6 +26,9 @@ from noria.training.goal import BINARY, Goal
 
 MOST_CLASS_MEANS = 12
 """A feature gets a column of means for each of the first so many classes; more would drown the other features."""
+MOST_TEXTS = 20_000
+"""So many of a feature's texts are told apart, the most frequent; rarer ones count as unseen. A feature with a text of its
+own in every row would make a bundle as large as the data, and teach nothing."""
 _FOLDS = 5
 _Numbers = npt.NDArray[np.float64]
 
@@ -170,7 +173,7 @@ def _numeric(name: str, values: _Numbers, scale: bool) -> NumericColumn:
 
 def _categorical(name: str, values: Categories, targets: _Numbers, options: EncodingOptions) -> Iterator[Column]:
     counts = values.counts()
-    known = sorted((text, index) for index, text in enumerate(values.names) if counts[index])
+    known = sorted((values.names[index], index) for index in _told_apart(values, counts))
     if len(known) <= options.one_hot_up_to:
         yield OneHotColumn(name=name, categories=tuple(text for text, _ in known))
         return
@@ -188,6 +191,14 @@ def _categorical(name: str, values: Categories, targets: _Numbers, options: Enco
     )
 
 
+def _told_apart(values: Categories, counts: _Numbers) -> list[int]:
+    """Which texts are told apart: those that rows have, or the most frequent of very many."""
+    found = np.flatnonzero(counts[:-1]).tolist()
+    if len(found) <= MOST_TEXTS:
+        return found
+    return sorted(found, key=lambda index: (-counts[index], values.names[index]))[:MOST_TEXTS]
+
+
 def _mean_positions(encoder: Encoder) -> Iterator[tuple[int, str]]:
     """Where the encoded matrix holds the first mean of which feature."""
     position, previous = 0, ""
@@ -202,7 +213,9 @@ def _fold_means(name: str, position: int, values: Categories, targets: _Numbers,
     parts = [np.flatnonzero(folds == fold) for fold in range(_FOLDS)]
     sums = [_Sums.of(values.take(rows), targets[rows]) for rows in parts]
     tables = [_smoothed(_Sums.together([*sums[:fold], *sums[fold + 1 :]]), options) for fold in range(_FOLDS)]
-    return FoldMeans(name, position, values.names, np.stack(tables))
+    unseen = np.ones(len(values.names) + 1, dtype=bool)
+    unseen[[*_told_apart(values, values.counts()), -1]] = False
+    return FoldMeans(name, position, values.names, np.where(unseen[:, None], 0.0, np.stack(tables)))
 
 
 def _folds(start: int, stop: int) -> npt.NDArray[np.int8]:

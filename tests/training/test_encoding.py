@@ -75,6 +75,22 @@ def test_an_unseen_category_counts_as_average(use_case, rows):
     assert encoded[6] == np.float32(np.log10(1 / 8001))
 
 
+def test_of_very_many_categories_the_rarest_count_as_unseen(use_case, rows, monkeypatch):
+    counts = rows.categories("street").counts()[:-1]
+    often, rare = (rows.categories("street").names[place] for place in (counts.argmax(), counts.argmin()))
+    monkeypatch.setattr("noria.training.encoding.MOST_TEXTS", 20)
+    encoder = fit_encoder(use_case.features, rows, TREES)
+    *_, means, shares = encoder.columns
+    assert len(means.values) == len(shares.values) == 20
+    assert often in means.values
+    assert rare not in means.values
+    streets = np.array(rows.columns["street"].tolist())
+    honest = encode_for_training(encoder, rows, TREES)
+    assert set(honest[streets == rare, 5]) == {0.0}
+    assert set(honest[streets == rare, 6]) == {np.float32(np.log10(1 / 8001))}
+    assert (honest[streets == often, 5] != 0.0).all()
+
+
 def test_rare_categories_are_drawn_to_the_average(use_case, rows):
     encoder = fit_encoder(use_case.features, rows, TREES)
     strict = fit_encoder(use_case.features, rows, EncodingOptions(scale=False, one_hot_up_to=4, smoothing=1e6))
