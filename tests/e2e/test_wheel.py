@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import httpx
 import pytest
@@ -68,10 +69,31 @@ def test_drift_woke_training_exactly_once_with_its_own_as_of(airflow, outcome):
     assert [run.partition for run in woken] == [parse_instant("2013-02-10")]
 
 
+def subjects_of(services) -> list[str]:
+    messages = httpx.get(f"http://127.0.0.1:{services.settings.mail_port}/api/messages").json()
+    return [message["subject"] for message in messages if "[failed]" not in message["subject"]]
+
+
+def test_a_version_took_over_in_steps_while_the_other_one_stood_by(running_stack, outcome):
+    told = [subject for subject in subjects_of(running_stack) if "version 1" in subject][::-1]
+    assert told == [
+        "[rollout started] Flight delays, version 1: it answers 20 %",
+        "[next step] Flight delays, version 1: it answers 100 %",
+        "[completed] Flight delays, version 1: it serves everybody",
+    ]
+    shared = rows(
+        running_stack,
+        "select count(*) filter (where alias = 'challenger' and version = '1') as challenger,"
+        " count(*) filter (where alias = 'rule') as rule from ops.predictions",
+    )[0]
+    assert shared.challenger > 50
+    assert shared.rule > 50
+    assert outcome.traffic.versions["1"] > shared.challenger  # it has been champion since
+
+
 def test_owners_got_one_mail_for_each_interval(running_stack, outcome):
-    messages = httpx.get(f"http://127.0.0.1:{running_stack.settings.mail_port}/api/messages").json()
-    subjects = [message["subject"] for message in messages]
-    assert len([subject for subject in subjects if "[failed]" not in subject]) == 5, subjects
+    subjects = [subject for subject in subjects_of(running_stack) if not re.search(r"version \d+: it", subject)]
+    assert len(subjects) == 5, subjects
 
 
 def test_the_audit_trail_verifies(running_stack, outcome):
