@@ -31,7 +31,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """The app, with the last good versions loaded; its lifespan starts and stops what runs in the background.
 
     Raises:
-        UseCaseError: a use case is wrong.
+        UseCaseError: no use case can be read.
         SettingsError: settings that contradict each other.
     """
     parts = assemble(settings, clock or SystemClock())

@@ -17,6 +17,7 @@ from serving.models.model_source import ModelSource
 from serving.models.registry_client import RegistryClient
 from serving.models.rollouts import Rollouts
 from serving.models.served_model import ServedModels
+from serving.models.use_case_files import UseCaseFiles
 from serving.predict.online_store import OnlineStore
 from serving.predict.service import PredictionService
 from serving.process.lifecycle import Lifecycle
@@ -73,7 +74,10 @@ class Parts:
             predictions=self.log.state,
             feedback=self.feedback_log.state,
             taken_back=self.source.taken_back,
-            others=(self.gate.keys.trouble,) if self.gate.keys.trouble else (),
+            others=(
+                *((self.gate.keys.trouble,) if self.gate.keys.trouble else ()),
+                *(f"{name}: {told}" for name, told in self.source.troubles.items()),
+            ),
         )
         return readiness_of(self.models, self.lifecycle.phase, behind)
 
@@ -106,7 +110,7 @@ def assemble(settings: Settings, clock: Clock) -> Parts:
     feedback_log = FeedbackLog(Journal(state / "feedback", clock, limit_bytes=limit), url)
     online = OnlineStore(url)
     source = ModelSource(
-        settings.use_cases,
+        UseCaseFiles(settings.use_cases, state / "use_cases"),
         models,
         RegistryClient(settings.mlflow_url),
         BundleStore(state),

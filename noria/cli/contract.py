@@ -17,10 +17,15 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Use cases")(schema)
 
 
-def check() -> None:
+def check(
+    use_cases: Annotated[
+        list[str] | None, typer.Argument(metavar="USE_CASE", help="Folders of use_cases/; all of them unless given.")
+    ] = None,
+) -> None:
     """Hold every use case against its contract: fields, names, rules, gates, expectations, columns of its dbt models.
 
     Lists all that is wrong at once, each with file, field, what was found and what would be right. Needs no stack.
+    Example: `noria check flight_delays`
     """
     from rich.table import Table
 
@@ -31,7 +36,7 @@ def check() -> None:
 
     settings = load_settings()
     root, models = settings.use_cases, DbtProject(settings.dbt_project)
-    catalog = load_catalog(root)
+    catalog = load_catalog(root, use_cases or ())
     if not catalog.use_cases:
         raise UseCaseError([Problem(str(root), "no use case", "add a folder with a use_case.yaml")])
     table = Table("use case", "features", "sources", "gates", "expectations")

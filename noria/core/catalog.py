@@ -55,15 +55,19 @@ class Catalog:
         return self.root / use_case.name
 
 
-def load_catalog(root: Path) -> Catalog:
+def load_catalog(root: Path, names: Sequence[str] = ()) -> Catalog:
     """Read every `<root>/<name>/use_case.yaml`.
+
+    Args:
+        root: the folder of all use cases.
+        names: of those to read; all of them where there are none.
 
     Raises:
         UseCaseError: any of them is wrong; lists the problems of all.
     """
     use_cases: dict[str, UseCase] = {}
     problems: list[Problem] = []
-    for path in sorted(root.glob(f"*/{FILE_NAME}")):
+    for path in [root / name / FILE_NAME for name in names] or sorted(root.glob(f"*/{FILE_NAME}")):
         try:
             use_case = load_use_case(path)
         except UseCaseError as error:

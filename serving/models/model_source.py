@@ -3,8 +3,8 @@
 One thread asks the registry every few seconds. A new champion is fetched, checked and loaded there, while the old one
 answers; then it is swapped in. Whatever fails on the way, the old one stays: a bundle that is damaged, or does not fit the
 use case, is refused and tried again later, and a registry that does not answer is asked again. A use case that is edited so
-that its version no longer fits is answered as it was until a champion that fits is there. Challengers are followed in the
-same rounds, see `serving.models.challengers`.
+that its version no longer fits, or that it cannot be read, is answered as it was until it is well again. Challengers are
+followed in the same rounds, see `serving.models.challengers`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from noria.core.bundle import BASELINE_VERSION
-from noria.core.catalog import FILE_NAME, load_catalog
 from noria.core.clock import Clock
 from noria.core.errors import BundleError, NoriaError, RegistryError, SettingsError, UseCaseError
 from noria.core.use_case import UseCase
@@ -29,6 +27,7 @@ from serving.models.refusals import Refusals
 from serving.models.registry_client import Champion, RegistryClient
 from serving.models.rollouts import Rollouts
 from serving.models.served_model import Origin, ServedModel, ServedModels
+from serving.models.use_case_files import UseCaseFiles
 from serving.predict.protection import Protector
 from serving.process.metrics import Metrics
 
@@ -40,7 +39,7 @@ class ModelSource:
 
     def __init__(
         self,
-        use_cases: Path,
+        files: UseCaseFiles,
         models: ServedModels,
         registry: RegistryClient,
         store: BundleStore,
@@ -51,7 +50,7 @@ class ModelSource:
         poll_seconds: float,
         pseudonym_key: str = "",
     ) -> None:
-        self._root = use_cases
+        self._files = files
         self._models = models
         self._registry = registry
         self._store = store
@@ -70,7 +69,6 @@ class ModelSource:
         """What keeps personal values out, by use case as it is written now."""
         self._outgrown: dict[str, str] = {}
         """Why a version that answers does not fit its use case any more."""
-        self._catalog_seen: Mapping[str, tuple[int, int]] = {}
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._first_round = threading.Event()
@@ -82,11 +80,10 @@ class ModelSource:
         """Serve what answered last, from disk, or the rule; needs no registry.
 
         Raises:
-            UseCaseError: a use case is wrong.
+            UseCaseError: no use case can be read.
             SettingsError: something is to be pseudonymised, and there is no key.
         """
-        self._catalog_seen = _fingerprint(self._root)
-        self._read_catalog()
+        self._read_use_cases()
         for use_case in self._use_cases.values():
             self._models.put(self._from_disk(use_case) or self._rule(use_case))
 
@@ -117,13 +114,18 @@ class ModelSource:
         return {**self._outgrown, **self._refusals.reasons()}
 
     @property
+    def troubles(self) -> Mapping[str, str]:
+        """What is wrong in the file of a use case, and what counts instead; by use case."""
+        return self._files.troubles
+
+    @property
     def taken_back(self) -> Mapping[str, str]:
         """Why a challenger of a rollout that is not over yet was taken back, by use case."""
         return self._rollouts.taken_back
 
     def refresh(self) -> None:
         """One round: every use case against its champion, then against its rollout."""
-        self._refresh_catalog()
+        self._refresh_use_cases()
         trouble = ""
         for model in tuple(self._models):
             try:
@@ -152,15 +154,13 @@ class ModelSource:
         self.trouble = trouble
         self._metrics.registry_up.set(0 if trouble else 1)
 
-    def _refresh_catalog(self) -> None:
+    def _refresh_use_cases(self) -> None:
         """Take up use cases that were added, changed or removed while we serve."""
-        seen = _fingerprint(self._root)
-        if seen == self._catalog_seen:
+        if not self._files.changed:
             return
-        self._catalog_seen = seen
         before = self._use_cases
         try:
-            self._read_catalog()
+            self._read_use_cases()
         except (UseCaseError, SettingsError) as error:
             _log.error("the use cases stay as they were: %s", error)
             return
@@ -173,8 +173,8 @@ class ModelSource:
                 self._refusals.clear(use_case.name)  # what did not fit may fit now
                 self._take_up(use_case)
 
-    def _read_catalog(self) -> None:
-        use_cases, key = load_catalog(self._root).use_cases, self._pseudonym_key
+    def _read_use_cases(self) -> None:
+        use_cases, key = self._files.read(), self._pseudonym_key
         self._protectors = {name: Protector.of(use_case, key) for name, use_case in use_cases.items()}
         self._use_cases = use_cases
 
@@ -258,15 +258,3 @@ class ModelSource:
     def _served(self, use_case: UseCase, predictor: Predictor, which: Pointer, origin: Origin) -> ServedModel:
         since, protector = self._clock.now(), self._protectors[use_case.name]
         return ServedModel(use_case, predictor, which.version, which.digest, since, origin, protector)
-
-
-def _fingerprint(root: Path) -> Mapping[str, tuple[int, int]]:
-    """Changes when a use case is added, edited or removed."""
-    found = {}
-    for path in root.glob(f"*/{FILE_NAME}"):
-        try:
-            facts = path.stat()
-        except FileNotFoundError:
-            continue
-        found[path.parent.name] = (facts.st_mtime_ns, facts.st_size)
-    return found

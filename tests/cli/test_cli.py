@@ -144,6 +144,16 @@ def test_check_lists_every_problem_with_file_field_and_suggestion(noria, use_cas
     assert "flight_delays/use_case.yaml: owner: found 'nobody'" in result.stderr
 
 
+def test_check_of_one_use_case_minds_no_other(noria, use_cases):
+    (use_cases / "broken").mkdir()
+    (use_cases / "broken" / "use_case.yaml").write_text("name: [", encoding="utf-8")
+    assert noria("check", NORIA_USE_CASES=str(use_cases)).returncode == 1
+    one = noria("check", "flight_delays", NORIA_USE_CASES=str(use_cases))
+    assert (one.returncode, "1 use case in" in one.stdout) == (0, True)
+    other = noria("check", "flight_delays", "broken", NORIA_USE_CASES=str(use_cases))
+    assert (other.returncode, "broken/use_case.yaml:1: not YAML" in other.stderr) == (1, True)
+
+
 def test_check_of_an_empty_folder_is_no_success(noria, tmp_path):
     (tmp_path / "none").mkdir()
     result = noria("check", NORIA_USE_CASES=str(tmp_path / "none"))

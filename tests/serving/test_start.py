@@ -29,9 +29,9 @@ def test_a_taken_port_is_named_with_the_setting_that_changes_it(settings):
     assert "Traceback" not in result.stderr
 
 
-def test_a_wrong_use_case_is_explained(settings, use_cases, unused_port):
-    write_use_case(use_cases, name="wrong", owner="nobody")
+def test_a_wrong_use_case_is_explained_where_it_is_the_only_one(settings, use_cases, unused_port):
+    write_use_case(use_cases, name="parcels", owner="nobody")
     result = start(settings, unused_port)
     assert result.returncode == 1
-    assert "use_cases/wrong/use_case.yaml: owner" in result.stderr
+    assert "use_cases/parcels/use_case.yaml: owner" in result.stderr
     assert "Traceback" not in result.stderr

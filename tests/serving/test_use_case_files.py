@@ -1,0 +1,107 @@
+"""A mistake in one use case's file touches no other, and not those who are answered now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from noria.core.errors import UseCaseError
+from noria.testing.builders import write_use_case
+from serving.app import create_app
+from serving.models.use_case_files import UseCaseFiles
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("letters", "parcels"):
+        write_use_case(tmp_path / "use_cases", name=name)
+    return tmp_path / "use_cases"
+
+
+@pytest.fixture
+def files(root: Path, tmp_path: Path) -> UseCaseFiles:
+    return UseCaseFiles(root, tmp_path / "kept")
+
+
+def titles(files: UseCaseFiles) -> dict[str, str]:
+    return {name: use_case.title for name, use_case in files.read().items()}
+
+
+def test_one_mistake_leaves_the_others_and_their_edits(root: Path, files: UseCaseFiles) -> None:
+    files.read()
+    assert (files.changed, dict(files.troubles)) == (False, {})
+    write_use_case(root, name="letters", title="Edited wrongly", owner="nobody")
+    write_use_case(root, name="parcels", title="Edited well")
+    assert files.changed
+    assert titles(files) == {"letters": "Warn customers of a late parcel", "parcels": "Edited well"}
+    assert list(files.troubles) == ["letters"]
+    told = files.troubles["letters"]
+    assert told.startswith("it is answered as it was written before, for its file has a mistake: use_cases/letters/")
+    assert "owner" in told
+    assert not files.changed
+    write_use_case(root, name="letters", title="Mended")
+    assert titles(files)["letters"] == "Mended"
+    assert dict(files.troubles) == {}
+
+
+@pytest.mark.parametrize("content", ["", "name: [", "name: letters\nowner: \n", None])
+def test_after_a_restart_it_is_what_it_was(root: Path, files: UseCaseFiles, tmp_path: Path, content: str | None) -> None:
+    before = titles(files)
+    path = root / "letters" / "use_case.yaml"
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content, encoding="utf-8")
+    again = UseCaseFiles(root, tmp_path / "kept")
+    assert titles(again) == before
+    assert list(again.troubles) == ["letters"]
+
+
+def test_one_that_never_was_right_is_not_there(root: Path, files: UseCaseFiles) -> None:
+    write_use_case(root, name="bills", owner="nobody")
+    assert sorted(titles(files)) == ["letters", "parcels"]
+    assert files.troubles["bills"].startswith("it is not served, for its file has a mistake: ")
+
+
+def test_a_use_case_that_is_gone_does_not_come_back(root: Path, files: UseCaseFiles) -> None:
+    files.read()
+    (root / "letters" / "use_case.yaml").unlink()
+    assert sorted(titles(files)) == ["parcels"]
+    assert dict(files.troubles) == {}
+
+
+def test_where_none_can_be_read_all_is_told_at_once(root: Path, files: UseCaseFiles) -> None:
+    for name in ("letters", "parcels"):
+        write_use_case(root, name=name, owner="nobody")
+    with pytest.raises(UseCaseError) as caught:
+        files.read()
+    assert [problem.where.split("/")[1] for problem in caught.value.problems] == ["letters", "parcels"]
+
+
+def test_a_folder_that_cannot_be_written_is_no_reason_not_to_serve(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("a file stands in the way", encoding="utf-8")
+    assert sorted(titles(UseCaseFiles(root, tmp_path / "kept"))) == ["letters", "parcels"]
+
+
+def test_apps_are_answered_before_and_after_a_restart_and_whoever_operates_it_is_told(settings, use_cases) -> None:
+    write_use_case(use_cases, name="letters")
+    body = {"instances": [{"hour": 19}]}
+
+    def asked(client: TestClient) -> tuple[int, int, list[str]]:
+        client.app.state.parts.source.refresh()  # type: ignore[attr-defined]
+        answers = [client.post(f"/v1/{name}/predict", json=body).status_code for name in ("letters", "parcels")]
+        return (*answers, [line for line in client.get("/readyz").json()["warnings"] if "letters" in line])  # type: ignore[return-value]
+
+    with TestClient(create_app(settings)) as client:
+        assert asked(client) == (200, 200, [])
+        write_use_case(use_cases, name="letters", owner="nobody")
+        status, other, (warning,) = asked(client)
+        assert (status, other) == (200, 200)
+        assert "letters: it is answered as it was written before" in warning
+    with TestClient(create_app(settings)) as client:
+        status, other, (warning,) = asked(client)
+        assert (status, other) == (200, 200)
+        assert "use_cases/letters/use_case.yaml: owner" in warning
