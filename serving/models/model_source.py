@@ -134,6 +134,8 @@ class ModelSource:
                 self._challengers.follow(self._use_cases[model.name], self._models.get(model.name), wanted)
             except RegistryError as error:
                 trouble = str(error)
+            except Exception:  # whatever nobody thought of in one must not hold up the others
+                _log.exception("%s: following the registry failed; what is served stays", model.name)
         self._report(trouble)
 
     def _run(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from noria.registry.mlflow_registry import MlflowRegistry
+from noria.testing.builders import write_use_case
 from serving.app import create_app
 from tests.serving.bundles import TAGS
 
@@ -122,6 +123,19 @@ def test_wrong_golden_scores_are_refused_and_the_old_version_stays(parts, name, 
     registry.set_champion(name, good)
     serves(parts, name)
     assert parts.source.refusals == {}
+
+
+def test_what_nobody_thought_of_in_one_use_case_does_not_hold_up_the_others(
+    restart, use_cases, name, registry, register, monkeypatch
+):
+    version, bundle = register(1)
+    registry.set_champion(name, version)
+    write_use_case(use_cases, name="asked_before")  # names are followed in their order
+    parts = restart()
+    wanted = parts.source._registry.wanted
+    monkeypatch.setattr(parts.source._registry, "wanted", lambda asked: 1 / 0 if asked == "asked_before" else wanted(asked))
+    assert serves(parts, name) == (version, bundle.digest, "registry")
+    assert parts.models.get("asked_before").version == "0"
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing", "no graph", "other use case", "other digest", "no digest"])
