@@ -5,8 +5,8 @@ A model is a sum of parts, each over some neighbouring encoded columns:
     linear   coefficient * (value - mean), which is the SHAP value where columns are taken one by one (Štrumbelj and
              Kononenko, "Explaining prediction models and individual predictions with feature contributions", 2014)
     trees    path-dependent TreeSHAP, see `noria.core.tree_shap`
-    exponent turns what its columns moved of a logarithm into what they moved of the number
-    anchor   multiplies what the columns before it moved, where numbers are predicted as a multiple of an anchor
+    links    turn what their columns moved of something else into what they moved of the margin: see
+             `noria.core.explainer_links`
 
 A row's values and one constant of the model add up to its margin, output by output, whatever the parts.
 """
@@ -24,10 +24,10 @@ import numpy.typing as npt
 
 from noria.core.encoder import Matrix
 from noria.core.errors import BundleError
+from noria.core.explainer_links import AnchorPart, ExponentPart, LogarithmPart
 from noria.core.tree_shap import Forest, Numbers, TreeShap
 
 _FORMAT = 1
-_NEXT_TO_NOTHING = 1e-12
 _Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -108,103 +108,7 @@ class TreesPart:
         return cls(forest, int(arrays["width"]), float(arrays["scale"]), int(arrays["first"]))
 
 
-@dataclass(frozen=True, eq=False)
-class AnchorPart:
-    """The last of some columns, of which the number is a multiple: it multiplies what the columns before it moved.
-
-    Attributes:
-        width: number of columns, with its own.
-        center: its mean in training.
-        usual: the multiple of who knows nothing of a row.
-        first: the first of the columns.
-    """
-
-    width: int
-    center: float
-    usual: float
-    first: int = 0
-
-    def placed(self, first: int, weight: float) -> AnchorPart:
-        """The same as a member of a blend: its columns begin at `first`, and it counts by `weight`."""
-        return replace(self, usual=weight * self.usual, first=self.first + first)
-
-    def arrays(self) -> _Arrays:
-        """As it is stored."""
-        return {
-            "first": np.array(self.first),
-            "width": np.array(self.width),
-            "center": np.array(self.center),
-            "usual": np.array(self.usual),
-        }
-
-    @classmethod
-    def read(cls, arrays: _Arrays) -> AnchorPart:
-        """From what `arrays` gave."""
-        return cls(int(arrays["width"]), float(arrays["center"]), float(arrays["usual"]), int(arrays["first"]))
-
-    def apply(self, found: Numbers, matrix: Matrix) -> None:
-        """Turn what moved the multiple into what moved the number, in its unit, and add what the anchor moved."""
-        last = self.first + self.width - 1
-        anchor = matrix[:, last].astype(np.float64)
-        found[:, :, self.first : last] *= anchor[:, None, None]
-        found[:, :, last] += ((anchor - self.center) * self.usual)[:, None]
-
-
-@dataclass(frozen=True, eq=False)
-class ExponentPart:
-    """Some columns' parts add up to a logarithm; the number is ``factor * exp(logarithm)``.
-
-    What moved the logarithm moved the number at one rate, the logarithmic mean of the row's number and of the number of who
-    knows nothing of a row. So shares stay what they were, and all adds up (the logarithmic mean Divisia index; Ang,
-    "Decomposition analysis for policymaking in energy", 2004).
-
-    Attributes:
-        width: number of columns.
-        usual: the logarithm of who knows nothing of a row.
-        factor: what the exponential is multiplied by.
-        low, high: the logarithm is taken for at least and at most so much.
-        first: the first of the columns.
-        weight: what the parts before it count by, and the number too.
-    """
-
-    width: int
-    usual: float
-    factor: float
-    low: float
-    high: float
-    first: int = 0
-    weight: float = 1.0
-
-    def placed(self, first: int, weight: float) -> ExponentPart:
-        """The same as a member of a blend: its columns begin at `first`, and it counts by `weight`."""
-        return replace(self, weight=weight * self.weight, first=self.first + first)
-
-    def arrays(self) -> _Arrays:
-        """As it is stored."""
-        own = {"usual_log": self.usual, "factor": self.factor, "low": self.low, "high": self.high, "weight": self.weight}
-        return {name: np.array(value) for name, value in {"first": self.first, "width": self.width, **own}.items()}
-
-    @classmethod
-    def read(cls, arrays: _Arrays) -> ExponentPart:
-        """From what `arrays` gave."""
-        usual, factor, low, high, weight = (float(arrays[n]) for n in ("usual_log", "factor", "low", "high", "weight"))
-        return cls(int(arrays["width"]), usual, factor, low, high, int(arrays["first"]), weight)
-
-    def rate(self, moved: Numbers) -> Numbers:
-        """Units of the number per unit of the logarithm, where the logarithm was moved by `moved` in all."""
-        start = float(np.clip(self.usual, self.low, self.high))
-        way = np.clip(self.usual + moved, self.low, self.high) - start
-        far = np.abs(moved) > _NEXT_TO_NOTHING
-        slope = np.where(far, np.expm1(way) / np.where(far, moved, 1.0), 1.0)
-        return np.asarray(self.factor * np.exp(start) * slope, dtype=np.float64)
-
-    def apply(self, found: Numbers) -> None:
-        """Turn what moved the logarithm into what moved the number, in its unit."""
-        own = found[:, :, self.first : self.first + self.width]
-        own *= self.rate(own.sum(axis=2) / self.weight)[:, :, None]
-
-
-Part = LinearPart | TreesPart | ExponentPart | AnchorPart
+Part = LinearPart | TreesPart | ExponentPart | LogarithmPart | AnchorPart
 
 
 class Explainer:
@@ -224,8 +128,11 @@ class Explainer:
         self._linear = [part for part in parts if isinstance(part, LinearPart)]
         trees = [part for part in parts if isinstance(part, TreesPart)]
         self._trees = [(part, TreeShap(part.forest, part.width, outputs)) for part in trees]
-        self._exponents = [part for part in parts if isinstance(part, ExponentPart)]
+        self._logs = [part for part in parts if isinstance(part, ExponentPart | LogarithmPart)]
         self._anchors = [part for part in parts if isinstance(part, AnchorPart)]
+        for part in parts:
+            if isinstance(part, LogarithmPart) and part.usual.shape != (outputs,):
+                raise ValueError(f"rates of shape {part.usual.shape}, {outputs} outputs")
         for part in self._linear:
             if part.coefficients.shape != (outputs, *part.center.shape) or part.center.ndim != 1:
                 raise ValueError(f"coefficients of shape {part.coefficients.shape}, means of {part.center.shape}")
@@ -255,8 +162,8 @@ class Explainer:
             own = slice(trees.first, trees.first + trees.width)
             for into, row in zip(found, matrix, strict=True):
                 into[:, own] += trees.scale * shap.contributions(row[own])
-        for exponent in self._exponents:
-            exponent.apply(found)
+        for log in self._logs:
+            log.apply(found)
         for anchor in self._anchors:
             anchor.apply(found, matrix)
         return found
@@ -294,6 +201,8 @@ def _part(stored: _Arrays, place: int) -> Part:
     arrays = {name.removeprefix(prefix): array for name, array in stored.items() if name.startswith(prefix)}
     if "usual_log" in arrays:
         return ExponentPart.read(arrays)
+    if "usual_rates" in arrays:
+        return LogarithmPart.read(arrays)
     if "usual" in arrays:
         return AnchorPart.read(arrays)
     return LinearPart.read(arrays) if "coefficients" in arrays else TreesPart.read(arrays)

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.encoder import Encoder, Matrix
-from noria.core.explainer import AnchorPart
 from noria.core.explainer import Part as ExplainerPart
+from noria.core.explainer_links import AnchorPart
 from noria.training.candidate import Candidate, Effort, Labels, Params, Scores, Watch
 from noria.training.encoding import EncodingOptions, encode
 from noria.training.external_memory import EncodedBatches, FitsBatches

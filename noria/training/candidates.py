@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from noria.core.use_case import Task
 from noria.training.anchored import anchored
 from noria.training.candidate import Candidate
 from noria.training.dummy import Dummy
 from noria.training.goal import Goal
 from noria.training.gradient_boosting import GradientBoosting
+from noria.training.joint_forest import JointForest
 from noria.training.linear import Linear
 from noria.training.random_forest import RandomForest
 
@@ -19,7 +21,7 @@ CANDIDATES: Mapping[str, Callable[[Goal], Candidate]] = {
     "dummy": Dummy,
     "linear": Linear,
     "gradient_boosting": GradientBoosting,
-    "random_forest": RandomForest,
+    "random_forest": lambda goal: JointForest(goal) if goal.task is Task.MULTICLASS else RandomForest(goal),
 }
 BLEND = "blend"
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.encoder import Matrix
-from noria.core.explainer import ExponentPart
 from noria.core.explainer import Part as ExplainerPart
+from noria.core.explainer_links import ExponentPart
 from noria.training.candidate import Effort, GivenUp, Labels, Params, Scores, Watch
 from noria.training.external_memory import EncodedBatches
 from noria.training.graph import Part, constant, node
