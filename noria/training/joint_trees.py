@@ -66,12 +66,17 @@ class JointTree:
         """Which nodes are leaves."""
         return np.asarray(self.left == -1)
 
-    def undecided(self, output: int) -> npt.NDArray[np.bool_]:
-        """Which nodes have leaves below them that differ in the rate of one class; all others may be taken for leaves."""
-        low, high = self.rates[:, output].copy(), self.rates[:, output].copy()
+    @cached_property
+    def undecided(self) -> npt.NDArray[np.bool_]:
+        """Which nodes have leaves below them that differ in the rate of a class; shape ``(nodes, classes)``.
+
+        Of that class, all others may be taken for leaves.
+        """
+        low, high = self.rates.copy(), self.rates.copy()
         for parent in np.flatnonzero(~self.leaf)[::-1]:
-            children = [self.left[parent], self.right[parent]]
-            low[parent], high[parent] = low[children].min(), high[children].max()
+            left, right = self.left[parent], self.right[parent]
+            np.minimum(low[left], low[right], out=low[parent])
+            np.maximum(high[left], high[right], out=high[parent])
         return np.asarray(high > low)
 
 
@@ -145,7 +150,7 @@ class JointTrees:
     @cached_property
     def _forest(self) -> Forest:
         classes = self.trees[0].rates.shape[1]
-        copies = [(tree, output, tree.undecided(output)) for tree in self.trees for output in range(classes)]
+        copies = [(tree, output, tree.undecided[:, output]) for tree in self.trees for output in range(classes)]
         starts = np.cumsum([0, *(len(tree.left) for tree, _, _ in copies)])
         moved = [
             [np.where(open_, child + start, -1) for child in (tree.left, tree.right)]
