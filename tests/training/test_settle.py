@@ -151,7 +151,7 @@ def test_the_search_ends_in_a_blend_where_that_is_better(snapshot, database_url,
     assert sum(member.weight for member in best.members) == pytest.approx(1)
     assert best == best_trial(use_case, snapshot, database_url)
     forget_search(use_case, snapshot)
-    assert not kept.folder.parent.exists()
+    assert not kept.folder.exists()
     assert best_trial(use_case, snapshot, database_url) == best, "the study knows what its trials came to"
 
 
