@@ -26,8 +26,8 @@ from noria.core.use_case import RolloutMode, Task, UseCase
 from noria.core.value import DAYS_PER_MONTH
 
 Money = npt.NDArray[np.float64]
-_LEAST_DAYS = 1 / 1440
-"""A month is not reckoned from less than a minute."""
+_LEAST_DAYS = 1.0
+"""A month is not reckoned from less than a day: hours are too unlike each other."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class _Cell:
     where: str
     interval: Interval
     per_month: float
+    """0 where it is too early to tell."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _cells(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Sc
     alpha, names = 1 - confidence, use_case.segments
     least = policy.judge.min_rows
     of_whole = alpha / 2 if names else alpha
-    rate = DAYS_PER_MONTH / max(days, _LEAST_DAYS)
+    rate = DAYS_PER_MONTH / days if days >= _LEAST_DAYS else 0.0
     everything = _labelled(champion), _labelled(challenger)
     whole = _difference(champion, challenger, everything, alpha=of_whole, least=least)
     if whole is not None:
@@ -202,16 +203,20 @@ def _loss(use_case: UseCase, rollout: Rollout, lost: Sequence[_Cell]) -> str:
     )
     return (
         f"{f'in {told.where} ' if told.where else ''}it is worth {less} ({_bounds(told.interval, use_case)}, "
-        f"{told.interval.rows:,} rows){more}; that is about {_money(-told.per_month, use_case)} a month"
+        f"{told.interval.rows:,} rows){more}{_a_month(-told.per_month, use_case)}"
     )
 
 
 def _gain(use_case: UseCase, rollout: Rollout, cell: _Cell) -> str:
     return (
         f"it is worth {_money(cell.interval.difference, use_case)} more per decision than version "
-        f"{rollout.champion.version} ({_bounds(cell.interval, use_case)}, {cell.interval.rows:,} rows); "
-        f"that is about {_money(cell.per_month, use_case)} a month"
+        f"{rollout.champion.version} ({_bounds(cell.interval, use_case)}, {cell.interval.rows:,} rows)"
+        f"{_a_month(cell.per_month, use_case)}"
     )
+
+
+def _a_month(amount: float, use_case: UseCase) -> str:
+    return f"; that is about {_money(amount, use_case)} a month" if amount else ""
 
 
 def _summary(use_case: UseCase, whole: _Cell | None, champion: Scored, challenger: Scored) -> str:

@@ -159,7 +159,7 @@ def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, us
     ended = advance(services, use_case)
     assert ended.state is RolloutState.TAKEN_BACK
     assert "less per decision than version 1" in ended.reason
-    assert ended.reason.endswith("EUR a month")
+    assert "a month" not in ended.reason, "a minute is no measure of it"
     assert services.registry.champion("parcels").version == "1"
     assert catch_up()[-1] == "[taken back] Parcels, version 2: version 1 serves everybody"
 
