@@ -20,7 +20,8 @@ from noria.core.rule import Rule
 
 Matrix = npt.NDArray[np.float32]
 _Row = Mapping[str, Any]
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
+"""What is encoded ends as float32; no model computes with more."""
 
 
 class _Column(BaseModel):
@@ -162,7 +163,7 @@ class RuleColumn(_Column):
 
     def encode_value(self, value: Any, into: list[float]) -> None:
         """Append the encoding of what the rule says."""
-        known = isinstance(value, int | float) and 0 < value <= _LARGEST
+        known = isinstance(value, int | float) and 0 < value <= LARGEST
         into.append(max(float(value), self.least) if known else self.missing)
 
     def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from noria.core.encoder import LARGEST
 from noria.core.interval import Interval
 from noria.core.use_case import UseCase
 from noria.data.features import feature_table, require
 from noria.data.warehouse import Warehouse, quote
 
-LARGEST = 3.4028234663852886e38
-"""Largest float32: what models compute with."""
 _SAMPLE = 5
 
 

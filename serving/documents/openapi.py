@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from noria.core.encoder import LARGEST
 from noria.core.signature import Field, Kind
 from noria.core.use_case import Treatment
 from serving.documents.example import example_request
@@ -13,7 +14,6 @@ from serving.documents.schemas import ProblemReport, ReasonReport, WarningReport
 from serving.documents.task_words import how_it_decides, meaning, treatment, what_is_at_stake
 from serving.error_handlers import PREDICT_RESPONSES
 from serving.models.served_model import ServedModel, ServedModels
-from serving.predict.contract import LARGEST
 
 _ABOUT, _FEEDBACK, _REFRESH = "/v1/{use_case}", "/v1/{use_case}/feedback", "/v1/{use_case}/refresh"
 _UNUSED = ("HTTPValidationError", "ValidationError")

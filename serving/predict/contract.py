@@ -10,12 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-import numpy as np
 
+from noria.core.encoder import LARGEST
 from noria.core.signature import Field, Kind
-
-LARGEST = float(np.finfo(np.float32).max)
-"""The encoder's numbers end as float32."""
 
 
 class Instance(NamedTuple):

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from noria.core.encoder import LARGEST
 from noria.core.errors import InstanceError
 from noria.core.signature import Field, Kind
 from serving.errors import BodyTooLargeError, FieldProblem, MalformedBodyError
 from serving.models.served_model import ServedModel
-from serving.predict.contract import LARGEST, Instance, Wanted
+from serving.predict.contract import Instance, Wanted
 
 _EXPECTED_BODY = '{"instances": [{...}, ...]} or {"entities": ["...", ...]}'
 
