@@ -114,9 +114,9 @@ def prepare(environment: dict[str, str]) -> None:
 def turn() -> None:
     """All jobs of April, one after the other; prints seconds by step as JSON."""
     from monitoring import jobs as monitoring
-    from noria import jobs, release
     from noria.bootstrap import bootstrap
-    from noria.core.interval import Interval
+    from noria.core.base.interval import Interval
+    from noria.jobs import data, release, scoring, training
 
     services = bootstrap()
     case, april = services.use_case(USE_CASE), Interval.parse(*MONTHS[-2:])
@@ -128,19 +128,19 @@ def turn() -> None:
         seconds[step] = seconds.get(step, 0.0) + time.monotonic() - started
         return result
 
-    timed("ingest", lambda: jobs.ingest(services, case, april))
-    timed("validate_raw", lambda: jobs.validate(services, case, april, "raw"))
-    timed("transform", lambda: jobs.transform(services, case, april))
-    timed("validate_features", lambda: jobs.validate(services, case, april, "features"))
-    timed("score", lambda: jobs.score(services, case, april))
+    timed("ingest", lambda: data.ingest(services, case, april))
+    timed("validate_raw", lambda: data.validate(services, case, april, "raw"))
+    timed("transform", lambda: data.transform(services, case, april))
+    timed("validate_features", lambda: data.validate(services, case, april, "features"))
+    timed("score", lambda: scoring.score(services, case, april))
     timed("monitor", lambda: monitoring.monitor(services, case, april))
     timed("notify", lambda: monitoring.notify(services, case, april))
     timed("decide_retrain", lambda: monitoring.decide_retrain(services, case, april, "benchmark"))
-    timed("baseline", lambda: jobs.ensure_baseline(services, case))
-    snapshot = timed("snapshot", lambda: jobs.take_snapshot(services, case, april.end))
+    timed("baseline", lambda: training.ensure_baseline(services, case))
+    snapshot = timed("snapshot", lambda: training.take_snapshot(services, case, april.end))
     for worker in range(case.training.workers):
-        timed("search", lambda worker=worker: jobs.search(services, case, snapshot, worker))
-    candidate = timed("fit_and_register", lambda: jobs.fit_and_register(services, case, snapshot))
+        timed("search", lambda worker=worker: training.search(services, case, snapshot, worker))
+    candidate = timed("fit_and_register", lambda: training.fit_and_register(services, case, snapshot))
     timed("promote", lambda: release.promote(services, case, candidate, actor="benchmark"))
     print(json.dumps(seconds))
 
@@ -158,7 +158,7 @@ def run_in_scheduler() -> dict[str, float]:
 
 def follow_turn(airflow: Any) -> dict[str, float]:
     """Start the turn and wait for its last run."""
-    from noria.core.interval import Interval
+    from noria.core.base.interval import Interval
 
     while not {f"{USE_CASE}__data", f"{USE_CASE}__train"} <= airflow.dag_ids():
         time.sleep(1)

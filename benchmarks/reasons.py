@@ -67,8 +67,8 @@ def measured(kind: str, task: str, params: dict[str, float], calls: int) -> Cost
     """Fit, put into a bundle, load as serving does, and time one row after another."""
     import numpy as np
 
-    from noria.core.bundle import EXPLAINER
-    from noria.core.explainer import read_explainer
+    from noria.core.model.bundle import EXPLAINER
+    from noria.core.model.explainer import read_explainer
     from serving.predict.reasons import explain
 
     with tempfile.TemporaryDirectory() as folder:
@@ -89,14 +89,16 @@ def fitted(folder: Path, kind: str, task: str, params: dict[str, float]) -> tupl
     """An estimator, the rows it was fitted to, and a bundle of it."""
     import numpy as np
 
-    from noria.core.bundle import EXPLAINER, MODEL, Manifest, write_bundle
-    from noria.core.encoder import Encoder, NumericColumn
-    from noria.core.explainer import write_explainer
-    from noria.core.signature import Field, Kind, Signature
+    from noria.core.model.bundle import EXPLAINER, MODEL, Manifest
+    from noria.core.model.encoder import Encoder
+    from noria.core.model.encoder_columns import NumericColumn
+    from noria.core.model.explainer import write_explainer
+    from noria.core.model.signature import Field, Kind, Signature
     from noria.core.use_case import Task
-    from noria.training.candidate import Effort
-    from noria.training.candidates import make_candidate
-    from noria.training.goal import Goal
+    from noria.io.bundle_files import write_bundle
+    from noria.training.data.target import Goal
+    from noria.training.models.base.estimator import Effort
+    from noria.training.models.catalog import make_candidate
 
     random = np.random.default_rng(5)
     matrix = random.normal(size=(ROWS, WIDTH)).astype(np.float32)

@@ -90,13 +90,13 @@ def train(snapshot: Path, options: argparse.Namespace) -> dict[str, float]:
     """Read a snapshot and fit gradient boosting to it, as the last fit of every training does."""
     from sklearn.metrics import roc_auc_score
 
-    from noria.core.results import SnapshotRef
-    from noria.training.candidate import Effort, goal_of
-    from noria.training.candidates import make_candidate
-    from noria.training.dataset import read_snapshot
-    from noria.training.recipe import Recipe
-    from noria.training.stored import MOST_IN_MEMORY
-    from noria.training.threads import limited_threads
+    from noria.core.base.results import SnapshotRef
+    from noria.training.data.dataset import read_snapshot
+    from noria.training.data.parquet_columns import MOST_IN_MEMORY
+    from noria.training.fit.pipeline import Recipe
+    from noria.training.models.base.estimator import Effort, goal_of
+    from noria.training.models.base.threads import limited_threads
+    from noria.training.models.catalog import make_candidate
 
     use_case = the_use_case()
     rows = pq.read_metadata(snapshot).num_rows

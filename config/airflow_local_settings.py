@@ -32,7 +32,7 @@ _FOR_TASKS = (
 )
 
 
-_FOR_DAG_FILES = ("noria.core.catalog", "noria.settings")
+_FOR_DAG_FILES = ("noria.io.catalog", "noria.settings")
 
 
 def _preload(names: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
 from noria_airflow.runs import current_step, handed_on
 from noria_airflow.timetables import IntervalTimetable
-from noria_airflow.use_cases import whole_use_cases
+from noria_airflow.use_cases import valid_use_cases
 
 
 def build(use_case: UseCase) -> None:
@@ -22,33 +22,33 @@ def build(use_case: UseCase) -> None:
 
     @task(doc_md="Replace the interval in every raw table, whole and in one transaction.")
     def ingest() -> dict[str, Any]:
-        from noria import jobs
+        from noria.jobs import data
 
         step = current_step(name)
-        return handed_on(jobs.ingest(step.services, step.use_case, step.interval))
+        return handed_on(data.ingest(step.services, step.use_case, step.interval))
 
     @task(doc_md="Hold the raw rows against `expectations/`. A critical failure stops the run and names the rows.")
     def validate_raw() -> dict[str, Any]:
-        from noria import jobs
+        from noria.jobs import data
 
         step = current_step(name)
-        return handed_on(jobs.validate(step.services, step.use_case, step.interval, "raw"))
+        return handed_on(data.validate(step.services, step.use_case, step.interval, "raw"))
 
     models = f"`{use_case.features.model}`, `{use_case.label.model}`"
 
     @task(doc_md=f"`dbt build` of the interval: {models}, all models that they are made from, and their tests.")
     def transform() -> dict[str, Any]:
-        from noria import jobs
+        from noria.jobs import data
 
         step = current_step(name)
-        return handed_on(jobs.transform(step.services, step.use_case, step.interval))
+        return handed_on(data.transform(step.services, step.use_case, step.interval))
 
     @task(doc_md="Hold the features against `expectations/`, then announce the interval.", outlets=[features])
     def validate_features() -> dict[str, Any]:
-        from noria import jobs
+        from noria.jobs import data
 
         step = current_step(name)
-        result = handed_on(jobs.validate(step.services, step.use_case, step.interval, "features"))
+        result = handed_on(data.validate(step.services, step.use_case, step.interval, "features"))
         step.announce(features, {"start": step.interval.start.isoformat(), "end": step.interval.end.isoformat()})
         return result
 
@@ -62,5 +62,5 @@ def build(use_case: UseCase) -> None:
         ingest() >> validate_raw() >> transform() >> validate_features()
 
 
-for _use_case in whole_use_cases():
+for _use_case in valid_use_cases():
     build(_use_case)

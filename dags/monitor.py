@@ -7,14 +7,14 @@ from typing import Any
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from noria.core.interval import parse_instant
+from noria.core.base.interval import parse_instant
 from noria.core.use_case import UseCase
 from noria_airflow import assets
 from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
 from noria_airflow.runs import current_step, handed_on
 from noria_airflow.timetables import IntervalAssetTimetable
-from noria_airflow.use_cases import whole_use_cases
+from noria_airflow.use_cases import valid_use_cases
 
 
 def build(use_case: UseCase) -> None:
@@ -59,5 +59,5 @@ def build(use_case: UseCase) -> None:
         monitor() >> [notify(), decide_retrain()]
 
 
-for _use_case in whole_use_cases():
+for _use_case in valid_use_cases():
     build(_use_case)

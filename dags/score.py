@@ -12,7 +12,7 @@ from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
 from noria_airflow.runs import current_step, handed_on
 from noria_airflow.timetables import IntervalAssetTimetable
-from noria_airflow.use_cases import whole_use_cases
+from noria_airflow.use_cases import valid_use_cases
 
 
 def build(use_case: UseCase) -> None:
@@ -22,10 +22,10 @@ def build(use_case: UseCase) -> None:
 
     @task(doc_md="Predict with the version that was in force when the interval began.", outlets=[predictions])
     def score() -> dict[str, Any]:
-        from noria import jobs
+        from noria.jobs import scoring
 
         step = current_step(name)
-        result = jobs.score(step.services, step.use_case, step.interval)
+        result = scoring.score(step.services, step.use_case, step.interval)
         step.announce(predictions, {"version": result.version, "digest": result.digest})
         return handed_on(result)
 
@@ -39,5 +39,5 @@ def build(use_case: UseCase) -> None:
         score()
 
 
-for _use_case in whole_use_cases():
+for _use_case in valid_use_cases():
     build(_use_case)

@@ -13,7 +13,7 @@ from noria_airflow.partitions import Span
 from noria_airflow.pipeline import pipeline
 from noria_airflow.runs import current_as_of, current_step, handed_on
 from noria_airflow.timetables import TrainingTimetable
-from noria_airflow.use_cases import whole_use_cases
+from noria_airflow.use_cases import valid_use_cases
 
 
 def build(use_case: UseCase) -> None:
@@ -23,33 +23,33 @@ def build(use_case: UseCase) -> None:
 
     @task(doc_md="Register today's rule as version 0, so that there is something to beat.")
     def baseline() -> str:
-        from noria import jobs
+        from noria.jobs import training
 
         step = current_step(name)
-        return jobs.ensure_baseline(step.services, step.use_case).version
+        return training.ensure_baseline(step.services, step.use_case).version
 
     @task(doc_md="Freeze what was known as of the date into content-addressed Parquet.")
     def snapshot() -> dict[str, Any]:
-        from noria import jobs
+        from noria.jobs import training
 
         step = current_step(name)
-        return handed_on(jobs.take_snapshot(step.services, step.use_case, current_as_of(step).instant))
+        return handed_on(training.take_snapshot(step.services, step.use_case, current_as_of(step).instant))
 
     @task(doc_md="One worker of the hyperparameter search on the shared study; a retry goes on where it stopped.")
     def search(frozen: dict[str, Any], worker: int) -> dict[str, Any]:
-        from noria import jobs
-        from noria.core.results import SnapshotRef
+        from noria.core.base.results import SnapshotRef
+        from noria.jobs import training
 
         step = current_step(name)
-        return handed_on(jobs.search(step.services, step.use_case, SnapshotRef.model_validate(frozen), worker))
+        return handed_on(training.search(step.services, step.use_case, SnapshotRef.model_validate(frozen), worker))
 
     @task(doc_md="Fit the best trial, judge it on the last slice of time, register it with its verdict.")
     def fit_and_register(frozen: dict[str, Any]) -> dict[str, Any]:
-        from noria import jobs
-        from noria.core.results import SnapshotRef
+        from noria.core.base.results import SnapshotRef
+        from noria.jobs import training
 
         step = current_step(name)
-        registered = jobs.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen))
+        registered = training.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen))
         step.context["ti"].xcom_push(EVIDENCE, evidence_page(step, registered.version))
         return handed_on(registered)
 
@@ -98,5 +98,5 @@ def build(use_case: UseCase) -> None:
             passed >> takes_over(candidate)
 
 
-for _use_case in whole_use_cases():
+for _use_case in valid_use_cases():
     build(_use_case)

@@ -21,11 +21,11 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from monitoring.assessment import Assessment
-from monitoring.outcomes import label_values, prediction_field, prediction_values
-from monitoring.rows import ScoredRows
-from noria.core.drift import MISSING
-from noria.core.signature import Kind, Signature
+from monitoring.assessment.outcomes import label_values, prediction_field, prediction_values
+from monitoring.assessment.results import Assessment
+from monitoring.assessment.rows import ScoredRows
+from noria.core.model.signature import Kind, Signature
+from noria.core.stats.drift import MISSING
 from noria.core.use_case import DriftPolicy, Task, UseCase
 
 _METHOD = "noria_jensen_shannon"

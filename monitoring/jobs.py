@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
-from noria.core.bundle import BASELINE_VERSION, Manifest, read_manifest, sha256
-from noria.core.interval import Interval
-from noria.core.results import MonitorResult, NotifyResult, RetrainResult
+from noria.core.base.interval import Interval
+from noria.core.base.results import MonitorResult, NotifyResult, RetrainResult
+from noria.core.model.bundle import BASELINE_VERSION, Manifest, sha256
 from noria.core.use_case import UseCase
+from noria.io.bundle_files import read_manifest
 
 if TYPE_CHECKING:
-    from monitoring.assessment import Assessment
-    from monitoring.retraining import Retraining
-    from monitoring.rows import ScoredRows
+    from monitoring.assessment.results import Assessment
+    from monitoring.assessment.rows import ScoredRows
+    from monitoring.store.retraining import Retraining
 
 _LINES_SHOWN = 6
 
@@ -31,10 +32,10 @@ def monitor(services: Services, use_case: UseCase, interval: Interval) -> Monito
     Raises:
         TransformError: the interval was not scored, or its features were rebuilt since.
     """
-    from monitoring.assess import assess
-    from monitoring.records import record
-    from monitoring.rows import read_reference, read_scored_interval
-    from monitoring.wording import summarise
+    from monitoring.assessment.assess import assess
+    from monitoring.assessment.rows import read_reference, read_scored_interval
+    from monitoring.email.wording import summarise
+    from monitoring.store.records import record
 
     number, rows = read_scored_interval(services.warehouse, use_case, interval)
     version = services.registry.version(use_case.name, number)
@@ -64,10 +65,10 @@ def notify(services: Services, use_case: UseCase, interval: Interval) -> NotifyR
         NotifyError: the SMTP server could not be reached or refused.
         NoriaError: the interval has no verdict.
     """
-    from monitoring.chart import describe_money, draw_money
-    from monitoring.letter import write_letter
-    from monitoring.message import attach, compose
-    from monitoring.records import read_ledger, read_verdict
+    from monitoring.email.chart import describe_money, draw_money
+    from monitoring.email.content import write_letter
+    from monitoring.email.message import attach, compose
+    from monitoring.store.records import read_ledger, read_verdict
 
     stored = read_verdict(services.warehouse, use_case, interval)
     name = f"{use_case.name}-{_folder_name(interval)}-drift"
@@ -112,8 +113,8 @@ def _write_report(
     reference: ScoredRows,
     rows: ScoredRows,
 ) -> Path:
+    from monitoring.email.wording import display_name, period
     from monitoring.evidently_report import write_report
-    from monitoring.wording import display_name, period
 
     interval = Interval(assessment.start, assessment.end)
     path = report_path(services, use_case, interval, assessment.version)
@@ -130,7 +131,7 @@ def _training_runs(services: Services, use_case: UseCase, interval: Interval) ->
 
 def retraining(services: Services, use_case: UseCase) -> Retraining:
     """The retrain policy of a use case at work on its verdicts."""
-    from monitoring.retraining import Retraining
+    from monitoring.store.retraining import Retraining
 
     return Retraining(
         services.warehouse,
@@ -142,7 +143,7 @@ def retraining(services: Services, use_case: UseCase) -> Retraining:
 
 def _new_labels(services: Services, use_case: UseCase, version: str, until: datetime) -> int:
     """Labels known by `until` that the version's training set could not have."""
-    from noria.data.features import read_labels
+    from noria.data.tables.features import read_labels
 
     wait = use_case.label.available_after
     as_of = None if version == BASELINE_VERSION else services.registry.version(use_case.name, version).as_of

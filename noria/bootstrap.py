@@ -7,17 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noria.core.catalog import FILE_NAME, Catalog, load_catalog, load_use_case
-from noria.core.clock import Clock, SystemClock
-from noria.core.errors import SettingsError
-from noria.core.registry import ModelRegistry
+from noria.core.base.clock import Clock, SystemClock
+from noria.core.base.errors import SettingsError
+from noria.core.lifecycle.registry import ModelRegistry
 from noria.core.use_case import UseCase
+from noria.io.catalog import FILE_NAME, Catalog, load_catalog, load_use_case
 from noria.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from noria.data.warehouse import Warehouse
-    from noria.governance.audit import AuditTrail
+    from noria.data.postgres.warehouse import Warehouse
     from noria.notify.mailer import Mailer
+    from noria.release.audit import AuditTrail
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Services:
     @cached_property
     def warehouse(self) -> Warehouse:
         """PostgreSQL, with Noria's tables in place."""
-        from noria.data.warehouse import Warehouse
+        from noria.data.postgres.warehouse import Warehouse
 
         url = self.settings.warehouse_url.get_secret_value()
         if not url:
@@ -66,7 +66,7 @@ class Services:
     @cached_property
     def audit(self) -> AuditTrail:
         """Who promoted what, and why."""
-        from noria.governance.audit import AuditTrail
+        from noria.release.audit import AuditTrail
 
         return AuditTrail(self.warehouse.engine, self.clock)
 

@@ -14,8 +14,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from noria.core.access import AccessMode
-from noria.core.errors import SettingsError
+from noria.core.base.api_key import AccessMode
+from noria.core.base.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = "noria.env"

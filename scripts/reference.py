@@ -17,7 +17,7 @@ from noria.cli import app
 from noria.core.use_case import UseCase, format_duration, json_schema
 from noria.settings import PROJECT, Settings
 from serving.models.served_model import ServedModels
-from serving.process.metrics import Metrics
+from serving.observability.metrics import Metrics
 
 REFERENCE = PROJECT / "docs" / "reference"
 SCHEMA = PROJECT / "use_cases" / "use_case.schema.json"

@@ -6,9 +6,9 @@ import signal
 import socket
 import sys
 
-from noria.core.errors import NoriaError
+from noria.core.base.errors import NoriaError
 from noria.settings import Settings, load_settings
-from serving.process import structured_log
+from serving.observability import structured_log
 from serving.process.listener import listen_on
 from serving.process.memory import give_back_memory
 
@@ -38,14 +38,14 @@ def _alone(settings: Settings, listener: socket.socket) -> int:
 
 
 def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
-    from serving.process.shared_metrics import SharedMetrics
+    from serving.observability.shared_metrics import SharedMetrics
 
     shared = SharedMetrics()  # before the app, which makes the counters
     try:
         from serving.app import create_app
-        from serving.process.lifecycle import lifecycle_of
+        from serving.observability.lifecycle import lifecycle_of
         from serving.process.server import Server
-        from serving.process.workers import Foreman, Post
+        from serving.process.worker_pool import Foreman, Post
 
         app = create_app(settings)
         shared.forget_parent()

@@ -9,17 +9,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from noria.core.clock import Clock, SystemClock
+from noria.core.base.clock import Clock, SystemClock
 from noria.settings import Settings
-from serving import error_handlers, routes
-from serving.access.security_headers import SecurityHeaders
-from serving.documents import pages
-from serving.documents.openapi import describe
-from serving.predict.lane import PredictLane
-from serving.process.observation import Observation
+from serving.http import error_handlers, routes
+from serving.http.app_services import Parts, assemble
+from serving.http.fast_path import PredictLane
+from serving.http.security_headers import SecurityHeaders
+from serving.observability.observation import Observation
+from serving.openapi import pages
+from serving.openapi.openapi import describe
 from serving.protocols import open_inference
 from serving.protocols.invocations import router_for
-from serving.state import Parts, assemble
 
 _DESCRIPTION = (
     "Predictions of every use case, by the version that the model registry calls champion. Version 0 is the rule of the "
@@ -41,7 +41,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     )
     app.state.parts = parts
     app.state.lifecycle = parts.lifecycle
-    app.state.lane = PredictLane(app, parts)  # for `serving.predict.fast_protocol`, which needs no middleware around it
+    app.state.lane = PredictLane(app, parts)  # for `serving.http.fast_protocol`, which needs no middleware around it
     app.state.tls = settings.serving_tls
     app.add_middleware(Observation, metrics=parts.metrics)
     app.add_middleware(PredictLane, parts=parts)

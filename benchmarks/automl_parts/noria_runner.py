@@ -19,11 +19,12 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from noria.core.bundle import MODEL, read_manifest
-from noria.core.calibration import Calibration
-from noria.core.results import SnapshotRef
+from noria.core.base.results import SnapshotRef
+from noria.core.model.bundle import MODEL
+from noria.core.model.calibration import Calibration
 from noria.core.use_case import UseCase
 from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_predictor
+from noria.io.bundle_files import read_manifest
 from noria.testing.builders import a_use_case
 
 MORE_THAN_TIME_ALLOWS = 100_000
@@ -58,7 +59,7 @@ def warm_up() -> None:
     import sklearn.linear_model  # noqa: F401
     import xgboost  # noqa: F401
 
-    import noria.training.search  # noqa: F401
+    import noria.training.search.worker  # noqa: F401
 
 
 def the_use_case(job: dict[str, Any], folder: Path, minutes: float) -> UseCase:
@@ -135,14 +136,14 @@ def search(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> None:
 
 
 def work(use_case: UseCase, snapshot: SnapshotRef, worker: int, storage_url: str) -> None:
-    from noria.training.search import run_worker
+    from noria.training.search.worker import run_worker
 
     run_worker(use_case, snapshot, worker, storage_url=storage_url)
 
 
 def fit(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     """The sealed bundle, and what to say of it."""
-    from noria.training.fit import fit_bundle
+    from noria.training.bundle.build import fit_bundle
 
     champion = ("0", baseline_predictor(use_case))
     fitted = fit_bundle(use_case, snapshot, champion=champion, storage_url=storage_url, folder=folder)

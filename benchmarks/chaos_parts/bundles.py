@@ -35,11 +35,13 @@ def make_bundle(folder: Path, use_case: str, number: int, kind: Kind = Kind.GOOD
         number: another one gives another model.
         kind: how it behaves.
     """
-    from noria.core.bundle import GOLDEN, MODEL, Manifest, Provenance, write_bundle
-    from noria.core.encoder import Encoder, NumericColumn, OneHotColumn
-    from noria.core.signature import Field, Signature
-    from noria.core.signature import Kind as FieldKind
+    from noria.core.model.bundle import GOLDEN, MODEL, Manifest, Provenance
+    from noria.core.model.encoder import Encoder
+    from noria.core.model.encoder_columns import NumericColumn, OneHotColumn
+    from noria.core.model.signature import Field, Signature
+    from noria.core.model.signature import Kind as FieldKind
     from noria.inference.predictor import OnnxPredictor
+    from noria.io.bundle_files import write_bundle
 
     depots = Field(name="depot", kind=FieldKind.CATEGORICAL, categories=_DEPOTS, example="north")
     weight = Field(name="weight", kind=FieldKind.NUMERIC, unit="kg", minimum=0, maximum=70, example=3.5)
@@ -73,7 +75,7 @@ def make_bundle(folder: Path, use_case: str, number: int, kind: Kind = Kind.GOOD
 def _graph(number: int, kind: Kind) -> bytes:
     """A line through the encoded row, with what makes it misbehave."""
     from noria.core.use_case import Task
-    from noria.training.graph import INPUT, Part, as_double, assemble, constant, node
+    from noria.training.models.base.onnx_graph import INPUT, Part, as_double, assemble, constant, node
 
     weights = np.random.default_rng(number).normal(size=(4, 1))
     constants = [constant("weights", weights)]
@@ -88,7 +90,7 @@ def _graph(number: int, kind: Kind) -> bytes:
 
 def _no_number() -> tuple[list[Any], list[Any]]:
     """The root of 60 kg minus the weight."""
-    from noria.training.graph import constant, node
+    from noria.training.models.base.onnx_graph import constant, node
 
     constants = [constant("place", np.array([0], dtype=np.int64)), constant("limit", np.array(6.0))]
     nodes = [
@@ -101,7 +103,7 @@ def _no_number() -> tuple[list[Any], list[Any]]:
 
 def _slow() -> tuple[list[Any], list[Any]]:
     """A product of large matrices that depends on the row, so that nothing can do it beforehand; comes to nothing."""
-    from noria.training.graph import constant, node
+    from noria.training.models.base.onnx_graph import constant, node
 
     shape = constant("shape", np.array([_HEAVY, _HEAVY], dtype=np.int64))
     constants = [shape, constant("nothing", np.array(0.0))]

@@ -74,18 +74,18 @@ def corrupt_bundle(stack: Stack, server: Server) -> Outcome:
 
 def bad_challenger(stack: Stack, server: Server, kind: Kind) -> Outcome:
     """A challenger that does harm answers half of the entities, until serving's own guard takes it back."""
-    from noria import rollouts
+    from noria.jobs import rollout
 
     use_case = stack.services.use_case(TRIED)
     number = 60 + list(Kind).index(kind)
     version = stack.register(TRIED, number, kind).version
     champion = stack.champion(TRIED)
     with Load(server.port, TRIED, stack.key, f"challenger{number}") as load:
-        rollouts.start(stack.services, use_case, stack.candidate(TRIED, version), actor="chaos", reason="chaos")
+        rollout.start(stack.services, use_case, stack.candidate(TRIED, version), actor="chaos", reason="chaos")
         told = _wait_for(lambda: stack.services.registry.guard_report(TRIED))
         load.wait_for_version(champion)
         load.wait_for(200)
-    ended = rollouts.advance(stack.services, use_case, actor="chaos")
+    ended = rollout.advance(stack.services, use_case, actor="chaos")
     stored, _ = stack.stored(load.answers)
     first = min((answer.got for answer in load.answers if version in answer.versions), default=None)
     seconds = [] if first is None else [_last(load.answers, {version}) - first]

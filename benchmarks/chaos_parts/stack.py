@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.chaos_parts.bundles import Kind, make_bundle
 from benchmarks.chaos_parts.load import Answer
 from benchmarks.chaos_parts.outcome import Stored
+from noria.core.lifecycle.registry import GateOutcome
 
 ACTOR = "chaos"
 PARCELS, TRIED = "parcels", "tried"
@@ -46,19 +47,19 @@ class Stack:
     key: str
 
     def register(self, use_case: str, number: int, kind: Kind = Kind.GOOD) -> Any:
-        """A new version, judged against the present champion (`noria.core.results.RegisteredModel`)."""
+        """A new version, judged against the present champion (`noria.core.base.results.VersionRef`)."""
         folder = self.root / "bundles" / f"{use_case}-{number}"
         digest = make_bundle(folder, use_case, number, kind)
-        tags = {"champion": self.champion(use_case), "passed": "true", "summary": "roc_auc 0.70"}
-        made = self.services.registry.register(use_case, folder, digest, key=f"key-{number}", params={}, tags=tags)
+        outcome = GateOutcome(passed=True, summary="roc_auc 0.70", judged_against=self.champion(use_case))
+        made = self.services.registry.register(use_case, folder, digest, key=f"key-{number}", params={}, outcome=outcome)
         return self.candidate(use_case, made.version)
 
     def candidate(self, use_case: str, version: str) -> Any:
         """A version as a promotion takes it, as if it had just been judged."""
-        from noria.core.results import RegisteredModel
+        from noria.core.base.results import VersionRef
 
         found = self.services.registry.version(use_case, version)
-        return RegisteredModel(
+        return VersionRef(
             version=found.version,
             bundle_digest=found.bundle_digest,
             run_id=found.run_id,
@@ -73,7 +74,7 @@ class Stack:
 
     def promote(self, use_case: str, version: str) -> None:
         """As `noria promote` does it."""
-        from noria import release
+        from noria.jobs import release
 
         candidate = self.candidate(use_case, version)
         release.promote(
@@ -82,7 +83,7 @@ class Stack:
 
     def roll_back(self, use_case: str) -> str:
         """As `noria rollback` does it; returns the version that serves then."""
-        from noria import release
+        from noria.jobs import release
 
         result = release.roll_back(self.services, self.services.use_case(use_case), actor=ACTOR, reason="chaos")
         return str(result.version)
@@ -253,10 +254,10 @@ def stack() -> Iterator[Stack]:
 def _made(root: Path, postgres: Any, mlflow: Any) -> Stack:
     from pydantic import SecretStr
 
-    from noria import jobs
-    from noria.access_jobs import create_key
     from noria.bootstrap import bootstrap
-    from noria.core.access import Scope
+    from noria.core.base.api_key import Scope
+    from noria.jobs import training
+    from noria.jobs.access import create_key
     from noria.settings import Settings
     from noria.testing.builders import write_use_case
 
@@ -268,7 +269,7 @@ def _made(root: Path, postgres: Any, mlflow: Any) -> Stack:
     logging.getLogger("noria").setLevel(logging.CRITICAL)  # there is nobody to mail to, and that is no fault here
     services = bootstrap(Settings(home=root / "jobs", use_cases=use_cases, warehouse_url=url, mlflow_url=mlflow.url))
     for name in (PARCELS, TRIED):
-        jobs.ensure_baseline(services, services.use_case(name))
+        training.ensure_baseline(services, services.use_case(name))
     issued = create_key(services, name=ACTOR, use_cases=[PARCELS, TRIED], scopes=[Scope.PREDICT], actor=ACTOR)
     made = Stack(root, postgres, mlflow, services, issued.secret.text)
     for name in (PARCELS, TRIED):

@@ -78,7 +78,7 @@ def _prepared(world: World, job: str) -> tuple[str, str, str]:
 
 def _retried(world: World, name: str, job: str, first: str, second: str) -> list[str]:
     """Run the job again, and say what is not as it should be."""
-    from noria.core.results import RegisteredModel
+    from noria.core.base.results import VersionRef
 
     world.gate.watch()
     finished(world.place, name, job, second)
@@ -86,7 +86,7 @@ def _retried(world: World, name: str, job: str, first: str, second: str) -> list
         finished(world.place, name, job, second)
     event, champion, challenger = _EXPECTED[job]
     who = {"nobody": "0"} | {
-        word: RegisteredModel.model_validate_json(one).version for word, one in (("first", first), ("second", second))
+        word: VersionRef.model_validate_json(one).version for word, one in (("first", first), ("second", second))
     }
     standing = world.services.registry.standing(name)
     events = world.services.audit.events(name)

@@ -13,6 +13,7 @@ from benchmarks.fault_parts.finding import Finding
 from benchmarks.fault_parts.gate import Gate
 from benchmarks.fault_parts.steps import Step, finished
 from benchmarks.fault_parts.world import World
+from noria.core.lifecycle.registry import GateOutcome
 
 _JOB = "fit_and_register"
 MOMENTS = {
@@ -70,7 +71,7 @@ def champion_moved_meanwhile(world: World) -> Finding:
 
     The retry judges against that champion, so its bundle is another one than the run has that the killed step left.
     """
-    from noria.core.results import RegisteredModel
+    from noria.core.base.results import VersionRef
 
     name = world.a_use_case("overtaken")
     snapshot = world.searched(name)
@@ -80,8 +81,8 @@ def champion_moved_meanwhile(world: World) -> Finding:
     seconds = time.monotonic() - step.started
     world.gate.watch()
     _another_champion(world, name, snapshot)
-    candidate = RegisteredModel.model_validate_json(finished(world.place, name, _JOB, snapshot))
-    versions = [version for version in world.versions(name) if version.tags["key"] != "another"]
+    candidate = VersionRef.model_validate_json(finished(world.place, name, _JOB, snapshot))
+    versions = [version for version in world.versions(name) if version.key != "another"]
     broken = [] if step.answer is None else ["the step was over before it could be killed"]
     broken += [] if len(versions) == 1 else [f"{len(versions)} versions were registered"]
     broken += [] if all(map(world.is_whole, versions)) else [f"version {candidate.version} cannot be fetched: it is damaged"]
@@ -93,8 +94,8 @@ def champion_moved_meanwhile(world: World) -> Finding:
 def _another_champion(world: World, name: str, snapshot: str) -> None:
     registry, folder = world.services.registry, world.place.home / "undisturbed" / name
     digest = world.undisturbed_bundle(name, snapshot)
-    tags = {"champion": "0", "passed": "true", "summary": "another one"}
-    registry.set_champion(name, registry.register(name, folder, digest, key="another", params={}, tags=tags).version)
+    outcome = GateOutcome(passed=True, summary="another one", judged_against="0")
+    registry.set_champion(name, registry.register(name, folder, digest, key="another", params={}, outcome=outcome).version)
 
 
 def mlflow_killed(world: World, kill: Callable[[], None], start: Callable[[], None], name: str, snapshot: str) -> Finding:
@@ -205,8 +206,8 @@ def _client(world: World) -> Any:
 
 
 def _key(world: World, name: str, snapshot: str) -> str:
-    from noria.core.bundle import specification_digest
-    from noria.core.results import SnapshotRef
+    from noria.core.base.results import SnapshotRef
+    from noria.core.model.bundle import specification_digest
 
     digest = SnapshotRef.model_validate_json(snapshot).digest
     return f"{digest[:16]}-{specification_digest(world.use_case(name))[:16]}"

@@ -165,8 +165,8 @@ def judged(
 
 def undisturbed(world: World, name: str, snapshot: str) -> bool:
     """Whether trials and bundle are those of a search anew that nobody disturbs."""
-    from noria.core.results import SnapshotRef
-    from noria.training.verify import search_again
+    from noria.core.base.results import SnapshotRef
+    from noria.training.search.replay import search_again
 
     use_case, reference = world.use_case(name), SnapshotRef.model_validate_json(snapshot)
     best = search_again(use_case, reference, world.place.warehouse_url)

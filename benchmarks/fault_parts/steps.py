@@ -22,8 +22,8 @@ AS_OF = START + timedelta(days=121)
 ACTOR = "faults"
 _LOADED = [
     *("mlflow", "optuna", "xgboost", "sklearn.linear_model", "sklearn.isotonic", "skl2onnx", "onnxruntime", "jinja2"),
-    *("noria.jobs", "noria.data.snapshots", "noria.training.search", "noria.training.fit"),
-    *("noria.registry.mlflow_registry", "noria.governance.promotion", "noria.governance.evaluation_page"),
+    *("noria.jobs.training", "noria.data.tables.snapshots", "noria.training.search.worker", "noria.training.bundle.build"),
+    *("noria.registry.mlflow_registry", "noria.release.promotion", "noria.reports.evaluation_page"),
 ]
 
 
@@ -140,58 +140,58 @@ def _run(place: Place, use_case: str, job: str, handed: str, out: Path) -> None:
 
 
 def _baseline(services: Any, use_case: Any, _: str) -> str:
-    from noria import jobs
+    from noria.jobs import training
 
-    return str(jobs.ensure_baseline(services, use_case).bundle_digest)
+    return str(training.ensure_baseline(services, use_case).bundle_digest)
 
 
 def _snapshot(services: Any, use_case: Any, _: str) -> str:
-    from noria import jobs
+    from noria.jobs import training
 
-    return jobs.take_snapshot(services, use_case, AS_OF).model_dump_json()
+    return training.take_snapshot(services, use_case, AS_OF).model_dump_json()
 
 
 def _search(services: Any, use_case: Any, handed: str) -> str:
-    from noria import jobs
-    from noria.core.results import SnapshotRef
+    from noria.core.base.results import SnapshotRef
+    from noria.jobs import training
 
     worker, _, snapshot = handed.partition(" ")
-    return jobs.search(services, use_case, SnapshotRef.model_validate_json(snapshot), int(worker)).model_dump_json()
+    return training.search(services, use_case, SnapshotRef.model_validate_json(snapshot), int(worker)).model_dump_json()
 
 
 def _fit_and_register(services: Any, use_case: Any, handed: str) -> str:
-    from noria import jobs
-    from noria.core.results import SnapshotRef
+    from noria.core.base.results import SnapshotRef
+    from noria.jobs import training
 
-    return jobs.fit_and_register(services, use_case, SnapshotRef.model_validate_json(handed)).model_dump_json()
+    return training.fit_and_register(services, use_case, SnapshotRef.model_validate_json(handed)).model_dump_json()
 
 
 def _nominate(services: Any, use_case: Any, handed: str) -> str:
-    from noria import release
-    from noria.core.results import RegisteredModel
+    from noria.core.base.results import VersionRef
+    from noria.jobs import release
 
-    release.nominate(services, use_case, RegisteredModel.model_validate_json(handed), actor=ACTOR)
+    release.nominate(services, use_case, VersionRef.model_validate_json(handed), actor=ACTOR)
     return "{}"
 
 
 def _promote(services: Any, use_case: Any, handed: str) -> str:
-    from noria import release
-    from noria.core.results import RegisteredModel
+    from noria.core.base.results import VersionRef
+    from noria.jobs import release
 
-    candidate = RegisteredModel.model_validate_json(handed)
+    candidate = VersionRef.model_validate_json(handed)
     return release.promote(services, use_case, candidate, actor=ACTOR).model_dump_json()
 
 
 def _reject(services: Any, use_case: Any, handed: str) -> str:
-    from noria import release
-    from noria.core.results import RegisteredModel
+    from noria.core.base.results import VersionRef
+    from noria.jobs import release
 
-    release.reject(services, use_case, RegisteredModel.model_validate_json(handed), actor=ACTOR, reason="no")
+    release.reject(services, use_case, VersionRef.model_validate_json(handed), actor=ACTOR, reason="no")
     return "{}"
 
 
 def _roll_back(services: Any, use_case: Any, _: str) -> str:
-    from noria import release
+    from noria.jobs import release
 
     return release.roll_back(services, use_case, actor=ACTOR, reason="faults").model_dump_json()
 

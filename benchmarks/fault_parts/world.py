@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.fault_parts.gate import Gate, gate_before
 from benchmarks.fault_parts.steps import AS_OF, Place, finished
+from noria.core.lifecycle.registry import GateOutcome
 
 ROWS = 6000
 
@@ -77,10 +78,10 @@ class World:
         return self._undisturbed[name, champion]
 
     def _fitted(self, name: str, snapshot: str, best: Any) -> str:
-        from noria import jobs
-        from noria.core.results import SnapshotRef
+        from noria.core.base.results import SnapshotRef
+        from noria.jobs import training as training_jobs
 
-        return jobs.fit(
+        return training_jobs.fit(
             self.services,
             self.use_case(name),
             SnapshotRef.model_validate_json(snapshot),
@@ -95,7 +96,7 @@ class World:
 
     def is_whole(self, version: Any) -> bool:
         """Whether a version can be fetched from the registry, every file as its digest says."""
-        from noria.core.errors import RegistryError
+        from noria.core.base.errors import RegistryError
 
         try:
             self.services.registry.download(version, self.place.home / "fetched")
@@ -108,16 +109,16 @@ class World:
 
         They share a bundle that was fitted once for all use cases: what is moved about is not looked into.
         """
-        from noria import release
-        from noria.core.results import RegisteredModel
+        from noria.core.base.results import VersionRef
+        from noria.jobs import release
 
         source, registry, (folder, digest) = self.use_case(name), self.services.registry, self._bundle_for_all
         found = []
         for champion, key in (("0", "one"), ("1", "another")):
-            tags = {"champion": champion, "passed": "true", "summary": f"{key} version"}
-            version = registry.register(name, folder, digest, key=key, params={}, tags=tags)
+            outcome = GateOutcome(passed=True, summary=f"{key} version", judged_against=champion)
+            version = registry.register(name, folder, digest, key=key, params={}, outcome=outcome)
             handed_on = {"version": version.version, "bundle_digest": digest, "run_id": version.run_id, "passed": True}
-            found.append(RegisteredModel(**handed_on, summary=tags["summary"], champion=champion))
+            found.append(VersionRef(**handed_on, summary=outcome.summary, champion=champion))
         release.promote(self.services, source, found[0], actor="before")
         return found[0].model_dump_json(), found[1].model_dump_json()
 
@@ -138,7 +139,7 @@ def fill(world: World, rows: int = ROWS) -> None:
     """Put features and labels of made-up parcels where dbt would have put them."""
     import pyarrow as pa
 
-    from noria.data.warehouse import Table, append
+    from noria.data.postgres.warehouse import Table, append
     from noria.testing.snapshots import made_up_columns
 
     made_up = made_up_columns(rows)

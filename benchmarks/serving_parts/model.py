@@ -60,7 +60,8 @@ def the_model() -> Model:
 
 def encoder() -> Any:
     """How a row becomes numbers, as a bundle's manifest has it."""
-    from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn
+    from noria.core.model.encoder import Encoder
+    from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn
 
     ordinals = ({value: float(index) for index, value in enumerate(values)} for values in ORDINAL.values())
     return Encoder(
@@ -76,8 +77,8 @@ def manifest(task: Any) -> Any:
     """The bundle's manifest, before it is sealed."""
     from datetime import UTC, datetime
 
-    from noria.core.bundle import Manifest, Provenance
-    from noria.core.signature import Field, Kind, Signature
+    from noria.core.model.bundle import Manifest, Provenance
+    from noria.core.model.signature import Field, Kind, Signature
 
     numbers = (Field(name=name, kind=Kind.NUMERIC, minimum=-10, maximum=10) for name in NUMBERS)
     words = (Field(name=name, kind=Kind.CATEGORICAL, categories=values) for name, values in {**ONE_HOT, **ORDINAL}.items())
@@ -95,9 +96,9 @@ def manifest(task: Any) -> Any:
 def _make(folder: Path) -> None:
     from noria.core.use_case import Task
     from noria.inference.predictor import OnnxPredictor
-    from noria.training.candidate import Effort
-    from noria.training.goal import Goal
-    from noria.training.gradient_boosting import GradientBoosting
+    from noria.training.data.target import Goal
+    from noria.training.models.base.estimator import Effort
+    from noria.training.models.gradient_boosting import GradientBoosting
 
     print(f"growing {TREES} trees into {folder}", flush=True)
     rows = _draw(_ROWS)

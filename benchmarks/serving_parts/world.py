@@ -75,8 +75,9 @@ def _write_use_case(root: Path) -> None:
 
 
 def _put_bundle(home: Path, model: Model) -> None:
-    from noria.core.bundle import GOLDEN, MODEL, write_bundle
+    from noria.core.model.bundle import GOLDEN, MODEL
     from noria.core.use_case import Task
+    from noria.io.bundle_files import write_bundle
     from serving.models.bundle_store import BundleStore, Pointer
 
     golden = json.dumps([{"instance": model.rows[1], "score": model.scores[1]}]).encode()
@@ -90,9 +91,9 @@ def _put_bundle(home: Path, model: Model) -> None:
 
 
 def _key(home: Path, warehouse_url: str) -> str:
-    from noria.access_jobs import create_key
     from noria.bootstrap import bootstrap
-    from noria.core.access import Scope
+    from noria.core.base.api_key import Scope
+    from noria.jobs.access import create_key
     from noria.settings import Settings
 
     settings = Settings(home=home, use_cases=home / "use_cases", warehouse_url=warehouse_url)  # type: ignore[arg-type]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.core.errors import IntervalError
-from noria.core.interval import Interval
+from noria.core.base.errors import IntervalError
+from noria.core.base.interval import Interval
 
 if TYPE_CHECKING:
     from noria.bootstrap import Services

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from noria.core.errors import NoriaError
+from noria.core.base.errors import NoriaError
 
 out = Console()
 err = Console(stderr=True)

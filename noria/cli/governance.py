@@ -12,8 +12,8 @@ from noria.cli.console import facts, out, say
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from noria.governance.audit import AuditEvent
-    from noria.governance.checklist import CheckLine
+    from noria.core.lifecycle.audit_event import AuditEvent
+    from noria.core.lifecycle.check_line import CheckLine
 
 _PANEL = "Versions"
 _QUALITY = {
@@ -58,7 +58,7 @@ def versions(use_case: UseCaseName) -> None:
             _figure(version.metrics.get(metric), shape),
             _figure(version.metrics.get("value"), "{:,.0f} " + chosen.business.currency),
             version.snapshot[:12],
-            {"true": "passed", "false": "failed"}.get(version.tags.get("passed", ""), ""),
+            {True: "passed", False: "failed", None: ""}[version.passed],
         )
     out.print(table)
 
@@ -77,23 +77,13 @@ def promote(
     Serving takes it up within seconds, without dropping a request. With a reason, a version that was rolled back returns.
     A use case with `approval: manual` asks for somebody else's yes: `--approved-by`.
     """
-    from noria import release
-    from noria.core.results import RegisteredModel
+    from noria.jobs import release
 
     services, chosen = opened(use_case)
-    found = services.registry.version(chosen.name, version)
-    candidate = RegisteredModel(
-        version=found.version,
-        bundle_digest=found.bundle_digest,
-        run_id=found.run_id,
-        passed=found.tags.get("passed") == "true",
-        summary=found.tags.get("summary", ""),
-        champion=found.tags.get("champion", "0"),
-    )
     result = release.promote(
         services,
         chosen,
-        candidate,
+        services.registry.version(chosen.name, version).reference(),
         actor=actor(),
         approved_by=approved_by,
         reason=reason,
@@ -112,7 +102,7 @@ def roll_back(use_case: UseCaseName, reason: Reason, approved_by: ApprovedBy = "
 
     Example: `noria roll-back flight_delays --reason "complaints from Newark"`
     """
-    from noria import release
+    from noria.jobs import release
 
     services, chosen = opened(use_case)
     result = release.roll_back(services, chosen, actor=actor(), reason=reason, approved_by=approved_by)
@@ -124,7 +114,7 @@ def rehearse(use_case: UseCaseName) -> None:
 
     Uses the newest trained version. What serves is not touched.
     """
-    from noria import release
+    from noria.jobs import release
 
     services, chosen = opened(use_case)
     result = release.rehearse(services, chosen, actor=actor())
@@ -138,7 +128,7 @@ def card(use_case: UseCaseName, version: Version = None) -> None:
 
     Example: `noria card flight_delays 2`
     """
-    from noria import release
+    from noria.jobs import release
 
     services, chosen = opened(use_case)
     with out.status("reading registry, audit trail and warehouse"):
@@ -151,8 +141,8 @@ def checklist(use_case: UseCaseName, version: Version = None) -> None:
 
     Exit code 1 where a line says no. Example: `noria checklist flight_delays`
     """
-    from noria import release
-    from noria.governance.checklist import State
+    from noria.core.lifecycle.check_line import State
+    from noria.jobs import release
 
     services, chosen = opened(use_case)
     with out.status("reading registry, audit trail and warehouse"):
@@ -198,7 +188,7 @@ def _told(event: AuditEvent) -> RenderableType:
     from rich.padding import Padding
     from rich.text import Text
 
-    from noria.governance.audit import MOVES
+    from noria.core.lifecycle.audit_event import MOVES
 
     moved = f"{event.previous} → {event.version}" if event.action in MOVES else event.version
     what = f"{event.use_case}: {event.action.replace('_', ' ')}, version {moved}"

@@ -9,15 +9,16 @@ import typer
 
 from noria.cli.arguments import Reason, actor
 from noria.cli.console import err, facts, out, say
-from noria.core.access import AccessError, KeyState, Scope
+from noria.core.base.api_key import KeyState, Scope
+from noria.core.base.errors import AccessError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import RenderableType
 
-    from noria.access_jobs import IssuedKey
-    from noria.core.access import ApiKey
+    from noria.core.base.api_key import ApiKey
+    from noria.jobs.access import IssuedKey
 
 _PANEL = "Access"
 _HELP = """Who may ask serving for what.
@@ -61,10 +62,10 @@ def keys_create(
     Example: `noria keys create --name shop --use-case flight_delays --scope predict --scope feedback --expires 90d
     --per-minute 600`
     """
-    from noria import access_jobs
     from noria.bootstrap import bootstrap
+    from noria.jobs import access
 
-    issued = access_jobs.create_key(
+    issued = access.create_key(
         bootstrap(),
         name=name,
         use_cases=_wanted(use_case or [], all_use_cases),
@@ -78,11 +79,11 @@ def keys_create(
 
 def keys_list() -> None:
     """List every key: what it may do, until when, and when it was used last. Secrets are kept nowhere."""
-    from noria import access_jobs
     from noria.bootstrap import bootstrap
+    from noria.jobs import access
 
     services = bootstrap()
-    found = access_jobs.list_keys(services)
+    found = access.list_keys(services)
     if not found:
         say("no key was made yet; noria keys create --help shows how")
     for key in found:
@@ -94,10 +95,10 @@ def keys_rotate(key_id: Id, grace: Grace = "24h", expires: Expires = None, reaso
 
     Example: `noria keys rotate 4fGhT2kLmN8p --grace 24h`
     """
-    from noria import access_jobs
     from noria.bootstrap import bootstrap
+    from noria.jobs import access
 
-    issued = access_jobs.rotate_key(
+    issued = access.rotate_key(
         bootstrap(),
         key_id,
         grace=_duration("--grace", grace) or timedelta(0),
@@ -113,10 +114,10 @@ def keys_revoke(key_id: Id, reason: Reason) -> None:
 
     Example: `noria keys revoke 4fGhT2kLmN8p --reason "the shop was closed"`
     """
-    from noria import access_jobs
     from noria.bootstrap import bootstrap
+    from noria.jobs import access
 
-    done = access_jobs.revoke_key(bootstrap(), key_id, reason=reason, actor=actor())
+    done = access.revoke_key(bootstrap(), key_id, reason=reason, actor=actor())
     say(f"{done.key.name} ({key_id}) {'was revoked before, and stays so' if done.already else 'is revoked'}")
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from noria.bootstrap import Services
-    from noria.core.interval import Interval
-    from noria.core.results import Result
+    from noria.core.base.interval import Interval
+    from noria.core.base.results import Result
     from noria.core.use_case import UseCase
 
 
@@ -45,26 +45,26 @@ def ingest(use_case: UseCaseName, start: Start, end: End) -> None:
 
     Example: `noria ingest flight_delays --start 2013-01-01 --end 2013-02-01`
     """
-    from noria import jobs
+    from noria.jobs import data as data_jobs
 
     services, chosen = opened(use_case)
-    _show("ingest", jobs.ingest(services, chosen, interval(chosen, start, end)))
+    _show("ingest", data_jobs.ingest(services, chosen, interval(chosen, start, end)))
 
 
 def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption = Stage.RAW) -> None:
     """Hold an interval's rows against the use case's expectations; a critical failure names the rows."""
-    from noria import jobs
+    from noria.jobs import data as data_jobs
 
     services, chosen = opened(use_case)
-    _show(f"validate {stage}", jobs.validate(services, chosen, interval(chosen, start, end), stage.value))
+    _show(f"validate {stage}", data_jobs.validate(services, chosen, interval(chosen, start, end), stage.value))
 
 
 def transform(use_case: UseCaseName, start: Start, end: End) -> None:
     """Build an interval's features and labels with dbt, and test them."""
-    from noria import jobs
+    from noria.jobs import data as data_jobs
 
     services, chosen = opened(use_case)
-    _show("transform", jobs.transform(services, chosen, interval(chosen, start, end)))
+    _show("transform", data_jobs.transform(services, chosen, interval(chosen, start, end)))
 
 
 def data(
@@ -104,9 +104,9 @@ def train(
     With `--verify` nothing is registered: training set, fit and (one worker's) search are repeated and compared; exit code 1
     where anything differs.
     """
-    from noria import jobs
     from noria.cli.search import search_all
-    from noria.core.interval import parse_instant
+    from noria.core.base.interval import parse_instant
+    from noria.jobs import training
 
     services, chosen = opened(use_case)
     instant = parse_instant(as_of)
@@ -114,20 +114,20 @@ def train(
         _verify(services, chosen, instant, version)
         return
     with out.status("registering the rule as version 0"):
-        jobs.ensure_baseline(services, chosen)
+        training.ensure_baseline(services, chosen)
     with out.status("freezing the training set"):
-        snapshot = jobs.take_snapshot(services, chosen, instant)
+        snapshot = training.take_snapshot(services, chosen, instant)
     say(f"training set: {snapshot.rows:,} rows known at {as_of}, digest {snapshot.digest[:16]}")
     search_all(chosen, snapshot)
     with out.status("fitting, judging on the last slice of time, registering"):
-        registered = jobs.fit_and_register(services, chosen, snapshot)
+        registered = training.fit_and_register(services, chosen, snapshot)
     _show(f"version {registered.version}", registered)
     if registered.passed:
         say(f"Every gate passed: noria promote {chosen.name} {registered.version}")
 
 
 def _verify(services: Services, use_case: UseCase, as_of: datetime, version: str) -> None:
-    from noria.verification import verify
+    from noria.jobs.verification import verify
 
     with out.status(f"making version {version} again"):
         result = verify(services, use_case, as_of, version)
@@ -142,10 +142,10 @@ def _verify(services: Services, use_case: UseCase, as_of: datetime, version: str
 
 def score(use_case: UseCaseName, start: Start, end: End) -> None:
     """Predict every entity of an interval with the version that was in force when it began."""
-    from noria import jobs
+    from noria.jobs import scoring
 
     services, chosen = opened(use_case)
-    _show("score", jobs.score(services, chosen, interval(chosen, start, end)))
+    _show("score", scoring.score(services, chosen, interval(chosen, start, end)))
 
 
 def monitor(
@@ -165,21 +165,21 @@ def monitor(
 
 
 def _data_steps() -> dict[str, Callable[[Services, UseCase, Interval], object]]:
-    from noria import jobs
+    from noria.jobs import data as data_jobs
 
     return {
-        "ingest": jobs.ingest,
-        "check raw data": lambda services, use_case, piece: jobs.validate(services, use_case, piece, "raw"),
-        "transform": jobs.transform,
-        "check features": lambda services, use_case, piece: jobs.validate(services, use_case, piece, "features"),
+        "ingest": data_jobs.ingest,
+        "check raw data": lambda services, use_case, piece: data_jobs.validate(services, use_case, piece, "raw"),
+        "transform": data_jobs.transform,
+        "check features": lambda services, use_case, piece: data_jobs.validate(services, use_case, piece, "features"),
     }
 
 
 def _span(use_case: UseCase, start: str | None, end: str | None) -> Interval:
     from datetime import UTC, datetime, time
 
-    from noria.core.errors import IntervalError
-    from noria.core.interval import Interval, parse_instant
+    from noria.core.base.errors import IntervalError
+    from noria.core.base.interval import Interval, parse_instant
 
     schedule = use_case.schedule
     last = schedule.end

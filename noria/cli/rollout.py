@@ -10,7 +10,7 @@ from noria.cli.arguments import Reason, UseCaseName, actor, opened
 from noria.cli.console import facts, out, say
 
 if TYPE_CHECKING:
-    from noria.core.rollout import RolloutResult
+    from noria.core.lifecycle.rollout import RolloutResult
 
 _PANEL = "Versions"
 Candidate = Annotated[
@@ -42,19 +42,18 @@ def start(
     With a reason, a version that was taken back before is tried again. `noria rollout advance` takes the next steps; the
     training DAG does so by itself for the versions that it trains.
     """
-    from noria import rollouts
-    from noria.core.bundle import BASELINE_VERSION
-    from noria.governance.rollout_book import RolloutError
-    from noria.governance.rollout_moves import candidate_of
+    from noria.core.base.errors import RolloutError
+    from noria.core.model.bundle import BASELINE_VERSION
+    from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
     number = version or services.registry.standing(chosen.name).challenger
     if number == BASELINE_VERSION:
         raise RolloutError(f"{chosen.name} has no challenger that waits: name a version of `noria versions {chosen.name}`")
-    result = rollouts.start(
+    result = rollout_jobs.start(
         services,
         chosen,
-        candidate_of(services.registry.version(chosen.name, number)),
+        services.registry.version(chosen.name, number).reference(),
         actor=actor(),
         approved_by=approved_by,
         reason=reason,
@@ -69,12 +68,12 @@ def start(
 
 def status(use_case: UseCaseName) -> None:
     """Say where the rollout stands and what its judge says now; changes nothing."""
-    from noria import rollouts
+    from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
     with out.status("reading what both versions have scored"):
-        found = rollouts.standing(services, chosen)
-    from noria.core.rollout import RolloutResult
+        found = rollout_jobs.standing(services, chosen)
+    from noria.core.lifecycle.rollout import RolloutResult
 
     _show(RolloutResult.of(found.rollout))
     if found.rollout.is_live:
@@ -88,11 +87,11 @@ def advance(use_case: UseCaseName) -> None:
 
     May be called as often as one likes, and by several at once.
     """
-    from noria import rollouts
+    from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
     with out.status("reading what both versions have scored"):
-        result = rollouts.advance(services, chosen, actor=actor())
+        result = rollout_jobs.advance(services, chosen, actor=actor())
     _show(result)
     if result.state == "taken_back":
         raise typer.Exit(1)
@@ -100,18 +99,18 @@ def advance(use_case: UseCaseName) -> None:
 
 def pause(use_case: UseCaseName, reason: Reason = "") -> None:
     """Stay at the present share until somebody resumes; serving still takes a challenger back that does harm."""
-    from noria import rollouts
+    from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
-    _show(rollouts.pause(services, chosen, actor=actor(), reason=reason or "no reason given"))
+    _show(rollout_jobs.pause(services, chosen, actor=actor(), reason=reason or "no reason given"))
 
 
 def resume(use_case: UseCaseName, reason: Reason = "") -> None:
     """Go on; the present step begins again."""
-    from noria import rollouts
+    from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
-    _show(rollouts.resume(services, chosen, actor=actor(), reason=reason or "no reason given"))
+    _show(rollout_jobs.resume(services, chosen, actor=actor(), reason=reason or "no reason given"))
 
 
 def abort(use_case: UseCaseName, reason: Reason) -> None:
@@ -119,10 +118,10 @@ def abort(use_case: UseCaseName, reason: Reason) -> None:
 
     Example: `noria rollout abort flight_delays --reason "the desk sees odd answers"`
     """
-    from noria import rollouts
+    from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
-    _show(rollouts.abort(services, chosen, actor=actor(), reason=reason))
+    _show(rollout_jobs.abort(services, chosen, actor=actor(), reason=reason))
 
 
 def _show(result: RolloutResult) -> None:

@@ -13,7 +13,7 @@ from queue import Empty
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from noria.cli.console import out
-from noria.core.results import SearchResult, SnapshotRef
+from noria.core.base.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
 
 _LOGGER = "noria.training"
@@ -52,11 +52,11 @@ def search_all(use_case: UseCase, snapshot: SnapshotRef) -> tuple[SearchResult, 
 
 
 def _work(name: str, snapshot: SnapshotRef, worker: int) -> SearchResult:
-    from noria import jobs
     from noria.bootstrap import bootstrap
+    from noria.jobs import training
 
     services = bootstrap()
-    return jobs.search(services, services.catalog.get(name), snapshot, worker)
+    return training.search(services, services.catalog.get(name), snapshot, worker)
 
 
 def _report_to(lines: Queue[logging.LogRecord]) -> None:

@@ -1,0 +1,1 @@
+"""Rows in PostgreSQL: brought in, checked, transformed, and read back for training and monitoring."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from noria.core.errors import NoriaError
-from noria.core.interval import Interval, parse_instant
+from noria.core.base.errors import NoriaError
+from noria.core.base.interval import Interval, parse_instant
 
 _OVER = frozenset({"success", "failed"})
 _POLL_SECONDS = 1.0

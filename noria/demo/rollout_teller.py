@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from noria.bootstrap import Services
-from noria.core.rollout import Rollout
+from noria.core.lifecycle.rollout import Rollout
 
 
 class RolloutTeller:

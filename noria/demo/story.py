@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from noria.bootstrap import Services
-from noria.core.errors import NoriaError
-from noria.core.interval import Interval
-from noria.core.registry import ModelVersion
-from noria.core.rollout import RolloutState
+from noria.core.base.errors import NoriaError
+from noria.core.base.interval import Interval
+from noria.core.lifecycle.registry import ModelVersion
+from noria.core.lifecycle.rollout import RolloutState
 from noria.core.use_case import UseCase
 from noria.demo.airflow_api import AirflowApi, PipelineError, Run
 from noria.demo.business_app import BusinessApp, Traffic
@@ -225,7 +225,7 @@ class Story:
 
     def _entities(self, interval: Interval) -> list[dict[str, Any]]:
         """Real entities of an interval, evenly spread over it, as a booking system would send them."""
-        from noria.data.features import read_features
+        from noria.data.tables.features import read_features
 
         use_case = self.use_case
         rows = read_features(self.services.warehouse, use_case, interval)

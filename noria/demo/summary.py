@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from noria.bootstrap import Services
-from noria.core.registry import ModelVersion
+from noria.core.lifecycle.registry import ModelVersion
 from noria.core.use_case import UseCase
 from noria.demo.business_app import Traffic
 from noria.demo.story import Outcome

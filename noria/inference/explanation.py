@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.bundle import Manifest, sha256
-from noria.core.encoder import Encoder, LookupColumn, OneHotColumn
-from noria.core.errors import BundleError
-from noria.core.explainer import Explainer, read_explainer
-from noria.core.tree_shap import Numbers
+from noria.core.base.errors import BundleError
+from noria.core.model.bundle import Manifest, sha256
+from noria.core.model.encoder import Encoder
+from noria.core.model.encoder_columns import LookupColumn, OneHotColumn
+from noria.core.model.explainer import Explainer, read_explainer
+from noria.core.model.tree_shap import Numbers
 from noria.core.use_case import Task
 
 

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.bundle import EXPLAINER, MODEL, Manifest, baseline_manifest, read_golden, read_manifest
-from noria.core.encoder import Matrix
-from noria.core.errors import BundleError
-from noria.core.rule import Rule
+from noria.core.base.errors import BundleError
+from noria.core.model.bundle import EXPLAINER, MODEL, Manifest, baseline_manifest
+from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task, UseCase
+from noria.core.use_case.rule import Rule
 from noria.inference.explanation import FieldExplainer, load_explainer
+from noria.io.bundle_files import read_golden, read_manifest
 
 Scores = npt.NDArray[np.float64]
 PARITY = 1e-5

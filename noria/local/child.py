@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from noria.local import sessions
 from noria.local.processes import Process
 from noria.local.state import Condition, ProcessState

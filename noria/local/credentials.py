@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 
 FILE = "secrets.json"
 

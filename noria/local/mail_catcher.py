@@ -19,7 +19,7 @@ from typing import Any
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from noria.local.mail_web import mail_app
 from noria.local.mailbox import Mailbox
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import psutil
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from noria.settings import Settings
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 
 _PREFERRED_USERS = ("postgres", "nobody")
 _SETTINGS = {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from noria.local import sessions
 from noria.local.credentials import load_credentials
 from noria.local.ports import Ports, refuse_taken

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from noria.core.errors import NoriaError
+from noria.core.base.errors import NoriaError
 from noria.local import sessions
 from noria.local.child import Child
 from noria.local.credentials import load_credentials

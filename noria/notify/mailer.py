@@ -14,19 +14,54 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
 from email.utils import format_datetime, getaddresses, parseaddr
+from typing import Protocol
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
-from noria.core.clock import Clock
-from noria.core.errors import NotifyError
-from noria.core.results import NotifyResult
-from noria.settings import Settings
+from noria.core.base.clock import Clock
+from noria.core.base.errors import NotifyError
+from noria.core.base.results import NotifyResult
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
 _PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt."""
 _HEADER_LINE = 300
+
+
+class MailSettings(Protocol):
+    """Where the SMTP server is, how to log in, and who sends; `noria.settings.Settings` is one."""
+
+    @property
+    def smtp_host(self) -> str:
+        """Host name."""
+        ...
+
+    @property
+    def smtp_port(self) -> int:
+        """Port."""
+        ...
+
+    @property
+    def smtp_user(self) -> str:
+        """Login; empty for none."""
+        ...
+
+    @property
+    def smtp_password(self) -> SecretStr:
+        """Password."""
+        ...
+
+    @property
+    def smtp_starttls(self) -> bool:
+        """Whether to encrypt with STARTTLS before logging in."""
+        ...
+
+    @property
+    def mail_from(self) -> str:
+        """Sender of reports."""
+        ...
 
 
 class Mailer:
@@ -40,7 +75,7 @@ class Mailer:
     """
 
     def __init__(
-        self, settings: Settings, engine: Engine, clock: Clock, sleep: Callable[[float], None] = time.sleep
+        self, settings: MailSettings, engine: Engine, clock: Clock, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._settings = settings
         self._engine = engine

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from noria.core.bundle import BASELINE_VERSION
-from noria.core.errors import RegistryError
-from noria.core.registry import Standing
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.registry import Standing
+from noria.core.model.bundle import BASELINE_VERSION
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from noria.core.bundle import MANIFEST, Manifest, read_manifest
-from noria.core.bundle_folder import is_whole, put_in_place
+from noria.core.model.bundle import MANIFEST, Manifest
+from noria.io.bundle_files import read_manifest
+from noria.io.bundle_folder import is_whole, put_in_place
 
 
 def fetch_into_cache(folder: Path, digest: str, fetch: Callable[[Path], Path]) -> Path:

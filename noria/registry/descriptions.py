@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from noria.core.registry import EVIDENCE
+from noria.core.lifecycle.registry import EVIDENCE
 
 ABOUT_MODEL = (
     "The alias **champion** is what serves; without it version 0, today's rule, does. "

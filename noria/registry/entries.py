@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from noria.core.bundle import BASELINE_VERSION, Manifest
-from noria.core.errors import RegistryError
-from noria.core.registry import ModelVersion, Stage, Standing
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.registry import GateOutcome, ModelVersion, Stage, Standing
+from noria.core.model.bundle import BASELINE_VERSION, Manifest
 
 
-def facts_of(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
-    """Tags of the entry of a trained bundle.
+def outcome_tags(outcome: GateOutcome) -> dict[str, str]:
+    """Tags of a gate outcome."""
+    return {"passed": str(outcome.passed).lower(), "summary": outcome.summary, "champion": outcome.judged_against}
+
+
+def tags_of(manifest: Manifest, digest: str, key: str, outcome: GateOutcome) -> dict[str, str]:
+    """Tags of the entry of a trained bundle; `trained_version` reads them back.
 
     Raises:
         RegistryError: the bundle does not say what it was made from.
@@ -21,6 +26,7 @@ def facts_of(manifest: Manifest, digest: str, key: str) -> dict[str, str]:
     if manifest.provenance is None:
         raise RegistryError(f"the bundle of {manifest.use_case} does not say what it was made from; train it again")
     return {
+        **outcome_tags(outcome),
         "bundle_digest": digest,
         "key": key,
         "as_of": manifest.provenance.as_of.isoformat(),
@@ -59,7 +65,10 @@ def trained_version(found: Any, standing: Standing) -> ModelVersion:
         as_of=datetime.fromisoformat(tags["as_of"]),
         snapshot=tags["snapshot"],
         metrics=json.loads(tags["metrics"]),
-        tags=tags,
+        passed=tags.get("passed") == "true",
+        summary=tags.get("summary", ""),
+        judged_against=tags.get("champion", BASELINE_VERSION),
+        key=tags["key"],
     )
 
 

@@ -19,8 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from noria.core.bundle import MODEL, Manifest
-from noria.core.signature import Kind
+from noria.core.model.bundle import MODEL, Manifest
+from noria.core.model.signature import Kind
 from noria.core.use_case import Task
 from noria.registry.pyfunc_flavour import DECISION, PROBABILITY, SCORE
 

@@ -8,9 +8,10 @@ What lies where, for whoever reads it without this class (serving does, over pla
                                 names the same version says nothing (see `noria.registry.aliases`)
         alias ``challenger``    the version that is tried beside it; no alias means nobody
         alias ``previous``      the champion before this one; no alias means version "0"
-        tag ``rollout``         JSON of `noria.core.rollout.Rollout`: the rollout that is under way, or the last one
-        tag ``rollout_guard``   JSON of `noria.core.rollout.GuardReport`: serving writes it when it takes a challenger back
-    model version      "1", "2", ...; its ``run_id`` is the training run, its ``source`` is ``<run's artifacts>/bundle``
+        tag ``rollout``         JSON of `noria.core.lifecycle.rollout.Rollout`: the rollout that is under way, or the last
+        one tag ``rollout_guard``   JSON of `noria.core.lifecycle.rollout.GuardReport`: serving writes it when it takes a
+    challenger back model version      "1", "2", ...; its ``run_id`` is the training run, its ``source`` is ``<run's
+    artifacts>/bundle``
                        (``mlflow-artifacts:/<experiment>/<run>/artifacts/bundle``: what follows ``mlflow-artifacts:/`` is the
                        path under ``/api/2.0/mlflow-artifacts/artifacts/``)
         tag ``bundle_digest``   SHA-256 of the bundle's bundle.json
@@ -24,8 +25,9 @@ What lies where, for whoever reads it without this class (serving does, over pla
         tag ``retired``         "true" once another version has taken its place as champion
     run                in the experiment named like the use case, with parameters, metrics (per segment too) and the
                        training set as dataset
-        artifact ``bundle/``        the files of `noria.core.bundle`, and beside them those of `noria.registry.flavours`, so
-                                    that ``models:/<use case>@champion`` is a model for MLflow's own tools
+        artifact ``bundle/``        the files of `noria.core.model.bundle`, and beside them those of
+                                    `noria.registry.flavours`, so that ``models:/<use case>@champion`` is a model for
+                                    MLflow's own tools
         artifact ``evidence/``      model card and evaluation pages, where there are any
         artifact ``signature.json`` the inputs
 """
@@ -40,14 +42,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from noria.core.bundle import BASELINE_VERSION, read_manifest
-from noria.core.errors import BundleError, RegistryError
-from noria.core.registry import EVIDENCE, ModelVersion, Standing
-from noria.core.rollout import GuardReport, Rollout
+from noria.core.base.errors import BundleError, RegistryError
+from noria.core.lifecycle.registry import EVIDENCE, GateOutcome, ModelVersion, Standing
+from noria.core.lifecycle.rollout import GuardReport, Rollout
+from noria.core.model.bundle import BASELINE_VERSION
+from noria.io.bundle_files import read_manifest
 from noria.registry.aliases import move_challenger, move_champion, read_standing
 from noria.registry.bundle_cache import fetch_into_cache
 from noria.registry.descriptions import ABOUT_MODEL, describe_version
-from noria.registry.entries import baseline_version, facts_of, trained_version
+from noria.registry.entries import baseline_version, outcome_tags, tags_of, trained_version
 from noria.registry.rollout_tags import read_guard_report, read_rollout, write_rollout
 from noria.registry.run import BUNDLE, LoggedBundle, log_baseline_run, log_training_run
 
@@ -64,7 +67,7 @@ _PATIENCE = {
 
 
 class MlflowRegistry:
-    """`noria.core.registry.ModelRegistry` on an MLflow server with proxied artifacts."""
+    """`noria.core.lifecycle.registry.ModelRegistry` on an MLflow server with proxied artifacts."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -89,26 +92,26 @@ class MlflowRegistry:
         *,
         key: str,
         params: Mapping[str, str],
-        tags: Mapping[str, str],
+        outcome: GateOutcome,
         evidence: Path | None = None,
     ) -> ModelVersion:
         """Store a trained bundle as a new version; the same key again returns the version that is there."""
         manifest = read_manifest(bundle, digest)
-        facts = {**facts_of(manifest, digest, key), **tags}
+        tags = tags_of(manifest, digest, key, outcome)
         if evidence is not None and not evidence.is_dir():
             raise RegistryError(f"{evidence}: is not a folder; the evidence of {use_case} is a folder of pages, or none")
         with self._asking(f"register a version of {use_case}"):
             self._ensure_model(use_case)
             if found := self.find(use_case, key):
                 return found
-            logged = LoggedBundle(manifest, bundle, digest, evidence, params, tags)
+            logged = LoggedBundle(manifest, bundle, digest, evidence, params, outcome_tags(outcome))
             run_id = log_training_run(self._client, logged, key)
-            self._create_version(use_case, run_id, facts)
+            self._create_version(use_case, run_id, tags)
             return self._settle(use_case, key)
 
     def find(self, use_case: str, key: str) -> ModelVersion | None:
         """The version that was registered under a key."""
-        return next((version for version in self._trained(use_case) if version.tags.get("key") == key), None)
+        return next((version for version in self._trained(use_case) if version.key == key), None)
 
     def params(self, version: ModelVersion) -> Mapping[str, str]:
         """Parameters of the training that made a version; empty for version 0."""
@@ -242,7 +245,7 @@ class MlflowRegistry:
 
     def _settle(self, use_case: str, key: str) -> ModelVersion:
         """Two at once may both have created a version; the first keeps the key, later ones go."""
-        first, *others = [version for version in self._trained(use_case) if version.tags.get("key") == key]
+        first, *others = [version for version in self._trained(use_case) if version.key == key]
         for other in others:
             self._delete_version(use_case, other.version)
         return first

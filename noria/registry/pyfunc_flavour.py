@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noria.core.errors import InstanceError, Problem
-from noria.core.signature import Field, Kind
+from noria.core.base.errors import InstanceError, Problem
+from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task
 from noria.inference.predictor import Predictor, load_predictor
 

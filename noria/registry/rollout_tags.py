@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from noria.core.errors import RegistryError
-from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout
 
 _Document = TypeVar("_Document", Rollout, GuardReport)
 

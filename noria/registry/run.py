@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noria.core.bundle import EVALUATION, MANIFEST, Manifest
-from noria.core.evaluation import EvaluationReport
-from noria.core.registry import EVIDENCE
+from noria.core.lifecycle.evaluation import EvaluationReport
+from noria.core.lifecycle.registry import EVIDENCE
+from noria.core.model.bundle import EVALUATION, MANIFEST, Manifest
 from noria.registry.flavours import write_flavours
 
 BUNDLE = "bundle"

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from noria.core.catalog import load_use_case
 from noria.core.use_case import UseCase
+from noria.io.catalog import load_use_case
 
 _PLAIN: dict[str, Any] = {
     "name": "parcels",

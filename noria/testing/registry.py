@@ -6,14 +6,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from noria.core.bundle import BASELINE_VERSION, read_manifest
-from noria.core.errors import RegistryError
-from noria.core.registry import EVIDENCE, ModelVersion, Stage, Standing
-from noria.core.rollout import GuardReport, Rollout
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.registry import EVIDENCE, GateOutcome, ModelVersion, Stage, Standing
+from noria.core.lifecycle.rollout import GuardReport, Rollout
+from noria.core.model.bundle import BASELINE_VERSION
+from noria.io.bundle_files import read_manifest
 
 
 class InMemoryRegistry:
-    """`noria.core.registry.ModelRegistry` without a server. Bundles stay where they were registered from."""
+    """`noria.core.lifecycle.registry.ModelRegistry` without a server. Bundles stay where they were registered from."""
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, ModelVersion]] = {}
@@ -50,7 +51,7 @@ class InMemoryRegistry:
         *,
         key: str,
         params: Mapping[str, str],
-        tags: Mapping[str, str],
+        outcome: GateOutcome,
         evidence: Path | None = None,
     ) -> ModelVersion:
         """Store a trained bundle as a new version; the same key again returns the version that is there."""
@@ -74,7 +75,10 @@ class InMemoryRegistry:
             as_of=manifest.provenance.as_of,
             snapshot=manifest.provenance.snapshot,
             metrics=manifest.metrics,
-            tags={**tags, "key": key, "bundle_digest": digest},
+            passed=outcome.passed,
+            summary=outcome.summary,
+            judged_against=outcome.judged_against,
+            key=key,
         )
         if evidence is not None and any(evidence.iterdir()):
             self._evidence[use_case, number] = evidence
@@ -82,13 +86,13 @@ class InMemoryRegistry:
 
     def find(self, use_case: str, key: str) -> ModelVersion | None:
         """The version that was registered under a key."""
-        found = (number for number, version in self._of(use_case).items() if version.tags.get("key") == key)
+        found = (number for number, version in self._of(use_case).items() if version.key == key)
         number = next(found, None)
         return self.version(use_case, number) if number else None
 
     def params(self, version: ModelVersion) -> Mapping[str, str]:
         """Parameters of the training that made a version; empty for version 0."""
-        return self.trainings.get(version.tags.get("key", ""), {})
+        return self.trainings.get(version.key, {})
 
     def version(self, use_case: str, version: str) -> ModelVersion:
         """One version."""

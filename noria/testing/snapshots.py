@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.results import SnapshotRef
+from noria.core.base.results import SnapshotRef
 from noria.core.use_case import Task, UseCase
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""From a snapshot to a sealed bundle with its evaluation."""

@@ -83,12 +83,12 @@ class PersonsApproval(ApprovalOperator):
         return said
 
     def _write_down(self, context: Context, answer: Answer) -> None:
-        from noria import release
-        from noria.core.results import RegisteredModel
+        from noria.core.base.results import VersionRef
+        from noria.jobs import release
         from noria_airflow.runs import current_step
 
         step = current_step(self.use_case)
-        candidate = RegisteredModel.model_validate(context["ti"].xcom_pull(task_ids=self.candidate))
+        candidate = VersionRef.model_validate(context["ti"].xcom_pull(task_ids=self.candidate))
         why = answer.reason or "no reason given"
         release.reject(step.services, step.use_case, candidate, actor=answer.who or "unknown", reason=why)
         raise AirflowFailException(f"version {candidate.version} is not promoted: {answer.who} said no: {why}")
@@ -161,7 +161,7 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
 
 def tell_owner(step: Step, version: str, summary: str) -> None:
     """Mail the owner that a version waits; once per run. A mail that cannot be sent keeps nobody from answering."""
-    from noria.core.errors import NotifyError
+    from noria.core.base.errors import NotifyError
 
     dag_id = step.context["dag_run"].dag_id
     run = f"{step.services.settings.airflow_url.rstrip('/')}/dags/{dag_id}/runs/{quote(step.run_id, safe='')}"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from noria.core.errors import IntervalError
-from noria.core.interval import parse_instant
+from noria.core.base.errors import IntervalError
+from noria.core.base.interval import parse_instant
 from noria.core.use_case import Schedule
 from noria_airflow.partitions import Span
 

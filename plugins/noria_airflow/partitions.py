@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from noria.core.errors import IntervalError
-from noria.core.interval import Cadence, Interval, parse_instant
+from noria.core.base.errors import IntervalError
+from noria.core.base.interval import Cadence, Interval, parse_instant
 from noria.core.use_case import Schedule
 
 

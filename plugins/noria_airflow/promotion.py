@@ -12,7 +12,7 @@ from noria_airflow.approval import Answer, asked_by, evidence_page, tell_owner
 from noria_airflow.runs import current_as_of
 
 if TYPE_CHECKING:
-    from noria.core.results import PromotionResult
+    from noria.core.base.results import PromotionResult
     from noria_airflow.runs import Step
 
 
@@ -25,10 +25,10 @@ def nominate(step: Step, candidate: Mapping[str, Any]) -> str:
     Raises:
         AirflowSkipException: it broke a promise.
     """
-    from noria import release
-    from noria.core.results import RegisteredModel
+    from noria.core.base.results import VersionRef
+    from noria.jobs import release
 
-    registered = RegisteredModel.model_validate(candidate)
+    registered = VersionRef.model_validate(candidate)
     if not registered.passed:
         raise AirflowSkipException(f"version {registered.version} is not promoted: {registered.summary}")
     release.nominate(step.services, step.use_case, registered, actor=asked_by(step))
@@ -49,11 +49,11 @@ def promote(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any
         AirflowSkipException: it may not become champion.
         AirflowFailException: the approval does not count; another try with the same answer would not change that.
     """
-    from noria import release
-    from noria.core.results import RegisteredModel
-    from noria.governance.approvals import ApprovalError
+    from noria.core.base.errors import ApprovalError
+    from noria.core.base.results import VersionRef
+    from noria.jobs import release
 
-    registered, answer = RegisteredModel.model_validate(candidate), Answer.of(approval)
+    registered, answer = VersionRef.model_validate(candidate), Answer.of(approval)
     reason = "; ".join(part for part in (current_as_of(step).reason, registered.summary, answer.reason) if part)
     who, approved_by = asked_by(step), answer.who
     try:

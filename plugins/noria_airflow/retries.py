@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from noria.core.errors import (
+from noria.core.base.errors import (
     AuditError,
     InstanceError,
     IntervalError,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from noria.core.errors import RegistryError
-from noria.core.rollout import RolloutResult, RolloutState
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.rollout import RolloutResult, RolloutState
 from noria.core.use_case import RolloutPolicy, UseCase
 from noria_airflow.approval import Answer, asked_by
 from noria_airflow.runs import current_as_of, current_step, handed_on
@@ -86,15 +86,14 @@ def start(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any] 
         AirflowSkipException: it is champion already, and no rollout of it is to be waited for.
         AirflowFailException: the approval does not count, or it may not be rolled out; another try would not change that.
     """
-    from noria import rollouts
-    from noria.core.results import RegisteredModel
-    from noria.governance.approvals import ApprovalError
-    from noria.governance.rollout_book import RolloutError
+    from noria.core.base.errors import ApprovalError, RolloutError
+    from noria.core.base.results import VersionRef
+    from noria.jobs import rollout
 
-    registered, answer = RegisteredModel.model_validate(candidate), Answer.of(approval)
+    registered, answer = VersionRef.model_validate(candidate), Answer.of(approval)
     reason = "; ".join(part for part in (current_as_of(step).reason, registered.summary, answer.reason) if part)
     try:
-        begun = rollouts.start(
+        begun = rollout.start(
             step.services, step.use_case, registered, actor=asked_by(step), approved_by=answer.who, reason=reason
         )
     except ApprovalError as error:
@@ -117,10 +116,10 @@ def is_over(step: Step, begun: Mapping[str, Any]) -> RolloutResult | None:
         AirflowFailException: the challenger was taken back, or somebody ended the rollout; says why.
         AirflowSkipException: neither version was shown to be better, so the champion stays.
     """
-    from noria import rollouts
+    from noria.jobs import rollout
 
     try:
-        result = rollouts.advance(step.services, step.use_case, actor=asked_by(step))
+        result = rollout.advance(step.services, step.use_case, actor=asked_by(step))
     except RegistryError:
         _LOG.exception("the registry does not answer; the rollout goes on as it is, and is looked at again")
         return None

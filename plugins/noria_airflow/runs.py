@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
 from noria_airflow.as_of import AsOf, resolve_as_of
 from noria_airflow.partitions import Span, key_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
 
     from noria.bootstrap import Services
-    from noria.core.results import Result
+    from noria.core.base.results import Result
     from noria.core.use_case import UseCase
 
 _LOG = logging.getLogger(__name__)

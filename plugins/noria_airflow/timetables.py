@@ -23,7 +23,7 @@ from airflow.timetables.trigger import CronPartitionTimetable, CronTriggerTimeta
 from airflow.utils.strings import get_random_string
 from pendulum import instance
 
-from noria.core.errors import IntervalError
+from noria.core.base.errors import IntervalError
 from noria_airflow.partitions import Span, key_format, key_of
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Who may ask, and how often."""
+"""Who may call, and how often."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from serving.errors import JournalError
+from serving.contract.errors import JournalError
 
 
 class AdminLog:

@@ -14,8 +14,8 @@ from time import monotonic
 
 import psycopg
 
-from noria.core.access import Scope, digest, in_words, read_key
-from noria.core.clock import Clock
+from noria.core.base.api_key import Scope, digest, in_words, read_key
+from noria.core.base.clock import Clock
 from serving.access.key_file import KeyFile, KeyFileError
 from serving.access.known_keys import NO_KEYS, NOT_KNOWN, KeyTable, KnownKeys, KnownSecret
 from serving.access.rate_limit import Bucket, RateLimits

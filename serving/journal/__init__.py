@@ -1,1 +1,1 @@
-"""What was answered and what came true: on local disk first, in PostgreSQL soon after."""
+"""Predictions on local disk first, in PostgreSQL soon after."""

@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from noria.core.clock import Clock
-from serving.errors import JournalError, JournalFullError
+from noria.core.base.clock import Clock
+from serving.contract.errors import JournalError, JournalFullError
+from serving.contract.prediction_id import uuid7
 from serving.journal.segment import SUFFIX, Backlog, Segment, claim, create
-from serving.predict.prediction_id import uuid7
 
 _ROTATE_BYTES = 1024 * 1024
 _FILLING, _FREE_AGAIN = 0.8, 0.9

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from noria.settings import WhenLogFull
-from serving.errors import JournalFullError
+from serving.contract.errors import JournalFullError
 from serving.journal.background_log import BackgroundLog, LogState
 from serving.journal.journal import Journal, Level
 from serving.journal.prediction_table import PredictionTable
-from serving.process.metrics import Metrics
 
 __all__ = ["LogState", "PredictionLog"]
+
+
+class Counter(Protocol):
+    """Counts up."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Add an amount."""
+        ...
+
+
+class LogMetrics(Protocol):
+    """Counters of the prediction log; `serving.observability.metrics.Metrics` has them."""
+
+    @property
+    def stored(self) -> Counter:
+        """Predictions stored in PostgreSQL."""
+        ...
+
+    @property
+    def set_aside(self) -> Counter:
+        """Journal lines that cannot be stored."""
+        ...
+
+    @property
+    def unlogged(self) -> Counter:
+        """Predictions that were answered and not recorded."""
+        ...
 
 
 class PredictionLog(BackgroundLog):
@@ -23,7 +50,7 @@ class PredictionLog(BackgroundLog):
         self,
         journal: Journal,
         url: str,
-        metrics: Metrics,
+        metrics: LogMetrics,
         pause: float = 1.0,
         when_full: WhenLogFull = WhenLogFull.REFUSE,
     ) -> None:

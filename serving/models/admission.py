@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from noria.core.bundle import Manifest
-from noria.core.errors import BundleError
-from noria.core.signature import Kind
+from noria.core.base.errors import BundleError
+from noria.core.model.bundle import Manifest
+from noria.core.model.signature import Kind
 from noria.core.use_case import Task, UseCase
 from noria.inference.predictor import Predictor
-from serving.documents.example import example_instance
-from serving.predict.scores import are_answers, expected_shape
+from serving.contract.scores import are_answers, expected_shape
+from serving.models.example import example_instance
 
 
 def admit(use_case: UseCase, predictor: Predictor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from noria.core.errors import BundleError
+from noria.core.base.errors import BundleError
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, load_predictor
 from serving.models.admission import admit

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from noria.core.bundle import MANIFEST, Manifest, sha256
-from noria.core.bundle_folder import put_in_place
-from noria.core.errors import BundleError
+from noria.core.base.errors import BundleError
+from noria.core.model.bundle import MANIFEST, Manifest, sha256
+from noria.io.bundle_folder import put_in_place
 
 _KEPT = 5
 _DRAFT = ".fetching-"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from noria.core.clock import Clock
-from noria.core.errors import BundleError, NoriaError, RegistryError
-from noria.core.rollout import Rollout
+from noria.core.base.clock import Clock
+from noria.core.base.errors import BundleError, NoriaError, RegistryError
+from noria.core.lifecycle.rollout import Rollout
 from noria.core.use_case import UseCase
 from serving.models.admission import admit
 from serving.models.bundle_loader import BundleLoader

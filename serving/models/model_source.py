@@ -13,25 +13,45 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
-from noria.core.bundle import BASELINE_VERSION
-from noria.core.clock import Clock
-from noria.core.errors import BundleError, NoriaError, RegistryError, SettingsError, UseCaseError
+from noria.core.base.clock import Clock
+from noria.core.base.errors import BundleError, NoriaError, RegistryError, SettingsError, UseCaseError
+from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, baseline_predictor, load_predictor
+from serving.contract.pseudonymiser import Protector
 from serving.models.admission import admit
 from serving.models.bundle_loader import BundleLoader
 from serving.models.bundle_store import BundleStore, Pointer
 from serving.models.challengers import Challengers
-from serving.models.refusals import Refusals
+from serving.models.load_backoff import Refusals
 from serving.models.registry_client import Champion, RegistryClient
 from serving.models.rollouts import Rollouts
 from serving.models.served_model import Origin, ServedModel, ServedModels
 from serving.models.use_case_files import UseCaseFiles
-from serving.predict.protection import Protector
-from serving.process.metrics import Metrics
 
 _log = logging.getLogger(__name__)
+
+
+class SourceMetrics(Protocol):
+    """Metrics of following the registry; `serving.observability.metrics.Metrics` has them."""
+
+    def registry_answers(self, answers: bool) -> None:
+        """Set whether the registry answered the last time it was asked."""
+        ...
+
+    def count_refused(self, use_case: str) -> None:
+        """Count a champion that cannot be served."""
+        ...
+
+    def count_swap(self, use_case: str) -> None:
+        """Count a change of the version that answers."""
+        ...
+
+    def count_rolled_back(self, use_case: str) -> None:
+        """Count a challenger that was rolled back."""
+        ...
 
 
 class ModelSource:
@@ -45,7 +65,7 @@ class ModelSource:
         store: BundleStore,
         rollouts: Rollouts,
         *,
-        metrics: Metrics,
+        metrics: SourceMetrics,
         clock: Clock,
         poll_seconds: float,
         pseudonym_key: str = "",
@@ -61,7 +81,7 @@ class ModelSource:
         self._poll_seconds = poll_seconds
         self._refusals = Refusals()
         self._loader = BundleLoader(registry, store)
-        rollouts.on_take_back = lambda use_case: metrics.taken_back.labels(use_case).inc()
+        rollouts.on_take_back = metrics.count_rolled_back
         self._challengers = Challengers(registry, self._loader, rollouts, clock)
         self._use_cases: Mapping[str, UseCase] = {}
         """As they are written now; a version may still answer for one as it was."""
@@ -154,7 +174,7 @@ class ModelSource:
         elif self.trouble and not trouble:
             _log.info("the registry answers")
         self.trouble = trouble
-        self._metrics.registry_up.set(0 if trouble else 1)
+        self._metrics.registry_answers(not trouble)
 
     def _refresh_use_cases(self) -> None:
         """Take up use cases that were added, changed or removed while we serve."""
@@ -224,7 +244,7 @@ class ModelSource:
 
     def _refuse(self, champion: Champion, reason: str) -> None:
         pause = self._refusals.refuse(champion, reason)
-        self._metrics.refused.labels(champion.use_case).inc()
+        self._metrics.count_refused(champion.use_case)
         _log.error(
             "version %s of %s is refused, the version before it keeps answering; next try in %.0f s: %s",
             *(champion.version, champion.use_case, pause, reason),
@@ -234,7 +254,7 @@ class ModelSource:
         before = self._models.get(model.name).version
         self._models.put(model)
         self._forget(model.name)
-        self._metrics.swaps.labels(model.name).inc()
+        self._metrics.count_swap(model.name)
         _log.info("%s: version %s answers; before it, version %s did", model.name, model.version, before)
         try:
             self._store.point(model.name, Pointer(model.version, model.digest))

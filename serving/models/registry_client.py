@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import ValidationError
 
-from noria.core.errors import BundleError, RegistryError
-from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout
+from noria.core.base.errors import BundleError, RegistryError
+from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout
 
 _log = logging.getLogger(__name__)
 _API = "/api/2.0/mlflow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from noria.core.sequential import chance_of_as_many
+from noria.core.stats.confidence_sequence import chance_of_as_many
 from noria.core.use_case import GuardPolicy
 
 _ALPHA = 0.001

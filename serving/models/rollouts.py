@@ -1,8 +1,9 @@
 """Challengers that score beside a champion, now, in this process.
 
-Who is answered by whom is `noria.core.rollout.assign`; what takes a challenger back is `serving.models.rollout_guard`. When
-it does, this process stops at once; a file beside the journal tells the other processes of this folder, which look at it
-four times a second, and every later start; and whoever asks the registry reports it there, again until it is heard.
+Who is answered by whom is `noria.core.lifecycle.rollout.assign`; what takes a challenger back is
+`serving.models.rollout_guard`. When it does, this process stops at once; a file beside the journal tells the other processes
+of this folder, which look at it four times a second, and every later start; and whoever asks the registry reports it there,
+again until it is heard.
 
 rollouts/<use case>.json    the last `GuardReport` of that use case
 """
@@ -19,12 +20,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from noria.core.clock import Clock
-from noria.core.decision import Scores
-from noria.core.rollout import GuardReport, Rollout, assign
+from noria.core.base.clock import Clock
+from noria.core.lifecycle.rollout import GuardReport, Rollout, assign
+from noria.core.model.decision import Scores
+from serving.contract.scores import are_answers, expected_shape
 from serving.models.rollout_guard import Guard
 from serving.models.served_model import ServedModel
-from serving.predict.scores import are_answers, expected_shape
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.25

@@ -9,16 +9,16 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from noria.core.bundle import declared_signature
-from noria.core.decision import DecisionPolicy
-from noria.core.errors import InstanceError
-from noria.core.signature import Field, Kind
+from noria.core.base.errors import InstanceError
+from noria.core.model.bundle import declared_signature
+from noria.core.model.decision import DecisionPolicy
+from noria.core.model.signature import Field, Kind
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor
-from serving.errors import FieldProblem, UnknownUseCaseError
-from serving.predict.concerns import Concerns
-from serving.predict.contract import Contract, Instance
-from serving.predict.protection import Protector
+from serving.contract.errors import FieldProblem, UnknownUseCaseError
+from serving.contract.input_checks import Concerns
+from serving.contract.pseudonymiser import Protector
+from serving.contract.request_schema import Contract, Instance
 
 
 class Origin(StrEnum):
@@ -100,7 +100,7 @@ class ServedModel:
         return found
 
     def read_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """What the version may read of a row of the feature table, as `serving.predict.contract` would have read it."""
+        """Fields of a row of the feature table, as a request would have given them."""
         return {name: _as_sent(row.get(name), field) for name, field in self.fields.items()}
 
     @cached_property

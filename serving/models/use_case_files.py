@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from noria.core.catalog import FILE_NAME, load_use_case
-from noria.core.errors import UseCaseError
+from noria.core.base.errors import Problem, UseCaseError
 from noria.core.use_case import UseCase
+from noria.io.catalog import FILE_NAME, load_catalog, load_use_case
 
 _log = logging.getLogger(__name__)
 
@@ -50,21 +50,15 @@ class UseCaseFiles:
             UseCaseError: none of them can; lists every problem.
         """
         self._seen = _fingerprint(self._root)  # first: an edit from here on is seen next time
-        found: dict[str, UseCase] = {}
-        errors: dict[str, UseCaseError] = {}
-        for name in sorted(self._seen):
-            try:
-                found[name] = load_use_case(self._root / name / FILE_NAME)
-            except UseCaseError as error:
-                errors[name] = error
-                if before := self._before(name):
-                    found[name] = before
-            else:
-                self._keep(name)
-        if errors and not found:
-            raise UseCaseError([problem for error in errors.values() for problem in error.problems])
-        self._report({name: _told(error, served=name in found) for name, error in errors.items()})
-        return found
+        catalog = load_catalog(self._root)
+        for name in catalog.use_cases:
+            self._keep(name)
+        kept = {name: before for name in catalog.problems if (before := self._before(name))}
+        found = {**catalog.use_cases, **kept}
+        if catalog.problems and not found:
+            catalog.require_valid()
+        self._report({name: _told(problems, served=name in kept) for name, problems in catalog.problems.items()})
+        return dict(sorted(found.items()))
 
     def _before(self, name: str) -> UseCase | None:
         try:
@@ -93,9 +87,9 @@ class UseCaseFiles:
         self.troubles = troubles
 
 
-def _told(error: UseCaseError, *, served: bool) -> str:
+def _told(problems: Sequence[Problem], *, served: bool) -> str:
     instead = "it is answered as it was written before" if served else "it is not served"
-    return f"{instead}, for its file has a mistake: {error}"
+    return f"{instead}, for its file has a mistake: {UseCaseError(problems)}"
 
 
 def _fingerprint(root: Path) -> Mapping[str, tuple[int, int]]:

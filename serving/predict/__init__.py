@@ -1,1 +1,1 @@
-"""From a request's bytes to an answer, with one line in the journal."""
+"""From instances to predictions, with one line in the journal."""

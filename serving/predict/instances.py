@@ -1,6 +1,6 @@
 """Reads and checks a request's body the slow way: every wrong field is named, in one answer.
 
-`serving.predict.contract` reads bodies in which nothing is wrong many times faster, and leaves all others to this.
+`serving.contract.request_schema` reads bodies in which nothing is wrong many times faster, and leaves all others to this.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.encoder import LARGEST
-from noria.core.errors import InstanceError
-from noria.core.signature import Field, Kind
-from serving.errors import BodyTooLargeError, FieldProblem, MalformedBodyError
+from noria.core.base.errors import InstanceError
+from noria.core.model.encoder_columns import LARGEST
+from noria.core.model.signature import Field, Kind
+from serving.contract.errors import BodyTooLargeError, FieldProblem, MalformedBodyError
+from serving.contract.request_schema import Instance, Wanted
 from serving.models.served_model import ServedModel
-from serving.predict.contract import Instance, Wanted
 
 _EXPECTED_BODY = '{"instances": [{...}, ...]} or {"entities": ["...", ...]}'
 
@@ -173,7 +173,7 @@ def _unknown(where: str, name: str, known: Sequence[str]) -> FieldProblem:
 
 
 def _split(row: dict[str, Any], model: ServedModel) -> Instance:
-    """As `serving.predict.contract` would have read it: every field, numbers as floats."""
+    """As `serving.contract.request_schema` would have read it: every field, numbers as floats."""
     name = row.get(model.use_case.entity)
     features = {field: _read(row.get(field), of) for field, of in model.fields.items()}
     return Instance(None if name is None else str(name), features)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from serving.predict.contract import Instance
+from serving.contract.request_schema import Instance
 from serving.predict.prediction import Asked, Group
 
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from noria.core.use_case import UseCase
-from serving.errors import FieldProblem, OnlineStoreError, UnknownEntityError
+from serving.contract.errors import FieldProblem, OnlineStoreError, UnknownEntityError
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool

@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from noria.core.bundle import BASELINE_VERSION
-from noria.core.decision import Scores
-from noria.core.errors import InstanceError
+from noria.core.base.errors import InstanceError
+from noria.core.model.bundle import BASELINE_VERSION
+from noria.core.model.decision import Scores
 from noria.core.use_case import Task, Treatment
-from serving.errors import FieldProblem
+from serving.contract.answers import Answers, answers_of, answers_of_one
+from serving.contract.errors import FieldProblem
+from serving.contract.input_checks import Concern, problem
+from serving.contract.prediction_id import uuid7
+from serving.contract.request_schema import Instance
 from serving.models.rollouts import ActiveRollout
 from serving.models.served_model import ServedModel
-from serving.predict.answers import Answers, answers_of, answers_of_one
-from serving.predict.concerns import Concern, problem
-from serving.predict.contract import Instance
-from serving.predict.prediction_id import uuid7
 from serving.predict.reasons import Reason, explain
 from serving.predict.scoring import raw_scores, score_instances, score_one
 
@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 
 
 class Prediction(msgspec.Struct, kw_only=True, gc=False):
-    """The answer for one instance, as it is sent; `serving.documents.schemas` says what the fields mean."""
+    """The answer for one instance, as it is sent; `serving.http.schemas` says what the fields mean."""
 
     id: str
     score: float

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from noria.core.signature import Field, Kind
+from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task, UseCase
 
 _FIRST_CLAUSE = re.compile(r"^[^,;:(]+")

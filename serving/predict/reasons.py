@@ -1,8 +1,8 @@
 """Why: the fields that moved a prediction most, in their own words.
 
-A model's contributions are exact SHAP values (`noria.core.explainer`), added up by field. Those of a probability are log
-odds before calibration, which keeps their direction; those of a class are held against the mean of all classes; those of a
-number are in its unit. The rule has no contributions: its reasons are the comparisons it made.
+A model's contributions are exact SHAP values (`noria.core.model.explainer`), added up by field. Those of a probability are
+log odds before calibration, which keeps their direction; those of a class are held against the mean of all classes; those of
+a number are in its unit. The rule has no contributions: its reasons are the comparisons it made.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from noria.core.errors import BundleError
+from noria.core.base.errors import BundleError
 from noria.core.use_case import Task
 from noria.inference.explanation import FieldExplainer
 from noria.inference.predictor import OnnxPredictor
-from serving.errors import BodyTooLargeError, NoReasonsError
+from serving.contract.errors import BodyTooLargeError, NoReasonsError
 from serving.models.served_model import ServedModel
 from serving.predict.reason_words import direction, finding
 from serving.predict.rule_reasons import fields_read, what_came_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from noria.core.rule import Rule
+from noria.core.use_case.rule import Rule
 
 
 @lru_cache(maxsize=64)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.decision import Scores
-from noria.core.rule import Rule
+from noria.core.model.decision import Scores
 from noria.core.use_case import Task
+from noria.core.use_case.rule import Rule
 from noria.inference.predictor import OnnxPredictor
-from serving.errors import FieldProblem, UnscorableError
+from serving.contract.errors import FieldProblem, UnscorableError
+from serving.contract.request_schema import Instance
+from serving.contract.scores import are_answers
 from serving.models.served_model import ServedModel
-from serving.predict.contract import Instance
-from serving.predict.scores import are_answers
 
 _NOTHING = {
     Task.BINARY_CLASSIFICATION: "no probability",

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from noria.core.clock import Clock
-from noria.core.errors import NoriaError
-from serving.errors import TooSlowError
+from noria.core.base.clock import Clock
+from noria.core.base.errors import NoriaError
+from serving.contract.errors import TooSlowError
+from serving.contract.request_schema import Instance, Wanted
 from serving.models.rollouts import ActiveRollout
 from serving.models.served_model import ServedModel
-from serving.predict.contract import Instance, Wanted
 from serving.predict.instances import check_rows
 from serving.predict.journal_line import journal_line
 from serving.predict.prediction import Asked, Predicted, predict, predict_together, shadow_of
@@ -22,8 +22,8 @@ from serving.predict.reasons import is_quick
 
 if TYPE_CHECKING:
     from serving.models.rollouts import Rollouts
+    from serving.observability.metrics import Metrics
     from serving.predict.online_store import OnlineStore
-    from serving.process.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 _INLINE = 100

@@ -1,1 +1,1 @@
-"""The process seen from outside: workers, start and end, metrics, traces, logs, readiness."""
+"""Processes: the server, its workers, start and end."""

@@ -7,7 +7,7 @@ import errno
 import socket
 import struct
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 
 _SO_ATTACH_FILTER = 26  # Linux; the socket module has no name for it
 _FLAGS_OF_TCP, _SYN = 13, 0x02

@@ -19,11 +19,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from serving.predict.fast_protocol import FastProtocol
-from serving.process.lifecycle import lifecycle_of
+from serving.http.fast_protocol import FastProtocol
+from serving.http.header_timeout_protocol import PatientProtocol
+from serving.observability.lifecycle import lifecycle_of
 from serving.process.listener import accept_no_more
-from serving.process.patient_protocol import PatientProtocol
-from serving.process.workers import Post
+from serving.process.worker_pool import Post
 
 _GRACE_SECONDS = 10
 """How long requests may take to finish after SIGTERM."""

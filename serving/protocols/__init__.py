@@ -1,1 +1,1 @@
-"""Other ways to ask: the Open Inference Protocol and MLflow's scoring protocol."""
+"""Other protocols: Open Inference and MLflow's scoring protocol."""

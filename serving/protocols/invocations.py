@@ -12,14 +12,14 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from serving.errors import NotServedError
+from serving.contract.errors import NotServedError
+from serving.http.app_services import Parts, parts_of
+from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import Prediction
-from serving.protocols.door import PROBABILITY, enter, predict
+from serving.protocols.error_translation import route_class
+from serving.protocols.gateway import PROBABILITY, enter, predict
 from serving.protocols.invocations_rows import read_rows
-from serving.protocols.translated import route_class
-from serving.routes import readyz
-from serving.state import Parts, parts_of
 
 _CODES = {
     401: "UNAUTHENTICATED",

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from noria.core.signature import Kind
-from serving.errors import MalformedBodyError
+from noria.core.model.signature import Kind
+from serving.contract.errors import MalformedBodyError
 from serving.models.served_model import ServedModel
 from serving.predict.instances import parse
 

@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from noria.core.bundle import BASELINE_VERSION
-from serving.errors import NotServedError
+from noria.core.model.bundle import BASELINE_VERSION
+from serving.contract.errors import NotServedError
+from serving.http.app_services import Parts, parts_of
+from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import Prediction
-from serving.protocols.door import enter, predict
+from serving.protocols.error_translation import route_class
+from serving.protocols.gateway import enter, predict
 from serving.protocols.open_inference_columns import Column, check_wanted, columns_in, columns_out, rows_of, tensors_of
 from serving.protocols.open_inference_tensors import HEADER_LENGTH, Inference, read_inference, write_outputs
-from serving.protocols.translated import route_class
-from serving.routes import readyz
-from serving.state import Parts, parts_of
 
 _BINARY = "application/octet-stream"
 _RULE, _ONNX = "noria_rule", "onnx_onnxv1"

@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from noria.core.errors import InstanceError
-from noria.core.signature import Field, Kind
+from noria.core.base.errors import InstanceError
+from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task
-from serving.errors import FieldProblem, MalformedBodyError
+from serving.contract.errors import FieldProblem, MalformedBodyError
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import Prediction
-from serving.protocols.door import PROBABILITY
+from serving.protocols.gateway import PROBABILITY
 from serving.protocols.open_inference_tensors import NUMBER, NUMBERS, TEXT, WHOLE_NUMBERS, YES_NO, Inference, Tensor, Wanted
 
 _DECISION = {Task.BINARY_CLASSIFICATION: YES_NO, Task.MULTICLASS: TEXT, Task.REGRESSION: NUMBER}

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from serving.errors import MalformedBodyError
+from serving.contract.errors import MalformedBodyError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 TEXT = "BYTES"

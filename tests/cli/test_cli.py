@@ -9,9 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-from noria.core.clock import SystemClock
-from noria.data.warehouse import Warehouse
-from noria.governance.audit import Action, AuditTrail
+from noria.core.base.clock import SystemClock
+from noria.core.lifecycle.audit_event import Action
+from noria.data.postgres.warehouse import Warehouse
+from noria.release.audit import AuditTrail
 
 ANSI = "\x1b["
 

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from noria import access_jobs
 from noria.bootstrap import bootstrap
-from noria.core.access import AccessError, KeyState, Scope, digest, read_key
-from noria.data import api_keys
+from noria.core.base.api_key import KeyState, Scope, digest, read_key
+from noria.core.base.errors import AccessError
+from noria.data.tables import api_keys
+from noria.jobs import access
 from noria.settings import Settings
 
 CREATE = ("keys", "create", "--name", "shop", "--use-case", "flight_delays", "--scope", "predict", "--scope", "feedback")
@@ -49,7 +50,7 @@ def services(tmp_path, database_url):
 
 def create(services, **changes):
     fields = {"name": "shop", "use_cases": None, "scopes": [Scope.PREDICT], "actor": "ana", **changes}
-    return access_jobs.create_key(services, **fields)
+    return access.create_key(services, **fields)
 
 
 def at_once(*calls):
@@ -70,7 +71,7 @@ def at_once(*calls):
 
 
 def actions(services):
-    return [event.action.value for event in services.audit.events(access_jobs.AUDITED_AS)]
+    return [event.action.value for event in services.audit.events(access.AUDITED_AS)]
 
 
 @pytest.fixture
@@ -165,20 +166,20 @@ def test_an_event_that_a_killed_process_left_out_is_added_by_the_next_revocation
         api_keys.revoke(connection, key.id, at=services.clock.now())
     assert actions(services) == ["key_created"]
     for _ in range(2):
-        assert access_jobs.revoke_key(services, key.id, reason="leaked", actor="ben").already
+        assert access.revoke_key(services, key.id, reason="leaked", actor="ben").already
     assert actions(services) == ["key_created", "key_revoked"]
 
 
 def test_revocations_at_once_are_one_event(services):
     key = create(services).key
-    revoke = lambda: access_jobs.revoke_key(services, key.id, reason="leaked", actor="ben")  # noqa: E731
+    revoke = lambda: access.revoke_key(services, key.id, reason="leaked", actor="ben")  # noqa: E731
     assert sorted(done.already for done in at_once(revoke, revoke, revoke)) == [False, True, True]
     assert actions(services) == ["key_created", "key_revoked"]
 
 
 def test_rotations_at_once_each_hand_out_a_secret_and_leave_the_trail_whole(services, everything_kept):
     first = create(services)
-    rotate = lambda: access_jobs.rotate_key(services, first.key.id, grace=timedelta(days=1), actor="ben")  # noqa: E731
+    rotate = lambda: access.rotate_key(services, first.key.id, grace=timedelta(days=1), actor="ben")  # noqa: E731
     issued = [first, *at_once(rotate, rotate, rotate)]
     assert len({item.secret.digest for item in issued}) == 4
     kept = everything_kept()
@@ -194,8 +195,8 @@ def test_two_keys_of_one_name_at_once_are_one_key(services):
             return ""
 
     ids = at_once(try_to, try_to)
-    assert [key.id for key in access_jobs.list_keys(services)] == [found for found in ids if found]
-    assert len(access_jobs.list_keys(services)) == 1
+    assert [key.id for key in access.list_keys(services)] == [found for found in ids if found]
+    assert len(access.list_keys(services)) == 1
     assert actions(services) == ["key_created"]
 
 
@@ -205,7 +206,7 @@ def test_without_a_trail_no_key_is_made(services):
         connection.exec_driver_sql("alter table ops.audit rename to elsewhere")
     with pytest.raises(ProgrammingError):
         create(services)
-    assert access_jobs.list_keys(services) == ()
+    assert access.list_keys(services) == ()
 
 
 def test_rights_are_kept_once_and_in_order(services):

@@ -26,8 +26,8 @@ HEAVY = {
     "onnxruntime",
 }
 JOBS = {
-    "noria.jobs",
-    "noria.release",
+    "noria.jobs.training",
+    "noria.jobs.release",
     "noria.bootstrap",
     "noria.governance",
     "noria.data",

@@ -13,8 +13,8 @@ import yaml
 from pydantic import SecretStr
 
 from noria.bootstrap import bootstrap
-from noria.core.bundle import read_manifest
-from noria.core.encoder import RuleColumn
+from noria.core.model.encoder_columns import RuleColumn
+from noria.io.bundle_files import read_manifest
 from noria.local.postgres import PostgresServer
 from noria.settings import Settings
 from tests.conftest import free_port

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.errors import IntervalError
-from noria.core.interval import Cadence, Interval
+from noria.core.base.errors import IntervalError
+from noria.core.base.interval import Cadence, Interval
 from noria.core.use_case import Schedule
 from noria_airflow.as_of import resolve_as_of
 from noria_airflow.partitions import Span, key_of

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from noria.core.catalog import load_use_case
-from noria.core.interval import Cadence
+from noria.core.base.interval import Cadence
 from noria.core.use_case import UseCase
-from noria.data.ingest import ingest
-from noria.data.transform import transform
-from noria.data.warehouse import Warehouse
+from noria.data.ingest.ingest import ingest
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.transform.dbt_run import transform
+from noria.io.catalog import load_use_case
 from noria.local.postgres import PostgresServer
+from noria.settings import source_url
 from tests.data.slice import FIRST, KEY, NOW, SECOND, THIRD
 
 
@@ -70,7 +71,7 @@ def built_database(
     warehouse = Warehouse(postgres.url(name))
     warehouse.migrate()
     for interval in (FIRST, SECOND, THIRD):
-        ingest(warehouse, use_case, slice_folder, interval, pseudonym_key=KEY, now=NOW)
+        ingest(warehouse, use_case, slice_folder, interval, pseudonym_key=KEY, source_url=source_url, now=NOW)
         transform(warehouse, use_case, interval, root / "dbt_project", tmp_path_factory.mktemp("dbt"))
     warehouse.close()
     return name

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)
 KEY = "a key that only the tests know"

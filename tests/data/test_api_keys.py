@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from noria.core.access import AccessError, ApiKey, KeyState, Scope, new_id, new_secret
-from noria.data import api_keys
-from noria.data.warehouse import Warehouse
+from noria.core.base.api_key import ApiKey, KeyState, Scope, new_id, new_secret
+from noria.core.base.errors import AccessError
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables import api_keys
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

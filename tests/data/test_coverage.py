@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.interval import Interval
-from noria.data.coverage import gaps, remainders
+from noria.core.base.interval import Interval
+from noria.data.ingest.ingested_ranges import gaps, remainders
 
 ORIGIN = datetime(2013, 1, 1, tzinfo=UTC)
 

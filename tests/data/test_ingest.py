@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from noria.core.errors import SettingsError, SourceError
-from noria.core.interval import Interval
-from noria.core.results import IngestResult
+from noria.core.base.errors import SettingsError, SourceError
+from noria.core.base.interval import Interval
+from noria.core.base.results import IngestResult
 from noria.core.use_case import Privacy, SqlSource, UseCase
-from noria.data.ingest import ingest
-from noria.data.privacy import LENGTH, pseudonym
-from noria.data.warehouse import Warehouse
+from noria.data.ingest.ingest import ingest
+from noria.data.ingest.privacy import LENGTH, pseudonym
+from noria.data.postgres.warehouse import Warehouse
+from noria.settings import source_url
 from tests.data.slice import FIRST, KEY, NOW, SECOND, THIRD, wait_until
 
 Fingerprint = Callable[[Warehouse, str], str]
@@ -25,7 +26,7 @@ FLIGHTS = "raw.flight_delays__flights"
 
 
 def bring(warehouse: Warehouse, use_case: UseCase, folder: Path, interval: Interval, key: str = KEY) -> IngestResult:
-    return ingest(warehouse, use_case, folder, interval, pseudonym_key=key, now=NOW)
+    return ingest(warehouse, use_case, folder, interval, pseudonym_key=key, source_url=source_url, now=NOW)
 
 
 def count(warehouse: Warehouse, table: str, where: str = "true") -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from noria.core.errors import TransformError
+from noria.core.base.errors import TransformError
 from noria.core.use_case import Task, UseCase
-from noria.data.labels import with_task_label
+from noria.data.tables.labels import with_task_label
 from noria.testing.builders import a_use_case
 
 

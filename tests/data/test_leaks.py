@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
-from noria.core.errors import TransformError
+from noria.core.base.errors import TransformError
 from noria.core.use_case import UseCase
-from noria.data.features import read_features
-from noria.data.transform import transform
-from noria.data.warehouse import Warehouse
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.features import read_features
+from noria.data.transform.dbt_run import transform
 from tests.data.slice import SECOND
 
 CUTOFF = SECOND.start + timedelta(hours=36)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from noria.data.warehouse import Table, Warehouse
+from noria.data.postgres.warehouse import Table, Warehouse
 
 # As they were while every decision was a yes or a no.
 OLD = """

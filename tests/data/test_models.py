@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from noria.core.use_case import Task, UseCase
-from noria.data.models import DbtProject, check_models
+from noria.data.transform.dbt_contracts import DbtProject, check_models
 from noria.testing.builders import a_use_case
 
 Check = Callable[..., list[str]]

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
 from noria.core.use_case import Task, UseCase
-from noria.data.predictions import read_batch_predictions, replace_batch_predictions
-from noria.data.warehouse import Warehouse
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.predictions import read_batch_predictions, replace_batch_predictions
 from noria.testing.builders import a_use_case
 
 DAY = Interval.parse("2024-02-01", "2024-02-02")

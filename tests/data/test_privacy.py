@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from noria.core.pseudonym import check_privacy
 from noria.core.use_case import Privacy
+from noria.core.use_case.pseudonym import check_privacy
 from noria.testing.builders import a_use_case
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from noria.core.errors import QualityError, UseCaseError
+from noria.core.base.errors import QualityError, UseCaseError
 from noria.core.use_case import UseCase
-from noria.data.quality import read_suites, validate
-from noria.data.warehouse import Warehouse
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.quality.validation import read_suites, validate
 from tests.data.slice import FIRST, SECOND
 
 # The library's own imports, on the first validation of a process.

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from noria import jobs
 from noria.bootstrap import bootstrap
-from noria.core.errors import QualityError
-from noria.core.interval import Interval
-from noria.data.quarantine import quarantine, quarantined, release
-from noria.data.snapshots import take_snapshot
-from noria.data.warehouse import Warehouse
+from noria.core.base.errors import QualityError
+from noria.core.base.interval import Interval
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.quarantine import quarantine, quarantined, release
+from noria.data.tables.snapshots import take_snapshot
+from noria.jobs import scoring
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 
@@ -63,5 +63,5 @@ def test_scoring_refuses_and_says_what_to_do(warehouse, use_case, tmp_path):
     quarantine(warehouse, use_case, DAY)
     services = bootstrap(Settings(home=tmp_path, use_cases=tmp_path / "use_cases", warehouse_url=warehouse.url))
     with pytest.raises(QualityError, match=r"\[2024-01-02, 2024-01-03\).*parcels__data"):
-        jobs.score(services, use_case, WEEK)
+        scoring.score(services, use_case, WEEK)
     services.warehouse.close()

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noria.core.errors import NotEnoughDataError
+from noria.core.base.errors import NotEnoughDataError
 from noria.core.use_case import UseCase
-from noria.data.features import read_features
-from noria.data.predictions import read_batch_predictions, replace_batch_predictions
-from noria.data.snapshots import take_snapshot
-from noria.data.warehouse import Warehouse
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.features import read_features
+from noria.data.tables.predictions import read_batch_predictions, replace_batch_predictions
+from noria.data.tables.snapshots import take_snapshot
 from tests.data.slice import SECOND, THIRD
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from noria.core.errors import TransformError
-from noria.core.interval import Interval
+from noria.core.base.errors import TransformError
+from noria.core.base.interval import Interval
 from noria.core.use_case import UseCase
-from noria.data.features import read_features, read_labels
-from noria.data.ingest import ingest
-from noria.data.transform import transform
-from noria.data.warehouse import Warehouse
+from noria.data.ingest.ingest import ingest
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.features import read_features, read_labels
+from noria.data.transform.dbt_run import transform
+from noria.settings import source_url
 from tests.data.slice import FIRST, KEY, NOW, SECOND, THIRD
 
 Fingerprint = Callable[[Warehouse, str], str]
@@ -26,7 +27,7 @@ TABLES = ("features.ftr_flight_delays", "labels.lbl_flight_delays")
 def turn(url: str, use_case: UseCase, folder: Path, interval: Interval, project: Path, state: Path) -> None:
     """Ingest and transform, as a worker process does."""
     warehouse = Warehouse(url)
-    ingest(warehouse, use_case, folder, interval, pseudonym_key=KEY, now=NOW)
+    ingest(warehouse, use_case, folder, interval, pseudonym_key=KEY, source_url=source_url, now=NOW)
     transform(warehouse, use_case, interval, project, state)
     warehouse.close()
 

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 import yaml
 
-from noria.core.catalog import load_use_case
+from noria.io.catalog import load_use_case
 from noria.local.postgres import PostgresServer
 from tests.conftest import free_port
 from tests.docs.guide import Block, not_printed, read_guide

@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from noria.cli import app
-from noria.core import errors
+from noria.core.base import errors
 from tests.docs.guide import is_part
 
 PROJECT = Path(__file__).resolve().parents[2]

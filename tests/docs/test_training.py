@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from noria.core.catalog import load_use_case
 from noria.core.use_case import CONDITIONS, CandidateName, Gate, MetricName, SearchMetric, SplitBy, Task
+from noria.io.catalog import load_use_case
 from tests.docs.guide import Block, is_part, read_guide
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from noria import jobs
-from noria.core.interval import Interval, parse_instant
+from noria.core.base.interval import Interval, parse_instant
 from noria.demo.story import Outcome, Script, Story
+from noria.jobs import training
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -107,7 +107,7 @@ def test_running_an_interval_again_changes_nothing(running_stack, airflow, outco
 
     def state():
         counts = [rows(running_stack, f"select count(*) from {table}")[0][0] for table in TABLES]
-        return counts, jobs.take_snapshot(running_stack, use_case, SLICE.history.end).digest
+        return counts, training.take_snapshot(running_stack, use_case, SLICE.history.end).digest
 
     before = state()
     airflow.backfill("flight_delays__data", [first_week], max_active_runs=1, reprocess="completed")

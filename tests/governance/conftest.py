@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from noria.data.warehouse import Warehouse
-from noria.governance.audit import AuditTrail
+from noria.data.postgres.warehouse import Warehouse
+from noria.release.audit import AuditTrail
 
 
 class TickingClock:

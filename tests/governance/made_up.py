@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from noria.core.bundle import EVALUATION, Manifest, Provenance, write_bundle
-from noria.core.evaluation import (
+from noria.core.lifecycle.evaluation import (
     Difference,
     Estimate,
     EvaluationReport,
@@ -14,10 +13,12 @@ from noria.core.evaluation import (
     SegmentMetrics,
     ValueLine,
 )
-from noria.core.gates import check_gates
-from noria.core.signature import Field, Kind, Signature
+from noria.core.lifecycle.gates import check_gates
+from noria.core.model.bundle import EVALUATION, Manifest, Provenance
+from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import UseCase
-from noria.governance.lineage import Lineage, SourceLineage, Stretch
+from noria.io.bundle_files import write_bundle
+from noria.reports.lineage import Lineage, SourceLineage, Stretch
 from noria.testing.builders import a_use_case
 
 MAY, JUNE = datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)

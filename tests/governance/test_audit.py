@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from noria.core.errors import AuditError
-from noria.governance.audit import Action, AuditTrail
+from noria.core.base.errors import AuditError
+from noria.core.lifecycle.audit_event import Action
+from noria.release.audit import AuditTrail
 from tests.governance.conftest import TickingClock
 
 MAY, JUNE, JULY = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6, 7))

@@ -4,9 +4,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from noria.governance.audit import Action
-from noria.governance.checklist import Facts, State, compute_checklist
-from noria.governance.operations import Operations, read_operations
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.check_line import State
+from noria.reports.checklist import Facts, compute_checklist
+from noria.reports.operations import Operations, read_operations
 from tests.governance.made_up import JUNE, a_lineage, a_report, a_whole_use_case, judged
 from tests.governance.test_audit import note
 

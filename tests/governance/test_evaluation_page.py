@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from noria.core.evaluation import EvaluationReport, GateResult, Suspect
+from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, Suspect
 from noria.core.use_case import GateMode, Task
-from noria.governance import evaluation_page
-from noria.governance.pages import words
-from noria.training.evaluation import evaluate
+from noria.reports import evaluation_page
+from noria.reports import formatting as words
+from noria.training.evaluation.report import evaluate
 from tests.training.judged_rows import judged_candidate, parcels_of, training_set
 
 GATES = (

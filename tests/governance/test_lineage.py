@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from noria.governance.lineage import read_lineage
+from noria.reports.lineage import read_lineage
 from noria.testing.builders import a_use_case
 from tests.governance.made_up import JUNE, SNAPSHOT
 

@@ -3,16 +3,17 @@ from html.parser import HTMLParser
 
 import pytest
 
-from noria.core.bundle import specification_digest
-from noria.core.errors import BundleError
-from noria.core.gates import check_gates
-from noria.core.judgement import number
+from noria.core.base.errors import BundleError
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.gate_conditions import number
+from noria.core.lifecycle.gates import check_gates
+from noria.core.model.bundle import specification_digest
 from noria.core.use_case import Business, Task
-from noria.governance.audit import Action
-from noria.governance.checklist import Facts, compute_checklist
-from noria.governance.model_card import brought_up_to_date, make_card, read_card, write_card
-from noria.governance.operations import Operations
-from noria.training.evaluation import evaluate
+from noria.reports.checklist import Facts, compute_checklist
+from noria.reports.model_card import brought_up_to_date, make_card
+from noria.reports.model_card_files import read_card, write_card
+from noria.reports.operations import Operations
+from noria.training.evaluation.report import evaluate
 from tests.governance.made_up import JUNE, MAY, a_lineage, a_manifest, a_report, a_whole_use_case, judged
 from tests.governance.test_audit import note
 from tests.training.judged_rows import judged_candidate, parcels_of, training_set

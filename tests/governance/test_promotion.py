@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from noria.core.bundle import Manifest, Provenance, write_bundle
-from noria.core.errors import PromotionConflictError, RegistryError
-from noria.core.registry import Stage
-from noria.core.results import RegisteredModel
-from noria.core.signature import Field, Kind, Signature
-from noria.governance.approvals import ApprovalError
-from noria.governance.audit import Action
-from noria.governance.promotion import nominate, promote, reject, roll_back
+from noria.core.base.errors import ApprovalError, PromotionConflictError, RegistryError
+from noria.core.base.results import VersionRef
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.registry import GateOutcome, Stage
+from noria.core.model.bundle import Manifest, Provenance
+from noria.core.model.signature import Field, Kind, Signature
+from noria.io.bundle_files import write_bundle
+from noria.release.promotion import nominate, promote, reject, roll_back
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
 
@@ -45,17 +45,17 @@ def a_bundle(folder: Path, as_of: datetime | None) -> tuple[Path, str]:
     return folder, write_bundle(folder, manifest, {})
 
 
-def a_candidate(registry, folder: Path, version: str, *, champion: str = "0", passed: bool = True) -> RegisteredModel:
+def a_candidate(registry, folder: Path, version: str, *, champion: str = "0", passed: bool = True) -> VersionRef:
     bundle, digest = a_bundle(folder / "bundles" / version, AS_OF[version])
-    tags = {"passed": str(passed).lower(), "summary": "roc_auc 0.71 (rule 0.55)", "champion": champion}
-    registered = registry.register("parcels", bundle, digest, key=version, params={}, tags=tags)
+    outcome = GateOutcome(passed=passed, summary="roc_auc 0.71 (rule 0.55)", judged_against=champion)
+    registered = registry.register("parcels", bundle, digest, key=version, params={}, outcome=outcome)
     assert registered.version == version
-    return RegisteredModel(
+    return VersionRef(
         version=version,
         bundle_digest=digest,
         run_id=registered.run_id,
         passed=passed,
-        summary=tags["summary"],
+        summary=outcome.summary,
         champion=champion,
     )
 
@@ -112,7 +112,7 @@ def test_of_many_at_once_one_wins_and_the_others_see_a_conflict(registry, audit,
     barrier = threading.Barrier(3)
     outcomes: list[str] = []
 
-    def run(candidate: RegisteredModel) -> None:
+    def run(candidate: VersionRef) -> None:
         barrier.wait()
         try:
             outcomes.append(promote(registry, audit, use_case, candidate, actor="ana").version)

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from noria import release
 from noria.bootstrap import Services, bootstrap
-from noria.core.bundle import EVALUATION, baseline_manifest, write_bundle
-from noria.core.errors import RegistryError
-from noria.core.results import RegisteredModel, SnapshotRef
-from noria.core.signature import Field, Kind, Signature
-from noria.governance.audit import Action
-from noria.governance.checklist import State
-from noria.governance.model_card import read_card
+from noria.core.base.errors import RegistryError
+from noria.core.base.results import SnapshotRef, VersionRef
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.check_line import State
+from noria.core.lifecycle.registry import GateOutcome
+from noria.core.model.bundle import EVALUATION, baseline_manifest
+from noria.core.model.signature import Field, Kind, Signature
+from noria.io.bundle_files import write_bundle
+from noria.jobs import release
+from noria.reports.model_card_files import read_card
 from noria.settings import Settings
 from tests.governance.made_up import JUNE, SNAPSHOT, a_bundle, a_manifest, a_report, a_whole_use_case, judged
 
@@ -35,7 +37,7 @@ def use_case(services, tmp_path):
     return use_case
 
 
-def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> RegisteredModel:
+def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> VersionRef:
     """Stands in for training: a bundle, its evidence where asked for, registered."""
     bundle, digest = a_bundle(tmp_path / "bundle", use_case.name)
     gates = judged(use_case)
@@ -51,11 +53,11 @@ def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> Regist
         environment={"python": "3.11"},
         folder=tmp_path / "evidence",
     )
-    tags = {"passed": "true", "summary": "roc_auc 0.71", "champion": "0"}
+    outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against="0")
     version = services.registry.register(
-        use_case.name, bundle, digest, key="1", params={}, tags=tags, evidence=evidence if with_evidence else None
+        use_case.name, bundle, digest, key="1", params={}, outcome=outcome, evidence=evidence if with_evidence else None
     )
-    return RegisteredModel(
+    return VersionRef(
         version=version.version,
         bundle_digest=digest,
         run_id=version.run_id,
@@ -95,9 +97,9 @@ def test_a_version_that_would_break_apps_is_refused_until_somebody_allows_it(ser
     demanding = plain.model_copy(update={"signature": Signature(fields=(*plain.signature.fields, weight))})
     folder = tmp_path / "demanding"
     digest = write_bundle(folder, demanding, {EVALUATION: a_report().model_dump_json().encode()})
-    tags = {"passed": "true", "summary": "roc_auc 0.71", "champion": "0"}
-    version = services.registry.register(use_case.name, folder, digest, key="2", params={}, tags=tags)
-    candidate = RegisteredModel(
+    outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against="0")
+    version = services.registry.register(use_case.name, folder, digest, key="2", params={}, outcome=outcome)
+    candidate = VersionRef(
         version=version.version, bundle_digest=digest, run_id=version.run_id, passed=True, summary="", champion="0"
     )
     refused = release.promote(services, use_case, candidate, actor="ana", approved_by="ben")

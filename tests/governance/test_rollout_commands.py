@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from noria.bootstrap import bootstrap
 from noria.cli import app
 from noria.cli.console import explain
-from noria.core.bundle import baseline_manifest, write_bundle
+from noria.core.lifecycle.registry import GateOutcome
+from noria.core.model.bundle import baseline_manifest
+from noria.io.bundle_files import write_bundle
 from noria.notify import mailer
 from noria.settings import Settings
 from tests.governance.made_up import a_bundle, a_whole_use_case
@@ -37,8 +39,8 @@ def use_case(services, tmp_path):
         use_case.name, folder, write_bundle(folder, baseline_manifest(use_case), {"golden.json": b"[]"})
     )
     bundle, digest = a_bundle(tmp_path / "bundle", use_case.name)
-    tags = {"passed": "true", "summary": "roc_auc 0.71", "champion": "0"}
-    registry.register(use_case.name, bundle, digest, key="1", params={}, tags=tags)
+    outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against="0")
+    registry.register(use_case.name, bundle, digest, key="1", params={}, outcome=outcome)
     return use_case
 
 

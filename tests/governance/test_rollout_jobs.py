@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from noria import rollouts
 from noria.bootstrap import Services
-from noria.core.rollout import RolloutState
+from noria.core.lifecycle.rollout import RolloutState
+from noria.jobs import rollout
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
@@ -114,11 +114,11 @@ def traffic(services, *, lost: float = 0.0, labels: bool = True, rows: int = 120
 
 def advance(services, use_case, **time):
     services.clock.instant += timedelta(**time)
-    return rollouts.advance(services, use_case, actor="a task")
+    return rollout.advance(services, use_case, actor="a task")
 
 
 def test_a_good_challenger_takes_over_and_the_owner_hears_of_every_step(services, use_case, candidate, catch_up):
-    begun = rollouts.start(services, use_case, candidate, actor="ana", reason="trained as of May", allow_breaking=True)
+    begun = rollout.start(services, use_case, candidate, actor="ana", reason="trained as of May", allow_breaking=True)
     assert (begun.share, begun.state) == (50, RolloutState.RUNNING)
     assert advance(services, use_case, minutes=2).waiting_for == "more requests: it scored 0 of 50 rows in this step"
     traffic(services, labels=False)
@@ -138,7 +138,7 @@ def test_a_good_challenger_takes_over_and_the_owner_hears_of_every_step(services
 
 def test_where_no_app_asks_a_step_ends_by_itself(services, use_case, candidate):
     quiet = use_case.model_copy(update={"rollout": use_case.rollout.model_copy(update={"idle": timedelta(minutes=5)})})
-    rollouts.start(services, quiet, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, quiet, candidate, actor="ana", allow_breaking=True)
     assert advance(services, quiet, minutes=4).waiting_for.startswith("more requests")
     traffic(services, labels=False, rows=40)
     assert advance(services, quiet, minutes=2).waiting_for.startswith("more requests")  # somebody asks, not often
@@ -150,12 +150,12 @@ def test_where_no_app_asks_a_step_ends_by_itself(services, use_case, candidate):
 
 
 def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, use_case, candidate, catch_up):
-    rollouts.start(services, use_case, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
     services.clock.instant += timedelta(seconds=60)
     traffic(services, lost=0.6)
-    found = rollouts.standing(services, use_case)
+    found = rollout.standing(services, use_case)
     assert (found.rows, found.comparison.worse != "") == (600, True)
-    assert rollouts.standing(services, use_case) == found  # looking changes nothing
+    assert rollout.standing(services, use_case) == found  # looking changes nothing
     ended = advance(services, use_case)
     assert ended.state is RolloutState.TAKEN_BACK
     assert "less per decision than version 1" in ended.reason
@@ -165,23 +165,23 @@ def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, us
 
 
 def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate):
-    rollouts.start(services, use_case, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
     services.clock.instant += timedelta(seconds=60)
     traffic(services, lost=0.6)
     with services.warehouse.transaction() as connection:
         connection.execute(
             sa.text("update labels.lbl_parcels set label_known_at = :later"), {"later": NOW + timedelta(days=9)}
         )
-    assert rollouts.standing(services, use_case).comparison.worse == ""
+    assert rollout.standing(services, use_case).comparison.worse == ""
 
 
 def test_pause_resume_and_abort_are_told_once_each(services, use_case, candidate, catch_up):
-    rollouts.start(services, use_case, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
     for _ in range(2):
-        rollouts.pause(services, use_case, actor="ana", reason="a holiday")
-    rollouts.resume(services, use_case, actor="ana", reason="back")
+        rollout.pause(services, use_case, actor="ana", reason="a holiday")
+    rollout.resume(services, use_case, actor="ana", reason="back")
     for _ in range(2):
-        rollouts.abort(services, use_case, actor="ana", reason="odd answers")
+        rollout.abort(services, use_case, actor="ana", reason="odd answers")
     assert [subject.split("]")[0] for subject in catch_up()] == ["[rollout started", "[paused", "[resumed", "[aborted"]
 
 
@@ -190,9 +190,9 @@ def test_a_mail_that_cannot_be_sent_stops_nothing_and_is_sent_later(services, us
 
     monkeypatch.setattr(mailer, "_PAUSES", ())
     silent = WithRegistry(settings=services.settings.model_copy(update={"smtp_port": 9}), clock=services.clock)
-    assert rollouts.start(silent, use_case, candidate, actor="ana", allow_breaking=True).state is RolloutState.RUNNING
+    assert rollout.start(silent, use_case, candidate, actor="ana", allow_breaking=True).state is RolloutState.RUNNING
     before = len(catcher.messages())
-    rollouts.advance(services, use_case, actor="a task")
+    rollout.advance(services, use_case, actor="a task")
     assert len(catcher.messages()) == before + 1
     silent.warehouse.close()
 
@@ -211,7 +211,7 @@ def test_the_other_tasks_are_judged_by_their_money_too(services, tmp_path, task)
     services.registry.register_baseline("parcels", *a_bundle(tmp_path / "bundles" / "0", None))
     a_candidate(services.registry, tmp_path, "1")
     services.registry.set_champion("parcels", "1")
-    rollouts.start(
+    rollout.start(
         services, use_case, a_candidate(services.registry, tmp_path, "2", champion="1"), actor="ana", allow_breaking=True
     )
     services.clock.instant += timedelta(seconds=60)
@@ -241,6 +241,6 @@ def test_the_other_tasks_are_judged_by_their_money_too(services, tmp_path, task)
                 facts,
             )
             connection.execute(sa.text("insert into labels.lbl_parcels values (:entity, :before, :label, :before)"), facts)
-    found = rollouts.standing(services, use_case).comparison
+    found = rollout.standing(services, use_case).comparison
     assert "less per decision than version 1" in found.worse
     assert found.summary.startswith("200 rows against 200 of the champion; money per decision −")

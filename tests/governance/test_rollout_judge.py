@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from noria.core.rollout import Contender, Rollout, RolloutState
-from noria.core.rollout_turn import Comparison
+from noria.core.lifecycle.rollout import Contender, Rollout, RolloutState
+from noria.core.lifecycle.rollout_decision import Comparison
 from noria.core.use_case import RolloutPolicy
-from noria.governance.rollout_judge import Scored, judge
+from noria.rollout.analysis import Scored, judge
 from noria.testing.builders import a_use_case
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from noria.core.rollout import Did, RolloutState
-from noria.governance.rollout_letter import compose, key_of, recipients_of, write_letter
+from noria.core.lifecycle.rollout import Did, RolloutState
+from noria.rollout.email import compose, key_of, recipients_of, write_letter
 from noria.testing.builders import a_use_case
 from tests.governance.test_rollout_judge import a_rollout
 

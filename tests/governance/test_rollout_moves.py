@@ -5,15 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from noria.core.errors import PromotionConflictError
-from noria.core.registry import Stage
-from noria.core.rollout import GuardReport, RolloutState
-from noria.core.rollout_turn import Comparison
-from noria.governance.approvals import ApprovalError
-from noria.governance.audit import Action
-from noria.governance.promotion import promote, roll_back
-from noria.governance.rollout_book import RolloutError
-from noria.governance.rollout_moves import Rollouts
+from noria.core.base.errors import ApprovalError, PromotionConflictError, RolloutError
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.registry import Stage
+from noria.core.lifecycle.rollout import GuardReport, RolloutState
+from noria.core.lifecycle.rollout_decision import Comparison
+from noria.release.promotion import promote, roll_back
+from noria.rollout.controller import Rollouts
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
 from tests.governance.conftest import TickingClock

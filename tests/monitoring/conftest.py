@@ -13,17 +13,19 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from monitoring.assessment import Assessment, Money, Performance, SegmentFinding
-from monitoring.records import record
+from monitoring.assessment.results import Assessment, Money, Performance, SegmentFinding
+from monitoring.store.records import record
 from noria.bootstrap import Services
-from noria.core.bundle import Provenance, baseline_manifest, write_bundle
-from noria.core.drift import FeatureDrift
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.monitoring_verdict import Verdict
+from noria.core.lifecycle.registry import GateOutcome
+from noria.core.model.bundle import Provenance, baseline_manifest
+from noria.core.stats.drift import FeatureDrift
 from noria.core.use_case import Task, UseCase
-from noria.core.verdict import Verdict
-from noria.data.predictions import replace_batch_predictions
-from noria.data.warehouse import Table, append
-from noria.governance.audit import Action
+from noria.data.postgres.warehouse import Table, append
+from noria.data.tables.predictions import replace_batch_predictions
+from noria.io.bundle_files import write_bundle
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
@@ -166,7 +168,14 @@ class World:
         folder, parcels = self.folder / f"bundle-{seed}", make_up(self.use_case, 4_000, seed)
         provenance = Provenance(as_of=as_of, snapshot=f"snapshot-{seed}", specification="s", seed=seed)
         digest = make_bundle(folder, self.use_case, parcels, provenance=provenance)
-        version = self.registry.register(self.use_case.name, folder, digest, key=f"k{seed}", params={}, tags={})
+        version = self.registry.register(
+            self.use_case.name,
+            folder,
+            digest,
+            key=f"k{seed}",
+            params={},
+            outcome=GateOutcome(passed=True, summary="", judged_against="0"),
+        )
         self.services.audit.append(
             self.use_case.name,
             Action.PROMOTED,

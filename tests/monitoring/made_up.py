@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitoring.rows import Reference, ScoredRows
-from noria.core.bundle import EVALUATION, REFERENCE, Manifest, Provenance, declared_signature, sha256, write_bundle
-from noria.core.decision import Decisions, Labels, Scores, policy_of
-from noria.core.evaluation import EvaluationReport, SegmentMetrics
-from noria.core.interval import Interval
-from noria.core.measure import measure_predictions
+from monitoring.assessment.rows import Reference, ScoredRows
+from noria.core.base.interval import Interval
+from noria.core.lifecycle.evaluation import EvaluationReport, SegmentMetrics
+from noria.core.metrics.measure import measure_predictions
+from noria.core.model.bundle import EVALUATION, REFERENCE, Manifest, Provenance, declared_signature, sha256
+from noria.core.model.decision import Decisions, Labels, Scores, policy_of
 from noria.core.use_case import Task, UseCase
-from noria.training.dataset import TrainingSet
-from noria.training.export import reference_parquet
+from noria.io.bundle_files import write_bundle
+from noria.training.bundle.export import reference_parquet
+from noria.training.data.dataset import TrainingSet
 
 THRESHOLD = 0.3
 DEPOTS = ("harbour", "north", "south")
@@ -26,7 +27,7 @@ EVALUATED = Interval.parse("2023-12-01", "2024-01-01")
 
 @dataclass(frozen=True)
 class Parcels:
-    """Made-up rows as `noria.core.decision` has them for the task."""
+    """Made-up rows as `noria.core.model.decision` has them for the task."""
 
     columns: dict[str, Any]
     scores: Scores

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from noria.core.drift import FeatureDrift, compare, effect_size, measure_drift
-from noria.core.signature import Field, Kind, Signature
+from noria.core.model.signature import Field, Kind, Signature
+from noria.core.stats.drift import FeatureDrift, compare, effect_size, measure_drift
 
 THRESHOLD = 0.1
 SIZES = [500, 1_000, 5_000, 20_000, 200_000]

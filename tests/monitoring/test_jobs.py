@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from monitoring.jobs import decide_retrain, monitor, notify, retraining
-from noria.core.errors import NoriaError, TransformError
+from noria.core.base.errors import NoriaError, TransformError
 from tests.monitoring.conftest import FIRST, World, day
 
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from monitoring import message as message_module
-from monitoring.assessment import Assessment, Performance
-from monitoring.chart import describe_money, draw_money
-from monitoring.letter import Letter, write_letter
-from monitoring.message import attach, compose, render
-from monitoring.records import LedgerLine
-from noria.core.retrain import RetrainDecision
+from monitoring.assessment.results import Assessment, Performance
+from monitoring.email import message as message_module
+from monitoring.email.chart import describe_money, draw_money
+from monitoring.email.content import Letter, write_letter
+from monitoring.email.message import attach, compose, render
+from monitoring.store.records import LedgerLine
+from noria.core.lifecycle.monitoring_verdict import Verdict
+from noria.core.lifecycle.retrain import RetrainDecision
 from noria.core.use_case import UseCase
-from noria.core.verdict import Verdict
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from tests.monitoring.conftest import MAY, an_assessment, classes_that_moved, moved, numbers_that_got_worse

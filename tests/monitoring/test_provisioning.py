@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from serving.models.served_model import ServedModels
-from serving.process.metrics import Metrics
+from serving.observability.metrics import Metrics
 
 _NAME = re.compile(r"noria_[a-z_]+")
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from noria.core.interval import Cadence, Interval
-from noria.core.retrain import PastVerdict, RetrainEvidence, decide_retrain
+from noria.core.base.interval import Cadence, Interval
+from noria.core.lifecycle.monitoring_verdict import Verdict
+from noria.core.lifecycle.retrain import PastVerdict, RetrainEvidence, decide_retrain
 from noria.core.use_case import RetrainPolicy
-from noria.core.verdict import Verdict
 
 POLICY = RetrainPolicy(after="2 of 3", cooldown=timedelta(days=45), min_new_labels=500)
 JULY_FIRST = datetime(2013, 7, 1, tzinfo=UTC)

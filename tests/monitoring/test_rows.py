@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitoring.rows import read_reference, read_scored_interval
-from noria.core.bundle import EVALUATION, REFERENCE, read_manifest, write_bundle
-from noria.core.errors import BundleError, TransformError
+from monitoring.assessment.rows import read_reference, read_scored_interval
+from noria.core.base.errors import BundleError, TransformError
+from noria.core.model.bundle import EVALUATION, REFERENCE
 from noria.core.use_case import Task, UseCase
+from noria.io.bundle_files import read_manifest, write_bundle
 from noria.testing.builders import a_use_case
 from tests.monitoring.conftest import World, day
 from tests.monitoring.made_up import Parcels, make_bundle, make_up

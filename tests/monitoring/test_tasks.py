@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.assess import assess
-from monitoring.assessment import Assessment
+from monitoring.assessment.assess import assess
+from monitoring.assessment.performance import ask_rule
+from monitoring.assessment.results import Assessment
+from monitoring.email.content import write_letter
+from monitoring.email.message import render
+from monitoring.email.wording import summarise
 from monitoring.evidently_report import write_report
-from monitoring.letter import write_letter
-from monitoring.message import render
-from monitoring.performance import ask_rule
-from monitoring.wording import summarise
-from noria.core.bundle import baseline_manifest
-from noria.core.decision import money
-from noria.core.retrain import RetrainDecision
+from noria.core.lifecycle.monitoring_verdict import Verdict
+from noria.core.lifecycle.retrain import RetrainDecision
+from noria.core.model.bundle import baseline_manifest
+from noria.core.model.decision import money
 from noria.core.use_case import Task, UseCase
-from noria.core.verdict import Verdict
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from tests.monitoring.conftest import MAY, MONITORING

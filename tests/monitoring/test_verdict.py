@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from noria.core.lifecycle.monitoring_verdict import HEADLINE, Findings, Quality, Verdict, judge
 from noria.core.use_case import DriftPolicy, Task
-from noria.core.verdict import HEADLINE, Findings, Quality, Verdict, judge
 
 POLICY = DriftPolicy(effect_size=0.1, min_rows=500, share_of_features=0.3, metric_drop=0.05, error_rise=0.25)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from noria.data.warehouse import Warehouse
+from noria.data.postgres.warehouse import Warehouse
 from tests.notify.catcher import Catcher, mail_catcher
 
 

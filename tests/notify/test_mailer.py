@@ -16,8 +16,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from sqlalchemy import text
 
-from noria.core.errors import NotifyError
-from noria.data.warehouse import Warehouse
+from noria.core.base.errors import NotifyError
+from noria.data.postgres.warehouse import Warehouse
 from noria.notify.mailer import Mailer
 from noria.settings import Settings
 from tests.conftest import free_port

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.bundle import MODEL, Manifest, Provenance, write_bundle
-from noria.core.calibration import Calibration
-from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn
-from noria.core.signature import Field, Kind, Signature
+from noria.core.model.bundle import MODEL, Manifest, Provenance
+from noria.core.model.calibration import Calibration
+from noria.core.model.encoder import Encoder
+from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn
+from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import Task
+from noria.io.bundle_files import write_bundle
 
 CLASSES = ("on_time", "late", "lost parcel")
 DEPOTS = ("north", "south", "harbour")

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noria.core.bundle import MANIFEST, MODEL
+from noria.core.lifecycle.registry import GateOutcome
+from noria.core.model.bundle import MANIFEST, MODEL
 from noria.core.use_case import Task
 from noria.inference.predictor import load_predictor
 from noria.registry.mlflow_registry import MlflowRegistry
@@ -45,7 +46,14 @@ def registry(mlflow_url, monkeypatch) -> MlflowRegistry:
 
 def register(registry: MlflowRegistry, folder: Path, use_case: str, task: Task) -> Path:
     bundle, digest = model_bundle(folder, use_case, task)
-    registry.register(use_case, bundle, digest, key="key-1", params={}, tags={"summary": "good enough"})
+    registry.register(
+        use_case,
+        bundle,
+        digest,
+        key="key-1",
+        params={},
+        outcome=GateOutcome(passed=True, summary="good enough", judged_against="0"),
+    )
     return bundle
 
 
@@ -181,7 +189,9 @@ def test_the_sealed_bundle_is_what_it_was(registry, client_files, use_case, tmp_
 def test_what_lies_in_the_bundle_folder_beside_the_sealed_files_stays_behind(registry, client_files, use_case, tmp_path):
     bundle, digest = model_bundle(tmp_path / "a", use_case, Task.REGRESSION)
     (bundle / "notes.txt").write_text("mine")
-    version = registry.register(use_case, bundle, digest, key="key-1", params={}, tags={})
+    version = registry.register(
+        use_case, bundle, digest, key="key-1", params={}, outcome=GateOutcome(passed=True, summary="", judged_against="0")
+    )
     assert not (client_files(version.run_id) / "notes.txt").exists()
 
 

@@ -8,8 +8,9 @@ import uuid
 import mlflow
 import pytest
 
-from noria.core.bundle import MANIFEST
-from noria.core.errors import RegistryError
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.registry import GateOutcome
+from noria.core.model.bundle import MANIFEST
 from noria.registry.mlflow_registry import MlflowRegistry
 from tests.registry.test_model_registry import a_bundle, register_trained, roles, some_evidence, three_versions
 
@@ -114,13 +115,13 @@ def test_a_promotion_killed_half_way_does_not_stop_another_one(registry, use_cas
     assert registry.version(use_case, "2").stage.value == "candidate"
 
 
-def test_a_version_that_is_not_there_changes_nothing(registry, use_case, tmp_path):
+def test_a_version_that_is_not_there_changes_nothing(registry, client, use_case, tmp_path):
     three_versions(registry, tmp_path, use_case)
     registry.set_champion(use_case, "1")
     with pytest.raises(RegistryError):
         registry.set_champion(use_case, "7")
     assert roles(registry, use_case) == ("1", "0", "0")
-    assert "retired" not in registry.version(use_case, "1").tags
+    assert "retired" not in client.get_model_version(use_case, "1").tags
 
 
 def test_the_page_of_a_version_shows_summary_metrics_and_the_card(registry, client, use_case, tmp_path):
@@ -141,7 +142,16 @@ def test_two_at_once_end_with_one_version(mlflow_url, use_case, tmp_path):
 
     def register(registry: MlflowRegistry) -> None:
         barrier.wait()
-        found.append(registry.register(use_case, bundle, digest, key="key-1", params={}, tags={}))
+        found.append(
+            registry.register(
+                use_case,
+                bundle,
+                digest,
+                key="key-1",
+                params={},
+                outcome=GateOutcome(passed=True, summary="", judged_against="0"),
+            )
+        )
 
     threads = [threading.Thread(target=register, args=(registry,)) for registry in registries]
     for thread in threads:

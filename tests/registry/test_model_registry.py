@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from noria.core.bundle import MANIFEST, Manifest, Provenance, write_bundle
-from noria.core.errors import RegistryError
-from noria.core.registry import EVIDENCE, ModelRegistry, Stage, Standing
-from noria.core.rollout import ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState
-from noria.core.signature import Field, Kind, Signature
+from noria.core.base.errors import RegistryError
+from noria.core.lifecycle.registry import EVIDENCE, GateOutcome, ModelRegistry, Stage, Standing
+from noria.core.lifecycle.rollout import ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState
+from noria.core.model.bundle import MANIFEST, Manifest, Provenance
+from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import RolloutPolicy
+from noria.io.bundle_files import write_bundle
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.registry import InMemoryRegistry
 from serving.models.registry_client import RegistryClient, Wanted
 
-TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
+OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
 
 
@@ -56,7 +57,7 @@ def register_trained(
     evidence: Path | None = None,
 ):
     bundle, digest = a_bundle(folder, use_case, rule=rule, trained=True)
-    return registry.register(use_case, bundle, digest, key=key, params={"trials": "40"}, tags=TAGS, evidence=evidence)
+    return registry.register(use_case, bundle, digest, key=key, params={"trials": "40"}, outcome=OUTCOME, evidence=evidence)
 
 
 def some_evidence(folder: Path) -> Path:
@@ -98,7 +99,7 @@ def test_a_registered_version_says_what_it_was_made_from(registry, use_case, tmp
     assert (version.version, version.stage, version.as_of, version.snapshot) == ("1", Stage.CANDIDATE, AS_OF, "5" * 64)
     assert version.metrics == {"roc_auc": 0.71}
     assert version.run_id
-    assert {name: version.tags[name] for name in TAGS} == TAGS
+    assert GateOutcome(version.passed, version.summary, version.judged_against) == OUTCOME
     assert registry.version(use_case, "1") == version == registry.find(use_case, "key-1")
 
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.bundle import GOLDEN, MODEL, Manifest, Provenance, write_bundle
-from noria.core.decision import policy_of
-from noria.core.encoder import Encoder, NumericColumn, OneHotColumn
-from noria.core.signature import Field, Kind, Signature
+from noria.core.model.bundle import GOLDEN, MODEL, Manifest, Provenance
+from noria.core.model.decision import policy_of
+from noria.core.model.encoder import Encoder
+from noria.core.model.encoder_columns import NumericColumn, OneHotColumn
+from noria.core.model.signature import Field, Kind, Signature
 from noria.inference.predictor import OnnxPredictor
+from noria.io.bundle_files import write_bundle
 from noria.testing.builders import a_use_case
 
 USE_CASE = "parcels"

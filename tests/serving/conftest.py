@@ -21,13 +21,13 @@ import httpx
 import psycopg
 import pytest
 
-from noria.core.bundle import read_manifest
-from noria.core.clock import SystemClock
+from noria.core.base.clock import SystemClock
+from noria.io.bundle_files import read_manifest
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
 from noria.testing.builders import write_use_case
+from serving.http.app_services import Parts, assemble
 from serving.models.bundle_store import BundleStore, Pointer
-from serving.state import Parts, assemble
 from tests.serving import bundles
 from tests.serving.bundles import INSTANCE, TAGS, USE_CASE, Bundle
 

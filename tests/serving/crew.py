@@ -9,18 +9,18 @@ import time
 
 from fastapi import FastAPI, Response
 
-from serving.process import structured_log
-from serving.process.lifecycle import lifecycle_of
+from serving.http.header_timeout_protocol import PatientProtocol
+from serving.observability import structured_log
+from serving.observability.lifecycle import lifecycle_of
+from serving.observability.shared_metrics import SharedMetrics
 from serving.process.listener import listen_on
-from serving.process.patient_protocol import PatientProtocol
 from serving.process.server import Server
-from serving.process.shared_metrics import SharedMetrics
-from serving.process.workers import Foreman, Post
+from serving.process.worker_pool import Foreman, Post
 
 
 def make_app() -> FastAPI:
     from serving.models.served_model import ServedModels
-    from serving.process.metrics import Metrics
+    from serving.observability.metrics import Metrics
 
     metrics = Metrics(ServedModels(), lambda: (0, 0))
     app = FastAPI()

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout
+from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout
 from tests.serving.bundles import Bundle
 
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"

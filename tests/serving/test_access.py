@@ -16,16 +16,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from noria import access_jobs
 from noria.bootstrap import Services, bootstrap
-from noria.core.access import AccessMode, Scope, new_secret, read_key
-from noria.core.clock import SystemClock
-from noria.core.errors import SettingsError
+from noria.core.base.api_key import AccessMode, Scope, new_secret, read_key
+from noria.core.base.clock import SystemClock
+from noria.core.base.errors import SettingsError
+from noria.jobs import access
 from noria.settings import Settings
-from serving import error_handlers
-from serving.access.gatekeeper import Gatekeeper, make_gatekeeper
+from serving.access.authenticator import Gatekeeper, make_gatekeeper
 from serving.app import create_app
-from serving.errors import ForbiddenError, JournalError, TooManyRequestsError, UnauthenticatedError
+from serving.contract.errors import ForbiddenError, JournalError, TooManyRequestsError, UnauthenticatedError
+from serving.http import error_handlers
 from tests.serving.bundles import INSTANCE, USE_CASE
 
 DAY = timedelta(days=1)
@@ -62,12 +62,12 @@ def services(public: Settings, clock: SetClock) -> Iterator[Services]:
 
 
 @pytest.fixture
-def create(services: Services) -> Callable[..., access_jobs.IssuedKey]:
+def create(services: Services) -> Callable[..., access.IssuedKey]:
     """Makes a key as the command line does."""
 
-    def create(name: str = "shop", **changes) -> access_jobs.IssuedKey:
+    def create(name: str = "shop", **changes) -> access.IssuedKey:
         fields = {"use_cases": [USE_CASE], "scopes": [Scope.PREDICT], "actor": "ana", **changes}
-        return access_jobs.create_key(services, name=name, **fields)
+        return access.create_key(services, name=name, **fields)
 
     return create
 
@@ -92,7 +92,7 @@ def gate(restarted: Callable[..., Gatekeeper]) -> Gatekeeper:
     return restarted()
 
 
-def bearer(issued: access_jobs.IssuedKey) -> str:
+def bearer(issued: access.IssuedKey) -> str:
     return f"Bearer {issued.secret.text}"
 
 
@@ -157,7 +157,7 @@ def test_a_key_expires_by_the_clock_without_another_look_at_the_table(gate, crea
 
 def test_both_secrets_of_a_rotated_key_are_let_in_until_the_grace_ends(gate, create, services, clock):
     old = create(per_minute=2)
-    new = access_jobs.rotate_key(services, old.key.id, grace=DAY, actor="ana")
+    new = access.rotate_key(services, old.key.id, grace=DAY, actor="ana")
     gate.keys.refresh()
     for issued in (old, new):
         gate.admit(bearer(issued), USE_CASE, Scope.PREDICT)
@@ -192,7 +192,7 @@ def test_this_machine_needs_no_key_until_there_is_one_and_from_then_on_always(cr
     local.keys.refresh()
     with pytest.raises(UnauthenticatedError):
         local.admit(None, USE_CASE, Scope.PREDICT)
-    access_jobs.revoke_key(services, shop.key.id, reason="closed", actor="ana")
+    access.revoke_key(services, shop.key.id, reason="closed", actor="ana")
     local.keys.refresh()
     again = restarted(serving_host="127.0.0.1", warehouse_url=DOWN)
     for gatekeeper in (local, again):  # to revoke the last key must not open the door
@@ -275,7 +275,7 @@ def test_when_a_key_was_used_is_told_to_people(gate, create, services, clock, mo
     gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
     monkeypatch.setattr("serving.access.key_ring._USED_EVERY_SECONDS", 0.0)
     gate.keys.refresh()
-    used = {key.name: key.last_used_at for key in access_jobs.list_keys(services)}
+    used = {key.name: key.last_used_at for key in access.list_keys(services)}
     assert used == {"shop": clock.at, "idle": None}
 
 
@@ -307,7 +307,7 @@ def test_a_key_works_and_stops_working_while_serving_runs(client, create, servic
         return client.get(f"/{USE_CASE}", headers=headers).status_code
 
     eventually(lambda: status() == 200)
-    access_jobs.revoke_key(services, shop.key.id, reason="leaked", actor="ana")
+    access.revoke_key(services, shop.key.id, reason="leaked", actor="ana")
     eventually(lambda: status() == 401)
     refused = client.get(f"/{USE_CASE}", headers=headers)
     assert refused.headers["www-authenticate"].startswith("Bearer")
@@ -384,7 +384,7 @@ def test_what_cannot_be_written_down_is_not_allowed(gate, public, create):
 
 
 @pytest.fixture
-def shop(create: Callable[..., access_jobs.IssuedKey]) -> access_jobs.IssuedKey:
+def shop(create: Callable[..., access.IssuedKey]) -> access.IssuedKey:
     """A key that may predict."""
     return create()
 

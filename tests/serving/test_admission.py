@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.signature import Field, Kind, Signature
+from noria.core.model.signature import Field, Kind, Signature
 from noria.testing.builders import use_case_fields, write_use_case
 from serving.app import create_app
 

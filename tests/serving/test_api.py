@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from noria.testing.builders import write_use_case
 from serving.app import create_app
-from serving.predict.incoming import MAX_BYTES
+from serving.http.request_head import MAX_BYTES
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from noria.core.bundle import GOLDEN, MODEL, read_manifest
-from noria.core.errors import BundleError
+from noria.core.base.errors import BundleError
+from noria.core.model.bundle import GOLDEN, MODEL
+from noria.io.bundle_files import read_manifest
 from serving.models.bundle_store import BundleStore, Pointer
 
 

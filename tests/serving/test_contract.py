@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from noria.core.errors import InstanceError
+from noria.core.base.errors import InstanceError
 from noria.core.use_case import Treatment
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
-from serving.errors import RequestError
+from serving.contract.errors import RequestError
 from serving.models.served_model import Origin, ServedModel
 from serving.predict.instances import check_rows, read_body
 from serving.predict.prediction import Asked, predict

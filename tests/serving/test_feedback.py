@@ -10,17 +10,17 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from noria.core.clock import SystemClock
-from noria.core.errors import InstanceError
+from noria.core.base.clock import SystemClock
+from noria.core.base.errors import InstanceError
 from noria.core.use_case import Privacy
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case, write_use_case
 from serving.app import create_app
-from serving.errors import BodyTooLargeError, JournalFullError, MalformedBodyError
-from serving.journal.feedback import FeedbackDesk, FeedbackLog
+from serving.contract.errors import BodyTooLargeError, JournalFullError, MalformedBodyError
+from serving.contract.pseudonymiser import Protector
+from serving.feedback.service import FeedbackDesk, FeedbackLog
 from serving.journal.journal import Journal
 from serving.models.served_model import Origin, ServedModel
-from serving.predict.protection import Protector
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KNOWN = "018f0000-0000-7000-8000-000000000001"

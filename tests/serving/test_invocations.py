@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.bundle import read_manifest
+from noria.io.bundle_files import read_manifest
 from noria.registry.flavours import write_flavours
 from noria.testing.builders import write_use_case
 from serving.app import create_app

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from noria.core.clock import SystemClock
-from serving.errors import JournalError, JournalFullError
+from noria.core.base.clock import SystemClock
+from serving.contract.errors import JournalError, JournalFullError
 from serving.journal.journal import Journal, Level
 
 
@@ -86,7 +86,7 @@ def test_two_claim_at_once_and_each_segment_goes_to_one(journal):
 
 def test_what_a_killed_process_acknowledged_is_there(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from noria.core.clock import SystemClock\n"
+        "import sys; from pathlib import Path; from noria.core.base.clock import SystemClock\n"
         "from serving.journal.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), SystemClock())\n"
         "for number in range(10**9): journal.append(b'%d\\n' % number); print(number, flush=True)"
@@ -181,8 +181,8 @@ def test_what_was_set_aside_takes_room_too(tmp_path):
 def test_a_disk_that_is_full_keeps_whole_lines_only_and_is_found_free_without_a_request(tmp_path):
     """A real one: the kernel lets no file of this process grow further, and cuts the line in the middle."""
     program = (
-        "import resource, sys; from pathlib import Path; from noria.core.clock import SystemClock\n"
-        "from serving.errors import JournalFullError; from serving.journal.journal import Journal, Level\n"
+        "import resource, sys; from pathlib import Path; from noria.core.base.clock import SystemClock\n"
+        "from serving.contract.errors import JournalFullError; from serving.journal.journal import Journal, Level\n"
         "journal, kept = Journal(Path(sys.argv[1]), SystemClock()), 0\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
         "for _ in range(50):\n"

@@ -12,9 +12,9 @@ import pytest
 from noria.core.use_case import Task
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
+from serving.contract.answers import Answers
 from serving.models.served_model import Origin, ServedModel, ServedModels
-from serving.predict.answers import Answers
-from serving.process.metrics import Metrics, RolloutFigure
+from serving.observability.metrics import Metrics, RolloutFigure
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_state_is_read_when_asked(rule):
 
 SEVERAL = """
 import os, signal, sys
-from serving.process.shared_metrics import SharedMetrics
+from serving.observability.shared_metrics import SharedMetrics
 shared = SharedMetrics()
-from serving.process.metrics import Metrics
+from serving.observability.metrics import Metrics
 from serving.models.served_model import ServedModels
 metrics = Metrics(ServedModels(), lambda: (2, 50))
 shared.forget_parent()

@@ -169,7 +169,8 @@ def _register_damaged(client, registry, name, make_bundle, damage):
 
 
 def _without_graph(folder):
-    from noria.core.bundle import MANIFEST, Manifest, write_bundle
+    from noria.core.model.bundle import MANIFEST, Manifest
+    from noria.io.bundle_files import write_bundle
 
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     return write_bundle(folder, manifest, {"model.onnx": b"not a graph"})

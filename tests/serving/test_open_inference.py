@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.clock import SystemClock
-from noria.core.rollout import Contender, Rollout, RolloutState
+from noria.core.base.clock import SystemClock
+from noria.core.lifecycle.rollout import Contender, Rollout, RolloutState
 from noria.core.use_case import RolloutPolicy
 from noria.testing.builders import write_use_case
 from serving.app import create_app

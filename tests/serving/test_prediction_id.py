@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from serving.predict.prediction_id import uuid7
+from serving.contract.prediction_id import uuid7
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, 123000, tzinfo=UTC)
 

@@ -16,17 +16,17 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from noria.core.clock import SystemClock
+from noria.core.base.clock import SystemClock
 from noria.local.postgres import PostgresServer
 from noria.settings import WhenLogFull
 from serving.app import create_app
-from serving.errors import JournalFullError
+from serving.contract.errors import JournalFullError
 from serving.journal.journal import Journal
 from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
 from serving.models.served_model import ServedModels
+from serving.observability.metrics import Metrics
 from serving.predict.journal_line import Line, Logged
-from serving.process.metrics import Metrics
 
 LINE = {
     "use_case": "parcels",
@@ -304,9 +304,9 @@ def test_a_database_that_is_not_set_leaves_predictions_where_they_are_and_still_
 _WRITER = """
 import json, sys, uuid
 from pathlib import Path
-from noria.core.clock import SystemClock
+from noria.core.base.clock import SystemClock
 from serving.journal.journal import Journal
-from serving.process.metrics import Metrics
+from serving.observability.metrics import Metrics
 from serving.journal.prediction_log import PredictionLog
 from serving.models.served_model import ServedModels
 line = json.loads(sys.argv[3])

@@ -18,12 +18,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from serving.app import create_app
-from serving.process import patient_protocol as protocol
+from serving.http import header_timeout_protocol as protocol
 from serving.process.listener import listen_on
 from serving.process.server import Server
-from serving.process.workers import Foreman
+from serving.process.worker_pool import Foreman
 from tests.serving.bundles import INSTANCE
 
 CREW = Path(__file__).with_name("crew.py")

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from noria.core.errors import InstanceError, SettingsError
+from noria.core.base.errors import InstanceError, SettingsError
 from noria.core.use_case import Privacy
-from noria.data.privacy import protect
+from noria.data.ingest.privacy import protect
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
-from serving.errors import FieldProblem
+from serving.contract.errors import FieldProblem
+from serving.contract.pseudonymiser import Protector
 from serving.models.served_model import Origin, ServedModel
 from serving.predict.instances import check_rows
-from serving.predict.protection import Protector
 
 KEY = "a key"
 

@@ -11,8 +11,8 @@ from noria.testing.builders import a_use_case
 from serving.journal.background_log import LogState
 from serving.journal.segment import Backlog
 from serving.models.served_model import Origin, ServedModel
-from serving.process.lifecycle import Lifecycle, Phase, lifecycle_of
-from serving.process.readiness import Behind, readiness_of
+from serving.observability.lifecycle import Lifecycle, Phase, lifecycle_of
+from serving.observability.readiness import Behind, readiness_of
 
 FINE = Behind(registry_trouble="", refused={}, predictions=LogState(Backlog(1, 200), "", ""))
 

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.bundle import EXPLAINER, MODEL, Manifest, write_bundle
-from noria.core.decision import policy_of
-from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn
-from noria.core.explainer import write_explainer
-from noria.core.signature import Field, Kind, Signature
+from noria.core.model.bundle import EXPLAINER, MODEL, Manifest
+from noria.core.model.decision import policy_of
+from noria.core.model.encoder import Encoder
+from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn
+from noria.core.model.explainer import write_explainer
+from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import Task
 from noria.inference.predictor import baseline_predictor, load_predictor
+from noria.io.bundle_files import write_bundle
 from noria.testing.builders import a_use_case
-from noria.training.goal import goal_of
-from noria.training.linear import Weights
-from noria.training.margin import MarginModel
+from noria.training.data.target import goal_of
+from noria.training.models.base.margin import MarginModel
+from noria.training.models.linear import Weights
 from serving.app import create_app
-from serving.errors import BodyTooLargeError, NoReasonsError
+from serving.contract.errors import BodyTooLargeError, NoReasonsError
 from serving.models.served_model import Origin, ServedModel
 from serving.predict import reasons
 from serving.predict.reason_words import direction, finding

@@ -12,14 +12,15 @@ import pytest
 from onnx import TensorProto, helper
 from pydantic import SecretStr
 
-from noria import rollouts
 from noria.bootstrap import bootstrap
-from noria.core.bundle import GOLDEN, MANIFEST, MODEL, GoldenRequest, Manifest, baseline_manifest, write_bundle
-from noria.core.clock import SystemClock
-from noria.core.rollout import Rollout, RolloutResult, RolloutState
+from noria.core.base.clock import SystemClock
+from noria.core.lifecycle.registry import GateOutcome
+from noria.core.lifecycle.rollout import Rollout, RolloutResult, RolloutState
+from noria.core.model.bundle import GOLDEN, MANIFEST, MODEL, GoldenRequest, Manifest, baseline_manifest
 from noria.core.use_case import RolloutPolicy
-from noria.governance.rollout_moves import candidate_of
 from noria.inference.predictor import OnnxPredictor
+from noria.io.bundle_files import write_bundle
+from noria.jobs import rollout as rollout_jobs
 from noria.notify import mailer
 from noria.testing.builders import write_use_case
 from tests.serving import fake_mlflow
@@ -209,16 +210,16 @@ def test_the_whole_way_on_a_real_registry(
     server = serve(ours)
 
     def start(bundle: Bundle, key: str, champion: str) -> None:
-        tags = {"champion": champion, "passed": "true", "summary": "roc_auc 0.71"}
-        version = registry.register(name, bundle.folder, bundle.digest, key=key, params={}, tags=tags)
-        begun = rollouts.start(services, use_case, candidate_of(version), actor="ana", allow_breaking=True)
+        outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against=champion)
+        version = registry.register(name, bundle.folder, bundle.digest, key=key, params={}, outcome=outcome)
+        begun = rollout_jobs.start(services, use_case, version.reference(), actor="ana", allow_breaking=True)
         assert begun is not None
         assert (begun.champion, begun.challenger, begun.share) == (champion, version.version, 100)
         eventually(lambda: server.predict(name)["version"] == version.version)
 
     def end() -> RolloutResult:
         found = []
-        eventually(lambda: found.append(rollouts.advance(services, use_case, actor="a task")) or found[-1].is_over)
+        eventually(lambda: found.append(rollout_jobs.advance(services, use_case, actor="a task")) or found[-1].is_over)
         return found[-1]
 
     try:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noria.core.clock import SystemClock
-from noria.core.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState, assign
+from noria.core.base.clock import SystemClock
+from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState, assign
 from noria.core.use_case import RolloutPolicy
+from serving.http.app_services import assemble
 from serving.models.rollouts import Rollouts
-from serving.state import assemble
 from tests.serving import fake_mlflow
 
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from noria.core.bundle import Manifest
-from noria.core.signature import Signature
-from serving.predict.scores import are_answers, expected_shape
+from noria.core.model.bundle import Manifest
+from noria.core.model.signature import Signature
+from serving.contract.scores import are_answers, expected_shape
 
 
 def a_manifest(task):

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from serving.process import structured_log
-from serving.process.structured_log import RefusalLog, blotted, configure, request_id
+from serving.observability import structured_log
+from serving.observability.structured_log import RefusalLog, blotted, configure, request_id
 
 KEY = "noria_a1B2c3D4e5F6_" + "s3cret-" * 7
 URL = "postgresql://noria:hunter2@db:5432/noria"
@@ -67,7 +67,7 @@ def test_a_worker_puts_its_number_into_every_line(stream, monkeypatch):
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_an_error_in_a_request_shows_where_and_not_what_was_sent(stream, kind):
     configure(kind, stream)
-    for name, extra in (("serving.error_handlers", {}), ("any.other", {"request_id": "r-1"})):
+    for name, extra in (("serving.http.error_handlers", {}), ("any.other", {"request_id": "r-1"})):
         try:
             fail_with(VALUE)
         except RuntimeError:

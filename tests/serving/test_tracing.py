@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from noria.settings import traces_wanted
-from serving.process.tracing import Answered, Traces, Tracing
+from serving.observability.tracing import Answered, Traces, Tracing
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 REQUEST = Answered("parcels", "7", "challenger", 3, "order-4711", 200, 0.25)
@@ -133,7 +133,7 @@ def test_without_a_collector_nothing_is_wanted_or_imported(monkeypatch):
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     assert not traces_wanted()
-    program = "import sys, serving.process.tracing; print([name for name in sys.modules if 'opentelemetry' in name])"
+    program = "import sys, serving.observability.tracing; print([name for name in sys.modules if 'opentelemetry' in name])"
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert result.stdout.strip() == "[]"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.errors import UseCaseError
+from noria.core.base.errors import UseCaseError
 from noria.testing.builders import write_use_case
 from serving.app import create_app
 from serving.models.use_case_files import UseCaseFiles

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from noria.local.credentials import load_credentials
 from noria.local.environment import settings_lines, write_settings
 from noria.settings import load_settings

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from noria.core.errors import StackError
+from noria.core.base.errors import StackError
 from noria.local.ports import Ports, refuse_taken
 from noria.settings import Settings
 

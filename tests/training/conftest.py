@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from noria.core.results import SnapshotRef
+from noria.core.base.results import SnapshotRef
 from noria.core.use_case import Task, UseCase
 from noria.local.postgres import PostgresServer
 from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import OUTCOMES, START, made_up_columns, write_snapshot
-from noria.training.dataset import TrainingSet, read_snapshot
+from noria.training.data.dataset import TrainingSet, read_snapshot
 
 AS_OF = START + timedelta(days=121)
 
@@ -80,7 +80,7 @@ def rows(use_case: UseCase, snapshot: SnapshotRef) -> TrainingSet:
 @pytest.fixture(scope="session")
 def searched_url(postgres: PostgresServer, use_case: UseCase, snapshot: SnapshotRef) -> Iterator[str]:
     """A database with a finished study of the snapshot."""
-    from noria.training.search import run_worker
+    from noria.training.search.worker import run_worker
 
     name = f"searched_{uuid.uuid4().hex[:8]}"
     postgres.create_database(name)

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.decision import policy_of
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
+from noria.core.model.decision import policy_of
+from noria.core.model.value import best_threshold
 from noria.core.use_case import Task, UseCase
-from noria.core.value import best_threshold
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import LABELS, OUTCOMES, made_up_columns
-from noria.training.dataset import Fold, TrainingSet
-from noria.training.evaluation import Judged
+from noria.training.data.dataset import Fold, TrainingSet
+from noria.training.evaluation.input import Judged
 
 MULTICLASS_VALUE = {
     "on_time": {"on_time": 0, "late": -4, "lost": -12},

@@ -7,25 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noria.core.bundle import EXPLAINER
-from noria.core.encoder import Encoder, RuleColumn
-from noria.core.errors import NotEnoughDataError
-from noria.core.explainer import read_explainer
-from noria.core.rule import Rule
+from noria.core.base.errors import NotEnoughDataError
+from noria.core.model.bundle import EXPLAINER
+from noria.core.model.encoder import Encoder
+from noria.core.model.encoder_columns import RuleColumn
+from noria.core.model.explainer import read_explainer
 from noria.core.use_case import Task, UseCase
+from noria.core.use_case.rule import Rule
 from noria.inference.predictor import OnnxPredictor, load_predictor
 from noria.testing.snapshots import made_up_columns, write_snapshot
-from noria.training.blend import Member
-from noria.training.candidate import Effort, goal_of
-from noria.training.candidates import CANDIDATES, make_candidate
-from noria.training.columns import Categories
-from noria.training.dataset import Fold, TrainingSet, read_snapshot
-from noria.training.encoding import LEAST_ANCHOR, encode, encode_for_training, fit_encoder
-from noria.training.explain import explainer_file
-from noria.training.export import with_gaps
-from noria.training.external_memory import EncodedBatches, FitsBatches
-from noria.training.recipe import FittedModel, Recipe
-from noria.training.splits import final_split
+from noria.training.bundle.explain import explainer_file
+from noria.training.bundle.export import with_gaps
+from noria.training.data.columns import Categories
+from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
+from noria.training.data.encoding import LEAST_ANCHOR, encode, encode_for_training, fit_encoder
+from noria.training.data.splits import final_split
+from noria.training.fit.pipeline import FittedModel, Recipe
+from noria.training.models.base.estimator import Effort, goal_of
+from noria.training.models.blend import Member
+from noria.training.models.catalog import CANDIDATES, make_candidate
+from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
 from tests.training.conftest import AS_OF, parcels_of
 from tests.training.test_candidates import assert_explained, assert_same, fitted, run
 from tests.training.test_fit import fit
@@ -151,7 +152,7 @@ def test_the_anchor_is_the_last_column_and_never_next_to_nothing(use_case: UseCa
     assert last.missing == pytest.approx(np.median(said))
     assert last.least == pytest.approx(LEAST_ANCHOR * last.missing)
     row = {"weight": 1e-9, "hour": 3.0}
-    assert Encoder(columns=(last,)).encode_row(row)[0, 0] == np.float32(last.least)
+    assert Encoder(columns=(last,)).encode_rows((row,))[0, 0] == np.float32(last.least)
 
 
 def test_an_anchor_that_is_never_there_says_so(use_case: UseCase) -> None:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from noria.core.metrics import log_loss, roc_auc
+from noria.core.metrics.binary import log_loss, roc_auc
 from noria.core.use_case import Task
-from noria.training.blend import MOST_MEMBERS, Contender, select_blend
-from noria.training.goal import Goal
-from noria.training.margin import scores_of
+from noria.training.data.target import Goal
+from noria.training.models.base.margin import scores_of
+from noria.training.models.blend import MOST_MEMBERS, Contender, select_blend
 
 
 def rmse(labels, scores):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from noria.core.metrics import log_loss, roc_auc
+from noria.core.metrics.binary import log_loss, roc_auc
 from noria.core.use_case import ConfusionValue, Task
-from noria.training.calibrate import at_level, calibrate, choose_calibration, isotonic
-from noria.training.goal import Goal
-from noria.training.threshold import choose_threshold, threshold_curve
+from noria.training.data.target import Goal
+from noria.training.fit.calibrate import at_level, calibrate, choose_calibration, isotonic
+from noria.training.fit.threshold import choose_threshold, threshold_curve
 
 
 def overconfident(rows: int = 20_000, seed: int = 5):

@@ -3,14 +3,14 @@ import pytest
 
 from noria.core.use_case import Task
 from noria.inference.predictor import PARITY
-from noria.training.candidate import Effort, GivenUp, Goal, goal_of
-from noria.training.candidates import CANDIDATES, make_candidate
-from noria.training.dataset import read_snapshot
-from noria.training.encoding import encode, encode_for_training, fit_encoder
-from noria.training.export import with_gaps
-from noria.training.ground import ABSOLUTE, LOSS, QUANTILE, aim_of
-from noria.training.margin import loss_of, margins_of, scores_of
-from noria.training.splits import final_split
+from noria.training.bundle.export import with_gaps
+from noria.training.data.dataset import read_snapshot
+from noria.training.data.encoding import encode, encode_for_training, fit_encoder
+from noria.training.data.splits import final_split
+from noria.training.models.base.estimator import Effort, GivenUp, Goal, goal_of
+from noria.training.models.base.margin import loss_of, margins_of, scores_of
+from noria.training.models.catalog import CANDIDATES, make_candidate
+from noria.training.models.trees.boosting_objective import ABSOLUTE, LOSS, QUANTILE, aim_of
 
 EFFORT = Effort(seed=7, threads=1)
 
@@ -190,7 +190,7 @@ def test_many_weights_are_found_by_the_quicker_solver(monkeypatch):
     labels = np.argmax(rows[:, :5] + random.normal(size=(900, 5)), axis=1)
     kind = make_candidate("linear", Goal(Task.MULTICLASS, classes=5))
     by_newton = kind.fit(rows, labels, kind.defaults, EFFORT)
-    monkeypatch.setattr("noria.training.linear.MANY_WEIGHTS", 10)
+    monkeypatch.setattr("noria.training.models.linear.MANY_WEIGHTS", 10)
     found = kind.predict(kind.fit(rows, labels, kind.defaults, EFFORT), rows)
     np.testing.assert_allclose(found, kind.predict(by_newton, rows), atol=2e-3)
 

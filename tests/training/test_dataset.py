@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from noria.core.errors import NotEnoughDataError
-from noria.core.results import SnapshotRef
+from noria.core.base.errors import NotEnoughDataError
+from noria.core.base.results import SnapshotRef
 from noria.core.use_case import Task
 from noria.testing.snapshots import made_up_columns, write_snapshot
-from noria.training.columns import Categories
-from noria.training.dataset import read_snapshot
+from noria.training.data.columns import Categories
+from noria.training.data.dataset import read_snapshot
 from tests.training.conftest import AS_OF, parcels, parcels_of
 
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from noria.core.encoder import LookupColumn, NumericColumn, OneHotColumn
-from noria.core.metrics import roc_auc
+from noria.core.metrics.binary import roc_auc
+from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn
 from noria.core.use_case import Features, Task
-from noria.training.columns import Categories
-from noria.training.dataset import TrainingSet, read_snapshot
-from noria.training.encoding import EncodingOptions, encode, encode_for_training, fit_encoder
-from noria.training.goal import Goal, goal_of
+from noria.training.data.columns import Categories
+from noria.training.data.dataset import TrainingSet, read_snapshot
+from noria.training.data.encoding import EncodingOptions, encode, encode_for_training, fit_encoder
+from noria.training.data.target import Goal, goal_of
 
 TREES = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0)
 SCALED = EncodingOptions(scale=True, one_hot_up_to=4, smoothing=10.0)
@@ -69,7 +69,7 @@ def test_a_rows_own_label_does_not_leak_through_the_mean_of_its_category(use_cas
 
 def test_an_unseen_category_counts_as_average(use_case, rows):
     encoder = fit_encoder(use_case.features, rows, TREES)
-    encoded = encoder.encode_row({"weight": 1.0, "hour": 2.0, "depot": "moon", "street": "nowhere"})[0]
+    encoded = encoder.encode_rows(({"weight": 1.0, "hour": 2.0, "depot": "moon", "street": "nowhere"},))[0]
     assert encoded[:5].tolist() == [1.0, 2.0, 0.0, 0.0, 0.0]
     assert encoded[5] == 0.0
     assert encoded[6] == np.float32(np.log10(1 / 8001))
@@ -78,7 +78,7 @@ def test_an_unseen_category_counts_as_average(use_case, rows):
 def test_of_very_many_categories_the_rarest_count_as_unseen(use_case, rows, monkeypatch):
     counts = rows.categories("street").counts()[:-1]
     often, rare = (rows.categories("street").names[place] for place in (counts.argmax(), counts.argmin()))
-    monkeypatch.setattr("noria.training.encoding.MOST_TEXTS", 20)
+    monkeypatch.setattr("noria.training.data.encoding.MOST_TEXTS", 20)
     encoder = fit_encoder(use_case.features, rows, TREES)
     *_, means, shares = encoder.columns
     assert len(means.values) == len(shares.values) == 20

@@ -4,18 +4,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noria.core.bundle import baseline_manifest
-from noria.core.decision import money
-from noria.core.evaluation import EvaluationReport
-from noria.core.metrics import roc_auc
-from noria.core.signature import Field, Kind
+from noria.core.lifecycle.evaluation import EvaluationReport
+from noria.core.metrics.binary import roc_auc
+from noria.core.model.bundle import baseline_manifest
+from noria.core.model.decision import money
+from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task
 from noria.inference.predictor import RulePredictor, baseline_predictor
-from noria.training.candidate import Effort, Goal
-from noria.training.candidates import make_candidate
-from noria.training.columns import Categories
-from noria.training.evaluation import evaluate
-from noria.training.recipe import Recipe
+from noria.training.data.columns import Categories
+from noria.training.evaluation.report import evaluate
+from noria.training.fit.pipeline import Recipe
+from noria.training.models.base.estimator import Effort, Goal
+from noria.training.models.catalog import make_candidate
 from tests.training.judged_rows import GATES, LeastSquares, fold_of, judged_candidate, parcels_of, training_set
 
 TASKS = tuple(Task)
@@ -135,7 +135,7 @@ def test_the_learning_curve_uses_the_latest_rows_and_ends_at_all_of_them(judged_
 
 
 def test_the_learning_curve_is_cut_where_it_would_cost_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("noria.training.evaluation.learning.MOST_ROWS", 1000)
+    monkeypatch.setattr("noria.training.evaluation.learning_curve.MOST_ROWS", 1000)
     judged, report = evaluated(tmp_path)
     assert [point.rows for point in report.learning_curve] == [200, 400, 600, 800, 1000]
     assert isinstance(judged.recipe, LeastSquares)

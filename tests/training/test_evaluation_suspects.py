@@ -4,7 +4,7 @@ import pytest
 from noria.core.use_case import Task
 from noria.testing.builders import use_case_fields
 from noria.testing.snapshots import LABELS, made_up_columns
-from noria.training.evaluation import evaluate
+from noria.training.evaluation.report import evaluate
 from tests.training.judged_rows import fold_of, judged_candidate, parcels_of, training_set
 
 ROWS = 4000

@@ -5,21 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from noria.core.bundle import EXPLAINER
-from noria.core.errors import BundleError
-from noria.core.explainer import read_explainer
+from noria.core.base.errors import BundleError
+from noria.core.model.bundle import EXPLAINER
+from noria.core.model.explainer import read_explainer
 from noria.core.use_case import Task
 from noria.inference.predictor import OnnxPredictor, load_predictor
-from noria.training.blend import Member
-from noria.training.candidate import Effort
-from noria.training.candidates import make_candidate
-from noria.training.dataset import read_snapshot
-from noria.training.encoding import encode
-from noria.training.explain import explainer_file
-from noria.training.export import with_gaps
-from noria.training.forest import Trees
-from noria.training.goal import goal_of
-from noria.training.recipe import Recipe
+from noria.training.bundle.explain import explainer_file
+from noria.training.bundle.export import with_gaps
+from noria.training.data.dataset import read_snapshot
+from noria.training.data.encoding import encode
+from noria.training.data.target import goal_of
+from noria.training.fit.pipeline import Recipe
+from noria.training.models.base.estimator import Effort
+from noria.training.models.blend import Member
+from noria.training.models.catalog import make_candidate
+from noria.training.models.trees.xgboost_trees import Trees
 from tests.training.test_fit import fit
 
 CHANGES = {

@@ -12,9 +12,9 @@ from sqlalchemy.exc import OperationalError
 from benchmarks.fault_parts import promotion_faults, registry_faults, search_faults, snapshot_faults
 from benchmarks.fault_parts.finding import Finding, as_markdown
 from benchmarks.fault_parts.world import World, world_on
-from noria.data.warehouse import sqlalchemy_url
+from noria.data.postgres.warehouse import sqlalchemy_url
 from noria.local.postgres import PostgresServer
-from noria.training.storage import connect, connection_was_lost
+from noria.training.search.storage import connect, connection_was_lost
 
 pytestmark = pytest.mark.postgres
 

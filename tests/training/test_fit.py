@@ -5,28 +5,29 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from noria.core.bundle import MANIFEST, MODEL, REFERENCE, Manifest, declared_signature, read_golden
-from noria.core.errors import BundleError
-from noria.core.evaluation import EvaluationReport
-from noria.core.gates import check_gates
-from noria.core.metrics import roc_auc
+from noria.core.base.errors import BundleError
+from noria.core.lifecycle.evaluation import EvaluationReport
+from noria.core.lifecycle.gates import check_gates
+from noria.core.metrics.binary import roc_auc
+from noria.core.model.bundle import MANIFEST, MODEL, REFERENCE, Manifest, declared_signature
 from noria.core.use_case import Task
 from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_predictor
+from noria.io.bundle_files import read_golden
 from noria.testing.snapshots import made_up_columns, write_snapshot
-from noria.training import export
-from noria.training import fit as fit_module
-from noria.training.blend import Member
-from noria.training.candidate import Effort
-from noria.training.candidates import make_candidate
-from noria.training.dataset import read_snapshot
-from noria.training.encoding import encode
-from noria.training.export import check_parity, with_gaps
-from noria.training.fit import fit_bundle
-from noria.training.goal import goal_of
-from noria.training.gradient_boosting import GradientBoosting
-from noria.training.recipe import FittedModel, Recipe
-from noria.training.search import BestTrial
-from noria.training.splits import final_split
+from noria.training.bundle import build as fit_module
+from noria.training.bundle import export
+from noria.training.bundle.build import fit_bundle
+from noria.training.bundle.export import check_parity, with_gaps
+from noria.training.data.dataset import read_snapshot
+from noria.training.data.encoding import encode
+from noria.training.data.splits import final_split
+from noria.training.data.target import goal_of
+from noria.training.fit.pipeline import FittedModel, Recipe
+from noria.training.models.base.estimator import Effort
+from noria.training.models.blend import Member
+from noria.training.models.catalog import make_candidate
+from noria.training.models.gradient_boosting import GradientBoosting
+from noria.training.search.worker import BestTrial
 from tests.training.conftest import AS_OF, parcels_of
 
 FEATURES = ("weight", "hour", "depot", "street")

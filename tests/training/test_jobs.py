@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from noria import jobs, release
 from noria.bootstrap import Services, bootstrap
-from noria.core.errors import PromotionConflictError
-from noria.core.results import RegisteredModel
+from noria.core.base.errors import PromotionConflictError
+from noria.core.base.results import VersionRef
+from noria.jobs import release, training
 from noria.settings import Settings
 from noria.testing.snapshots import made_up_columns, write_snapshot
 from tests.training.conftest import AS_OF, parcels
@@ -38,10 +38,10 @@ def services(database_url, mlflow_url, tmp_path) -> Services:
     services.warehouse.engine.dispose()
 
 
-def train(services, use_case, snapshot) -> RegisteredModel:
-    jobs.ensure_baseline(services, use_case)
-    jobs.search(services, use_case, snapshot, worker=0)
-    registered = jobs.fit_and_register(services, use_case, snapshot)
+def train(services, use_case, snapshot) -> VersionRef:
+    training.ensure_baseline(services, use_case)
+    training.search(services, use_case, snapshot, worker=0)
+    registered = training.fit_and_register(services, use_case, snapshot)
     assert not list(Path(snapshot.path).parent.glob("*.search")), "what trials kept is taken away"
     return registered
 
@@ -65,11 +65,11 @@ def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_r
 
 
 def test_what_trials_kept_is_there_until_the_fit_is_registered(services, use_case, snapshot):
-    jobs.ensure_baseline(services, use_case)
-    jobs.search(services, use_case, snapshot, worker=0)
+    training.ensure_baseline(services, use_case)
+    training.search(services, use_case, snapshot, worker=0)
     (kept,) = Path(snapshot.path).parent.glob("*.search/*")
     assert len(list(kept.glob("*.npy"))) == 3
-    jobs.fit_and_register(services, use_case, snapshot)
+    training.fit_and_register(services, use_case, snapshot)
     assert not kept.parent.exists()
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from noria.core.explainer import read_explainer, write_explainer
+from noria.core.model.explainer import read_explainer, write_explainer
 from noria.core.use_case import Task
-from noria.training.candidate import Effort
-from noria.training.candidates import make_candidate
-from noria.training.goal import Goal
-from noria.training.joint_forest import LEAST_RATE, JointForest
-from noria.training.joint_trees import JointTree, JointTrees
-from noria.training.margin import loss_of
-from noria.training.random_forest import RandomForest
+from noria.training.data.target import Goal
+from noria.training.models.base.estimator import Effort
+from noria.training.models.base.margin import loss_of
+from noria.training.models.catalog import make_candidate
+from noria.training.models.multiclass_forest import LEAST_RATE, JointForest
+from noria.training.models.random_forest import RandomForest
+from noria.training.models.trees.sklearn_trees import JointTree, JointTrees
 from tests.training.test_candidates import assert_same, run
 
 CLASSES = 4

@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noria.core.explainer import read_explainer
+from noria.core.model.explainer import read_explainer
 from noria.core.use_case import Task, UseCase
-from noria.training.blend import Contender, Member, select_blend
-from noria.training.candidate import Effort, GivenUp, goal_of
-from noria.training.candidates import make_candidate
-from noria.training.dataset import TrainingSet
-from noria.training.encoding import encode, encode_for_training, fit_encoder
-from noria.training.explain import explainer_file
-from noria.training.export import with_gaps
-from noria.training.external_memory import EncodedBatches, FitsBatches
-from noria.training.goal import Goal
-from noria.training.ground import LOSS, QUANTILE
-from noria.training.logarithm import LINEAR_TARGET, LOGARITHM, NUMBER, TREES_TARGET, Raised, skewed
-from noria.training.recipe import FittedModel, Recipe
+from noria.training.bundle.explain import explainer_file
+from noria.training.bundle.export import with_gaps
+from noria.training.data.dataset import TrainingSet
+from noria.training.data.encoding import encode, encode_for_training, fit_encoder
+from noria.training.data.target import Goal
+from noria.training.fit.pipeline import FittedModel, Recipe
+from noria.training.models.base.estimator import Effort, GivenUp, goal_of
+from noria.training.models.blend import Contender, Member, select_blend
+from noria.training.models.catalog import make_candidate
+from noria.training.models.log_target import LINEAR_TARGET, LOGARITHM, NUMBER, TREES_TARGET, Raised, skewed
+from noria.training.models.trees.boosting_objective import LOSS, QUANTILE
+from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
 from tests.training.conftest import parcels_of
 from tests.training.test_anchored import prices
 from tests.training.test_blend import rmse

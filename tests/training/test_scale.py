@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from noria.core.errors import NoriaError, SettingsError
-from noria.core.results import SnapshotRef
+from noria.core.base.errors import NoriaError, SettingsError
+from noria.core.base.results import SnapshotRef
 from noria.core.use_case import Engine, Training, UseCase
 from noria.inference.predictor import RulePredictor, baseline_predictor
-from noria.training.candidate import Effort, goal_of
-from noria.training.candidates import make_candidate
-from noria.training.dask_engine import boosted_on_cluster, cluster_of
-from noria.training.dataset import TrainingSet, read_snapshot
-from noria.training.encoding import EncodingOptions, encode_for_training, fit_encoder
-from noria.training.external_memory import EncodedBatches, Facts, evenly, is_stored
-from noria.training.fit import fit_bundle
-from noria.training.margin import loss_of, margins_of
-from noria.training.recipe import FittedModel, Recipe
-from noria.training.stored import StoredColumns
+from noria.training.bundle.build import fit_bundle
+from noria.training.data.dataset import TrainingSet, read_snapshot
+from noria.training.data.encoding import EncodingOptions, encode_for_training, fit_encoder
+from noria.training.data.parquet_columns import StoredColumns
+from noria.training.fit.pipeline import FittedModel, Recipe
+from noria.training.models.base.estimator import Effort, goal_of
+from noria.training.models.base.margin import loss_of, margins_of
+from noria.training.models.catalog import make_candidate
+from noria.training.models.trees.booster import cluster_of
+from noria.training.models.trees.dask_engine import boosted_on_cluster
+from noria.training.models.trees.external_memory import EncodedBatches, Facts, evenly, is_stored
 
 FEW = 500
 ROWS = 3000
@@ -205,7 +206,7 @@ class TestCluster:
             )
 
     def test_a_scheduler_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("noria.training.dask_engine._PATIENCE", 0.5)
+        monkeypatch.setattr("noria.training.models.trees.dask_engine._PATIENCE", 0.5)
         facts = Facts(np.zeros(1), None, np.zeros(1))
         batches: Any = None  # nothing is encoded before there is a cluster
         with pytest.raises(SettingsError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):

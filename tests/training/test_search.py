@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from noria.cli import search as search_bar
-from noria.core.errors import NotEnoughDataError
-from noria.training.budget import Budget
-from noria.training.candidate import Effort
-from noria.training.desk import Desk, Opening
-from noria.training.held_out import HeldOutScores
-from noria.training.kinds import first_trials
-from noria.training.search import best_trial, run_worker
-from noria.training.search_metric import search_measure
-from noria.training.splits import search_folds
-from noria.training.study import open_study
-from noria.training.trial import TrialRunner
+from noria.core.base.errors import NotEnoughDataError
+from noria.training.data.splits import search_folds
+from noria.training.models.base.estimator import Effort
+from noria.training.search.budget import Budget
+from noria.training.search.initial_trials import first_trials
+from noria.training.search.oof_predictions import HeldOutScores
+from noria.training.search.search_metric import search_measure
+from noria.training.search.study import open_study
+from noria.training.search.trial import TrialRunner
+from noria.training.search.trial_queue import Desk, Opening
+from noria.training.search.worker import best_trial, run_worker
 from tests.training.conftest import parcels
 
 

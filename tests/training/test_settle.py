@@ -8,16 +8,17 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from noria.core.use_case import Training
-from noria.training import sampling, settle
-from noria.training.budget import Budget
-from noria.training.environment import record_environment
-from noria.training.held_out import HeldOutScores, forget_search
-from noria.training.kinds import first_trials
-from noria.training.pruning import FEWEST, Peers
-from noria.training.search import best_trial, run_worker
-from noria.training.search_metric import pinball, search_measure
-from noria.training.splits import search_folds
-from noria.training.study import open_study
+from noria.training.bundle.environment import record_environment
+from noria.training.data import sampling
+from noria.training.data.splits import search_folds
+from noria.training.search import selection as settle
+from noria.training.search.budget import Budget
+from noria.training.search.initial_trials import first_trials
+from noria.training.search.oof_predictions import HeldOutScores, forget_search
+from noria.training.search.pruning import FEWEST, Peers
+from noria.training.search.search_metric import pinball, search_measure
+from noria.training.search.study import open_study
+from noria.training.search.worker import best_trial, run_worker
 from tests.training.conftest import parcels
 from tests.training.test_splits import MULTICLASS, REGRESSION
 

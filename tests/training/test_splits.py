@@ -6,11 +6,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from noria.core.errors import NotEnoughDataError
-from noria.training.dataset import TrainingSet
-from noria.training.parts import group_parts, row_parts
-from noria.training.sampling import MANY_ROWS, SAMPLE_ROWS, sampled
-from noria.training.splits import calibration_split, final_split, search_folds
+from noria.core.base.errors import NotEnoughDataError
+from noria.training.data.dataset import TrainingSet
+from noria.training.data.random_split import group_parts, row_parts
+from noria.training.data.sampling import MANY_ROWS, SAMPLE_ROWS, sampled
+from noria.training.data.splits import calibration_split, final_split, search_folds
 from tests.training.conftest import parcels
 
 DAY = 86_400_000_000

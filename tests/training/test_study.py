@@ -14,25 +14,25 @@ import psutil
 import psycopg
 import pytest
 
-from noria.core.errors import NoriaError
+from noria.core.base.errors import NoriaError
 from noria.local.postgres import PostgresServer
-from noria.training import desk as desk_module
-from noria.training import storage
-from noria.training.desk import Desk, Opening
-from noria.training.kinds import first_trials
-from noria.training.search import best_trial, run_worker
-from noria.training.study import open_study
-from noria.training.verify import cut_short, differences, search_again
+from noria.training.search import storage
+from noria.training.search import trial_queue as desk_module
+from noria.training.search.initial_trials import first_trials
+from noria.training.search.replay import cut_short, differences, search_again
+from noria.training.search.study import open_study
+from noria.training.search.trial_queue import Desk, Opening
+from noria.training.search.worker import best_trial, run_worker
 from tests.conftest import free_port
 from tests.training.conftest import parcels
 
 WORKER = """
 import json, os, sys, time
 from pathlib import Path
-import noria.training.search as search
-import noria.training.trial as trial_module
-from noria.core.catalog import load_use_case
-from noria.core.results import SnapshotRef
+import noria.training.search.worker as search
+import noria.training.search.trial as trial_module
+from noria.io.catalog import load_use_case
+from noria.core.base.results import SnapshotRef
 
 folder, snapshot, worker, url, hang_in = sys.argv[1:6]
 go_on = Path(folder, "go-on")

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.access import (
-    AccessError,
+from noria.core.base.api_key import (
     ApiKey,
     KeyState,
     Scope,
@@ -23,6 +22,7 @@ from noria.core.access import (
     new_secret,
     read_key,
 )
+from noria.core.base.errors import AccessError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 URL_SAFE = string.ascii_letters + string.digits + "-_"

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.calibration import Calibration
+from noria.core.model.calibration import Calibration
 
 unit = st.floats(0, 1)
 

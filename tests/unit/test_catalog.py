@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from noria.core.catalog import load_catalog, load_use_case
-from noria.core.errors import UseCaseError
+from noria.core.base.errors import UseCaseError
 from noria.core.use_case import json_schema
+from noria.io.catalog import load_catalog, load_use_case
 from noria.testing.builders import a_use_case, use_case_fields, write_use_case
 
 
@@ -175,8 +175,17 @@ def test_a_catalog_lists_the_problems_of_all_folders(tmp_path):
     write_use_case(tmp_path, name="one", titel="x")
     write_use_case(tmp_path, name="two", owner="nobody")
     with pytest.raises(UseCaseError) as caught:
-        load_catalog(tmp_path)
+        load_catalog(tmp_path).require_valid()
     assert [problem.where.split("/")[1] for problem in caught.value.problems] == ["one", "two"]
+
+
+def test_a_catalog_gives_the_others_where_one_is_wrong(tmp_path):
+    write_use_case(tmp_path, name="one", titel="x")
+    write_use_case(tmp_path, name="two")
+    catalog = load_catalog(tmp_path)
+    assert catalog.get("two").name == "two"
+    with pytest.raises(UseCaseError, match="titel"):
+        catalog.get("one")
 
 
 def test_an_unknown_use_case_names_the_known(tmp_path):

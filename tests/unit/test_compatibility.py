@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from noria.core.bundle import Manifest
-from noria.core.compatibility import breaking_changes
-from noria.core.signature import Field, Kind, Signature
+from noria.core.model.bundle import Manifest
+from noria.core.model.compatibility import breaking_changes
+from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import Task, UseCase
 from noria.testing.builders import a_use_case
 

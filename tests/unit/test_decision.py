@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.calibration import Calibration
-from noria.core.decision import DecisionPolicy, best_quantile, money, nothing, perfect, policy_of
-from noria.core.measure import measure_predictions
+from noria.core.metrics.measure import measure_predictions
+from noria.core.model.calibration import Calibration
+from noria.core.model.decision import DecisionPolicy, best_quantile, money, nothing, perfect, policy_of
+from noria.core.model.value import total_value, value_per_1000
 from noria.core.use_case import ConfusionValue, Task, UnitValue
-from noria.core.value import total_value, value_per_1000
 from noria.testing.builders import a_use_case
 
 CONFUSION = ConfusionValue(true_positive=25, false_positive=-6, false_negative=-15, true_negative=0)

@@ -5,7 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noria.core.encoder import Encoder, LookupColumn, NumericColumn, OneHotColumn, RuleColumn
+from noria.core.model.encoder import Encoder
+from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn, RuleColumn
 
 ENCODER = Encoder(
     columns=(
@@ -24,15 +25,15 @@ ROWS = st.lists(
 
 
 def test_each_kind_of_column():
-    row = ENCODER.encode_row({"raw": 2, "scaled": 14.0, "depot": "south", "street": "high"})
+    row = ENCODER.encode_rows(({"raw": 2, "scaled": 14.0, "depot": "south", "street": "high"},))
     assert row.dtype == np.float32
     np.testing.assert_array_equal(row, np.array([[2, 1, 0, 1, 0.3, np.nan]], dtype=np.float32))
 
 
 def test_what_is_missing_or_unseen_has_its_own_numbers():
-    nothing = ENCODER.encode_row({})
+    nothing = ENCODER.encode_rows(({},))
     np.testing.assert_array_equal(nothing, np.array([[np.nan, 0, 0, 0, -1, np.nan]], dtype=np.float32))
-    unseen = ENCODER.encode_row({"raw": None, "scaled": math.nan, "depot": "moon", "street": "new"})
+    unseen = ENCODER.encode_rows(({"raw": None, "scaled": math.nan, "depot": "moon", "street": "new"},))
     np.testing.assert_array_equal(unseen, np.array([[np.nan, 0, 0, 0, 0, np.nan]], dtype=np.float32))
 
 
@@ -61,11 +62,11 @@ RULES = Encoder(
 
 
 def test_a_rule_of_several_fields_is_a_column():
-    row = RULES.encode_row({"raw": 2.0, "scaled": 9.0, "depot": "south"})
+    row = RULES.encode_rows(({"raw": 2.0, "scaled": 9.0, "depot": "south"},))
     np.testing.assert_array_equal(row, np.array([[2, 4.5, 2, 0]], dtype=np.float32))
-    nothing = RULES.encode_row({})
+    nothing = RULES.encode_rows(({},))
     np.testing.assert_array_equal(nothing, np.array([[np.nan, 3, 7, 0]], dtype=np.float32))
-    tiny = RULES.encode_row({"raw": 0.01, "scaled": -1.0})
+    tiny = RULES.encode_rows(({"raw": 0.01, "scaled": -1.0},))
     np.testing.assert_array_equal(tiny, np.array([[0.01, 7, 0.5, 0]], dtype=np.float32))
 
 

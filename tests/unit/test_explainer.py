@@ -5,9 +5,9 @@ import io
 import numpy as np
 import pytest
 
-from noria.core.errors import BundleError
-from noria.core.explainer import Explainer, LinearPart, TreesPart, read_explainer, write_explainer
-from noria.core.tree_shap import Forest
+from noria.core.base.errors import BundleError
+from noria.core.model.explainer import Explainer, LinearPart, TreesPart, read_explainer, write_explainer
+from noria.core.model.tree_shap import Forest
 
 
 def linear(outputs=2, width=3):

@@ -8,7 +8,7 @@ from fairlearn import metrics as reference
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from noria.core.fairness import FOUR_FIFTHS, MISSING, compare_groups, compare_means
+from noria.core.stats.fairness import FOUR_FIFTHS, MISSING, compare_groups, compare_means
 
 ROWS = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from(["a", "b", "c"])), min_size=2, max_size=60)
 

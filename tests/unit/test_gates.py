@@ -1,7 +1,7 @@
 import pytest
 
-from noria.core.evaluation import Difference, Estimate, EvaluationReport, Fairness, Rival, SegmentMetrics
-from noria.core.gates import check_gates, monthly, summarise, tell
+from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, Rival, SegmentMetrics
+from noria.core.lifecycle.gates import check_gates, monthly, summarise, tell
 from noria.core.use_case import Gate
 from noria.testing.builders import a_use_case
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.errors import IntervalError
-from noria.core.interval import Cadence, Interval, parse_instant
+from noria.core.base.errors import IntervalError
+from noria.core.base.interval import Cadence, Interval, parse_instant
 
 INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - strategy bounds
 

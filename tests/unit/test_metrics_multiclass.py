@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from noria.core import metrics
-from noria.core.metrics import multiclass
+from noria.core.metrics import binary, multiclass
 
 CLASSES = 4
 ROWS = st.lists(st.tuples(*[st.integers(0, CLASSES - 1)] * 2, st.integers(0, 5)), min_size=1, max_size=60)
@@ -70,10 +69,10 @@ def test_roc_auc_leaves_out_a_class_that_never_came():
 def test_of_two_classes_the_scores_are_judged_as_in_binary_classification():
     labels, scores, _ = drawn(1_000, 2)
     came, positive = labels == 1, scores[:, 1]
-    assert multiclass.roc_auc(labels, scores) == pytest.approx(metrics.roc_auc(came, positive))
-    assert multiclass.log_loss(labels, scores) == pytest.approx(metrics.log_loss(came, positive))
-    assert multiclass.brier(labels, scores) == pytest.approx(2 * metrics.brier(came, positive))
-    expected = metrics.calibration_error(came, positive)
+    assert multiclass.roc_auc(labels, scores) == pytest.approx(binary.roc_auc(came, positive))
+    assert multiclass.log_loss(labels, scores) == pytest.approx(binary.log_loss(came, positive))
+    assert multiclass.brier(labels, scores) == pytest.approx(2 * binary.brier(came, positive))
+    expected = binary.calibration_error(came, positive)
     assert multiclass.calibration_error(labels, scores) == pytest.approx(expected, abs=1e-12)
 
 
@@ -81,7 +80,7 @@ def test_calibration_error_looks_at_every_class():
     labels, scores, _ = drawn(50_000, 3)
     assert multiclass.calibration_error(labels, scores) < 0.01
     swapped = scores[:, [0, 2, 1]]
-    expected = np.mean([metrics.calibration_error(labels == index, swapped[:, index]) for index in range(3)])
+    expected = np.mean([binary.calibration_error(labels == index, swapped[:, index]) for index in range(3)])
     assert multiclass.calibration_error(labels, swapped) == pytest.approx(expected)
     assert expected > 0.1
 

@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.core.errors import UseCaseError
-from noria.core.rollout import Contender, GuardReport, Rollout, RolloutState, assign
-from noria.core.rollout_turn import Comparison, Next, Situation, decide_turn
+from noria.core.base.errors import UseCaseError
+from noria.core.lifecycle.rollout import Contender, GuardReport, Rollout, RolloutState, assign
+from noria.core.lifecycle.rollout_decision import Comparison, Next, Situation, decide_turn
 from noria.core.use_case import RolloutMode, RolloutPolicy
 from noria.testing.builders import a_use_case
 

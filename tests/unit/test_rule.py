@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from noria.core.errors import RuleError
-from noria.core.rule import Rule
+from noria.core.base.errors import RuleError
+from noria.core.use_case.rule import Rule
 
 
 @pytest.mark.parametrize(

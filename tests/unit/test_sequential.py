@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from noria.core.sequential import chance_of_as_many, difference, paired_difference, share_of_alpha
+from noria.core.stats.confidence_sequence import chance_of_as_many, difference, paired_difference, share_of_alpha
 
 PEEKS = np.unique(np.geomspace(200, 8000, 40).astype(int))
 DRAWS = {

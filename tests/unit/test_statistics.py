@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from noria.core.metrics import roc_auc
+from noria.core.metrics.binary import roc_auc
 from noria.core.metrics.resampling import binary_statistic, mean_of_rows, regression_statistic
-from noria.core.statistics import bootstrap_interval, mean_interval, paired_difference
+from noria.core.stats.bootstrap import bootstrap_interval, mean_interval, paired_difference
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():

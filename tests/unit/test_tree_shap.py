@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from noria.core.tree_shap import Forest, TreeShap
+from noria.core.model.tree_shap import Forest, TreeShap
 
 WIDTH = 4
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
+from noria.core.model.value import NEVER, best_threshold, running_cost, total_value, value_per_1000
 from noria.core.use_case import ConfusionValue, Costs
-from noria.core.value import NEVER, best_threshold, running_cost, total_value, value_per_1000
 
 
 def money(tp: float, fp: float, fn: float, tn: float = 0.0) -> ConfusionValue:

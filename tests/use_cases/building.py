@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from noria.core.interval import Interval
+from noria.core.base.interval import Interval
 from noria.core.use_case import UseCase
-from noria.data.features import read_features
-from noria.data.ingest import ingest
-from noria.data.transform import transform
-from noria.data.warehouse import Warehouse
+from noria.data.ingest.ingest import ingest
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.features import read_features
+from noria.data.transform.dbt_run import transform
+from noria.settings import source_url
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "a key that only the tests know"
@@ -53,7 +54,15 @@ def build(
 ) -> None:
     """Ingest and transform intervals, in this order."""
     for interval in intervals:
-        ingest(warehouse, use_case, PROJECT / "use_cases" / use_case.name, interval, pseudonym_key=KEY, now=NOW)
+        ingest(
+            warehouse,
+            use_case,
+            PROJECT / "use_cases" / use_case.name,
+            interval,
+            pseudonym_key=KEY,
+            source_url=source_url,
+            now=NOW,
+        )
         transform(warehouse, use_case, interval, project or PROJECT / "dbt_project", state)
 
 

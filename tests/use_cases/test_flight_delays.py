@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noria.core.catalog import load_use_case
 from noria.core.use_case import UseCase
+from noria.io.catalog import load_use_case
 
 
 @pytest.fixture

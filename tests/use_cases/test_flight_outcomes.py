@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from noria.core.catalog import load_use_case
-from noria.core.errors import TransformError
-from noria.core.interval import Cadence, Interval
-from noria.core.rule import Rule
+from noria.core.base.errors import TransformError
+from noria.core.base.interval import Cadence, Interval
 from noria.core.use_case import Task, UseCase
-from noria.data.features import read_features, read_labels
-from noria.data.quality import validate
-from noria.data.snapshots import take_snapshot
-from noria.data.transform import transform
-from noria.data.warehouse import Warehouse
+from noria.core.use_case.rule import Rule
+from noria.data.postgres.warehouse import Warehouse
+from noria.data.quality.validation import validate
+from noria.data.tables.features import read_features, read_labels
+from noria.data.tables.snapshots import take_snapshot
+from noria.data.transform.dbt_run import transform
+from noria.io.catalog import load_use_case
 from noria.local.postgres import PostgresServer
 from tests.use_cases.building import PROJECT, build, changed, check_contracts, planted, rebuilt
 

@@ -12,17 +12,17 @@ import pytest
 from pydantic import SecretStr
 
 from monitoring.jobs import monitor, notify
-from noria import jobs, release
 from noria.bootstrap import Services, bootstrap
-from noria.core.errors import RegistryError
-from noria.core.evaluation import EvaluationReport
-from noria.core.gates import check_gates
-from noria.core.interval import Interval
-from noria.core.registry import EVIDENCE
+from noria.core.base.errors import RegistryError
+from noria.core.base.interval import Interval
+from noria.core.lifecycle.evaluation import EvaluationReport
+from noria.core.lifecycle.gates import check_gates
+from noria.core.lifecycle.registry import EVIDENCE
 from noria.core.use_case import UseCase
-from noria.data.predictions import read_batch_predictions
+from noria.data.tables.predictions import read_batch_predictions
+from noria.jobs import data, release, scoring, training
+from noria.jobs.verification import verify
 from noria.settings import Settings
-from noria.verification import verify
 from tests.notify.catcher import Catcher, mail_catcher
 
 pytestmark = [
@@ -61,23 +61,23 @@ def shortened(services: Services, name: str, **training: object) -> UseCase:
 
 def prepare(services: Services, use_case: UseCase, history: Interval) -> None:
     for interval in use_case.schedule.data.intervals(history):
-        jobs.ingest(services, use_case, interval)
-        jobs.validate(services, use_case, interval, "raw")
-        jobs.transform(services, use_case, interval)
-        jobs.validate(services, use_case, interval, "features")
+        data.ingest(services, use_case, interval)
+        data.validate(services, use_case, interval, "raw")
+        data.transform(services, use_case, interval)
+        data.validate(services, use_case, interval, "features")
 
 
 def turn(services: Services, use_case: UseCase, history: Interval, live: Interval) -> EvaluationReport:
     """History, training, promotion by the gates alone, then a new interval scored, judged and mailed."""
     prepare(services, use_case, Interval(history.start, live.end))
-    jobs.ensure_baseline(services, use_case)
-    snapshot = jobs.take_snapshot(services, use_case, history.end)
-    jobs.search(services, use_case, snapshot, worker=0)
-    candidate = jobs.fit_and_register(services, use_case, snapshot)
+    training.ensure_baseline(services, use_case)
+    snapshot = training.take_snapshot(services, use_case, history.end)
+    training.search(services, use_case, snapshot, worker=0)
+    candidate = training.fit_and_register(services, use_case, snapshot)
     assert candidate.passed, candidate.summary
     assert release.promote(services, use_case, candidate, actor="tests").promoted
-    scored = jobs.score(services, use_case, live)
-    assert scored == jobs.score(services, use_case, live)
+    scored = scoring.score(services, use_case, live)
+    assert scored == scoring.score(services, use_case, live)
     assert scored.version == candidate.version
     result = monitor(services, use_case, live)
     assert result.version == candidate.version

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from noria.core.metrics.direction import finite
 from noria.core.metrics.ranked import RankedRows
+from noria.core.model.value import value_per_1000
 from noria.core.use_case import ConfusionValue
-from noria.core.value import value_per_1000
 
 Labels = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float64]

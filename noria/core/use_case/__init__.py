@@ -1,7 +1,7 @@
 """The use case: the one thing a user writes.
 
 It says what the business wants (the decision, the money at stake, the data, the promises a model must keep), never which
-operators run. Reading and checking a folder is `noria.core.catalog`.
+operators run. Reading and checking a folder is `noria.io.catalog`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pydantic import Field
 from noria.core.use_case.business import Business, ClassValue, ConfusionValue, Costs, UnitValue, Value
 from noria.core.use_case.features import CategoricalFeature, Features, NumericFeature
 from noria.core.use_case.fields import Duration, Email, Frozen, Name, format_duration, parse_duration
+from noria.core.use_case.gates import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, Severity
 from noria.core.use_case.monitoring import DriftPolicy, Monitoring, RetrainPolicy, Schedule
-from noria.core.use_case.promises import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, Severity
 from noria.core.use_case.rollout import GuardPolicy, JudgePolicy, RolloutMode, RolloutPolicy, StopPolicy
 from noria.core.use_case.serving import Serving, Treatment
 from noria.core.use_case.sources import FileSource, Privacy, Source, SqlSource

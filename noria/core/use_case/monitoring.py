@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from noria.core.interval import Cadence, Interval
+from noria.core.base.interval import Cadence, Interval
 from noria.core.use_case.fields import Duration, Email, Frozen
 
 

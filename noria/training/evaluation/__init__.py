@@ -1,6 +1,1 @@
-"""Judges a model on rows that nothing else has touched: `evaluate(use_case, judged)`."""
-
-from noria.training.evaluation.judged import Judged
-from noria.training.evaluation.report import evaluate
-
-__all__ = ["Judged", "evaluate"]
+"""How good is a model, how sure is that, and what is it worth? Judged on rows that nothing else touched."""

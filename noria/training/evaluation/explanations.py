@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.decision import Scores
-from noria.core.evaluation import Contribution, Example, ReasonCode
+from noria.core.lifecycle.evaluation import Contribution, Example, ReasonCode
+from noria.core.model.decision import Scores
 from noria.core.use_case import Task, UseCase
-from noria.training.dataset import TrainingSet
-from noria.training.evaluation.judged import Explained, Judged
-from noria.training.evaluation.outcome import Outcome, Positions, evenly
+from noria.training.data.dataset import TrainingSet
+from noria.training.evaluation.input import Explained, Judged
+from noria.training.evaluation.scored_slice import Outcome, Positions, evenly
 from noria.training.evaluation.segments import segment_values
 
 MOST_ROWS = 2_000

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from noria.core.evaluation import CalibrationBin, CurvePoint
+from noria.core.lifecycle.evaluation import CalibrationBin, CurvePoint
 from noria.core.metrics import binary, multiclass
 from noria.core.use_case import Task
-from noria.training.evaluation.outcome import Outcome, evenly
+from noria.training.evaluation.scored_slice import Outcome, evenly
 
 MOST_RESIDUALS = 500
 

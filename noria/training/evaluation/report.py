@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from noria.core.evaluation import Estimate, EvaluationReport
+from noria.core.lifecycle.evaluation import Estimate, EvaluationReport
 from noria.core.use_case import Task, UseCase
-from noria.training.evaluation.chance import Chance, chance_of
+from noria.training.evaluation.bootstrap import Chance, chance_of
+from noria.training.evaluation.business_value import value_curve, value_lines
+from noria.training.evaluation.comparators import JudgedRival, compare, judge_rivals
 from noria.training.evaluation.explanations import contributions, examples, explained_rows
-from noria.training.evaluation.judged import Judged
-from noria.training.evaluation.learning import learning_curve
-from noria.training.evaluation.outcome import Outcome
+from noria.training.evaluation.fairness import compare_decisions, compare_errors, fairness_intervals, fairness_metrics
+from noria.training.evaluation.input import Judged
+from noria.training.evaluation.leakage import suspects
+from noria.training.evaluation.learning_curve import learning_curve
 from noria.training.evaluation.quality import calibration_bins, confusion_counts, residual_sample
-from noria.training.evaluation.rivals import JudgedRival, compare, judge_rivals
+from noria.training.evaluation.scored_slice import Outcome
 from noria.training.evaluation.segments import judge_segments
-from noria.training.evaluation.suspects import suspects
-from noria.training.evaluation.treatment import compare_decisions, compare_errors, fairness_intervals, fairness_metrics
-from noria.training.evaluation.worth import value_curve, value_lines
 
 
 def evaluate(use_case: UseCase, judged: Judged) -> EvaluationReport:

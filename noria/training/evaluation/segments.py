@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noria.core.evaluation import Estimate, SegmentMetrics
+from noria.core.lifecycle.evaluation import Estimate, SegmentMetrics
 from noria.core.use_case import Task, UseCase
-from noria.training.dataset import TrainingSet
-from noria.training.evaluation.chance import Chance
-from noria.training.evaluation.outcome import Outcome, Parts, Positions
+from noria.training.data.dataset import TrainingSet
+from noria.training.evaluation.bootstrap import Chance
+from noria.training.evaluation.scored_slice import Outcome, Parts, Positions
 
 FEWEST_ROWS = 200
 """Fewest rows for a segment to be judged."""

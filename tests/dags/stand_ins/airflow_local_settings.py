@@ -17,11 +17,11 @@ from typing import Any
 
 import monitoring
 import noria
-from noria.core import results
-from noria.core.errors import QualityError
-from noria.core.interval import Interval
-from noria.core.rollout import RolloutResult, RolloutState
-from noria.governance.approvals import ApprovalError, objection
+from noria.core.base import results
+from noria.core.base.errors import ApprovalError, QualityError
+from noria.core.base.interval import Interval
+from noria.core.lifecycle.rollout import RolloutResult, RolloutState
+from noria.release.approvals import objection
 
 FOLDER = Path(os.environ["NORIA_HOME"])
 
@@ -76,9 +76,9 @@ def search(_services: object, _use_case: object, _snapshot: object, worker: int)
     return results.SearchResult(study="study", trials=1, best_value=0.5)
 
 
-def fit_and_register(_services: object, _use_case: object, _snapshot: object) -> results.RegisteredModel:
+def fit_and_register(_services: object, _use_case: object, _snapshot: object) -> results.VersionRef:
     note("fit_and_register", "1")
-    return results.RegisteredModel(
+    return results.VersionRef(
         version="1",
         bundle_digest="b" * 64,
         run_id="run",
@@ -88,12 +88,12 @@ def fit_and_register(_services: object, _use_case: object, _snapshot: object) ->
     )
 
 
-def nominate(_services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str) -> None:
+def nominate(_services: object, _use_case: object, candidate: results.VersionRef, *, actor: str) -> None:
     note("nominate", candidate.version)
 
 
 def promote(
-    _services: object, use_case: Any, candidate: results.RegisteredModel, *, actor: str, approved_by: str, reason: str
+    _services: object, use_case: Any, candidate: results.VersionRef, *, actor: str, approved_by: str, reason: str
 ) -> results.PromotionResult:
     """Holds approvals against the real rule, since who asked and who answered is what Airflow must know."""
     why = objection(use_case, requested_by=actor, approved_by=approved_by)
@@ -119,7 +119,7 @@ def a_rollout(version: str, state: RolloutState, reason: str) -> RolloutResult:
 
 
 def start(
-    _services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, approved_by: str, reason: str
+    _services: object, _use_case: object, candidate: results.VersionRef, *, actor: str, approved_by: str, reason: str
 ) -> RolloutResult:
     note("start_rollout", f"{candidate.version}: {reason}")
     (FOLDER / "looked").unlink(missing_ok=True)
@@ -138,7 +138,7 @@ def advance(_services: object, _use_case: object, *, actor: str) -> RolloutResul
     return a_rollout("1", RolloutState.COMPLETED, "no harm")
 
 
-def reject(_services: object, _use_case: object, candidate: results.RegisteredModel, *, actor: str, reason: str) -> None:
+def reject(_services: object, _use_case: object, candidate: results.VersionRef, *, actor: str, reason: str) -> None:
     note("reject", f"{actor}: version {candidate.version}: {reason}")
 
 

@@ -1,0 +1,1 @@
+"""How did an interval go? Drift, quality and money of a version, and the worst segments."""

@@ -1,0 +1,1 @@
+"""How does the owner hear of it? The report as an e-mail."""

@@ -1,0 +1,1 @@
+"""What is remembered of past intervals? Verdicts, ledger and requests to retrain."""

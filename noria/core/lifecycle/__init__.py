@@ -1,0 +1,1 @@
+"""From evaluation to retirement: gates, verdicts, rollouts, and when to train again."""

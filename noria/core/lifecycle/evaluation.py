@@ -1,0 +1,252 @@
+"""What was found when a model was judged on rows that nothing else had touched."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from noria.core.use_case import GateMode, Task
+
+
+class _Model(BaseModel):
+    # What cannot be told is NaN: as text it survives strict JSON, where pydantic would write null and not read it back.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Estimate(_Model):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SegmentMetrics(_Model):
+    """Metrics of one value of one segment, or of one month (segment `event_month`)."""
+
+    segment: str
+    value: str
+    rows: int
+    judged: bool
+    """False where there are too few rows (or one class only) to judge."""
+    metrics: dict[str, float]
+    intervals: dict[str, Estimate] = {}
+    """By metric; of the metrics that gates ask for, of `value`, and of ROC AUC, accuracy or mean absolute error."""
+
+
+class Rival(_Model):
+    """Another model on the same rows."""
+
+    name: str
+    """`baseline`, or `champion`."""
+    version: str
+    metrics: dict[str, float]
+    differences: dict[str, Difference] = {}
+    """Candidate less rival by metric, paired on the same rows."""
+
+
+class Difference(_Model):
+    """Candidate less rival on the same rows, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    p_not_better: float
+    """Share of resamples in which the candidate was not better: small means that its lead is more than chance."""
+
+
+class ValueLine(_Model):
+    """What somebody's decisions on these rows were worth, per 1,000 decisions."""
+
+    name: str
+    """`candidate`, `champion`, `baseline`, `nothing` (do nothing) or `perfect` (perfect foresight)."""
+    per_1000: Estimate
+
+
+class CurvePoint(_Model):
+    """A point of a curve."""
+
+    x: float
+    y: float
+
+
+class CalibrationBin(_Model):
+    """Rows with similar scores."""
+
+    score: float
+    """Mean score."""
+    rate: float
+    """Share of them that turned out positive; for regression the mean label."""
+    rows: int
+
+
+class GroupRate(_Model):
+    """One value of a protected attribute."""
+
+    attribute: str
+    value: str
+    rows: int
+    judged: bool
+    """False where there are too few rows to judge."""
+    selection_rate: float
+    true_positive_rate: float | None = None
+    false_positive_rate: float | None = None
+    intervals: dict[str, Estimate] = {}
+    """By rate."""
+
+
+class Fairness(_Model):
+    """Decisions over the values of one protected attribute."""
+
+    attribute: str
+    demographic_parity: float | None = None
+    """Largest less smallest share of yes decisions; None where fewer than two groups can be judged."""
+    disparate_impact: float | None = None
+    """Smallest over largest share of yes decisions; below 0.8 is what the four-fifths rule warns of."""
+    equalised_odds: float | None = None
+    """Larger of the spreads of true and of false positive rates; None where a rate cannot be told."""
+    intervals: dict[str, Estimate] = {}
+    """By figure, each of the two groups that are farthest apart; beyond equal where the gap may be chance."""
+    groups: tuple[GroupRate, ...]
+
+
+class GroupError(_Model):
+    """Regression: predictions for one value of a protected attribute."""
+
+    attribute: str
+    value: str
+    rows: int
+    judged: bool
+    """False where there are too few rows to judge."""
+    mean_prediction: float
+    """In the label's unit."""
+    mean_error: float
+    """Mean of prediction less label: above 0 where the group is predicted too high."""
+    intervals: dict[str, Estimate] = {}
+    """By mean."""
+
+
+class Contribution(_Model):
+    """How much a feature moves predictions."""
+
+    feature: str
+    importance: float
+    """Mean absolute SHAP value, in log odds or the label's unit."""
+    segment: str = ""
+    """`segment=value`, or empty for all rows."""
+
+
+class ReasonCode(_Model):
+    """One reason for one prediction."""
+
+    feature: str
+    words: str
+    """The feature and its value in the words of the use case, such as `Age of the plane: 24 years`."""
+    contribution: float
+    """SHAP value: above 0 it raised the score."""
+
+
+class Example(_Model):
+    """One judged row, with what moved its score most."""
+
+    why: str
+    """Why this row is shown, such as `surest yes that was wrong`."""
+    score: float
+    """Probability of yes, of the class decided on, or the number."""
+    decided: str
+    happened: str
+    reasons: tuple[ReasonCode, ...]
+
+
+class Suspect(_Model):
+    """A feature that may know the answer."""
+
+    feature: str
+    reason: str
+
+
+class LearningPoint(_Model):
+    """The same recipe on a part of the training rows."""
+
+    rows: int
+    metric: float
+
+
+class EvaluationReport(_Model):
+    """Metrics of a candidate on rows that nothing else has touched.
+
+    `metrics` has every name of `noria.core.use_case.cross_checks.METRICS` for the task that the rows could give, `value`
+    (money per 1,000 decisions), `parity`, `latency_ms` and `size_mb` among them.
+    """
+
+    task: Task = Task.BINARY_CLASSIFICATION
+    start: str
+    end: str
+    """Event times of the rows, ISO 8601, half-open."""
+    rows: int
+    training_rows: int = 0
+    """Rows that the judged model was fitted to."""
+    positives: int = 0
+    """Binary classification: rows of the positive class."""
+    classes: dict[str, int] = {}
+    """Multiclass: rows by class, in the order of the classes."""
+    threshold: float = 0.5
+    metrics: dict[str, float]
+    intervals: dict[str, Estimate] = {}
+    """By metric."""
+    segments: tuple[SegmentMetrics, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    values: tuple[ValueLine, ...] = ()
+    """Candidate, champion, rule, doing nothing and perfect foresight, side by side."""
+    threshold_curve: tuple[CurvePoint, ...] = ()
+    """Money per 1,000 decisions; binary classification: over thresholds; regression: over what is added to each number."""
+    calibration: tuple[CalibrationBin, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Rows by what happened, then by what was decided; binary: no, yes."""
+    residuals: tuple[CurvePoint, ...] = ()
+    """Regression: an even sample of predicted number and error."""
+    fairness: tuple[Fairness, ...] = ()
+    group_errors: tuple[GroupError, ...] = ()
+    """Regression: by protected attribute, where decisions are numbers and no share of yes can be held against another."""
+    contributions: tuple[Contribution, ...] = ()
+    explained_rows: int = 0
+    """Rows whose contributions were taken, an even sample."""
+    examples: tuple[Example, ...] = ()
+    """A handful of rows, explained."""
+    suspects: tuple[Suspect, ...] = ()
+    learning_curve: tuple[LearningPoint, ...] = ()
+    search_metric: str = ""
+    """What the search optimised, and the learning curve shows."""
+    resampled: str = ""
+    """What was drawn anew for the intervals: `days`, `rows`, or the feature that groups rows."""
+    calibrated_by: str = ""
+    """The calibration that did best on validation rows."""
+    parity: float
+    """Largest difference between the trained estimator and its ONNX graph over the slice."""
+    note: str = ""
+    """What exactly was measured, where that is not the shipped model itself."""
+
+    def rival(self, name: str) -> Rival | None:
+        """The rival of that name, if it was judged."""
+        return next((rival for rival in self.rivals if rival.name == name), None)
+
+
+class GateResult(_Model):
+    """One promise held against what was found."""
+
+    promise: str
+    found: str
+    passed: bool
+    mode: GateMode
+    metric: str = ""
+    low: float | None = None
+    high: float | None = None
+    """95 % interval of what was found, where there is one."""
+    cost: float | None = None
+    """Money per 1,000 decisions by which the promise is missed, where it is about money."""
+    evidence: str = ""
+    """Place in the evaluation report, such as `#value`."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether this result keeps the model from being promoted."""
+        return not self.passed and self.mode is GateMode.ENFORCED

@@ -1,0 +1,255 @@
+"""How one promise is held against what was found: each condition of a gate, in a function of its own.
+
+A promise that cannot be judged is not kept. What is measured on few rows is chance in part, so a comparison with the rule
+or with the serving model must be surer than chance: `better_than` asks the share of resamples in which the candidate was not
+better (`Difference.p_not_better`), `not_worse_than` asks the whole interval of the difference (a non-inferiority test:
+Piaggio et al., "Reporting of Noninferiority and Equivalence Randomized Trials", JAMA 2012).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, Rival, SegmentMetrics
+from noria.core.metrics.direction import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, better, goodness
+from noria.core.use_case import Gate
+
+MONTH = "event_month"
+"""The segment of months in an evaluation report."""
+FAIRNESS = ("demographic_parity", "equalised_odds", "disparate_impact")
+MONEY = "value"
+_MEASURED_LEVEL = 0.95
+"""Of the intervals in a report."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, and whether that keeps the promise.
+
+    Attributes:
+        kept: whether it does.
+        words: what was found, for people.
+        low: lower bound of what was found, or of the difference that was asked about; None where it was not measured.
+        high: upper bound of the same.
+        cost: money per 1,000 decisions that promoting would lose by a promise that is not kept; None where it has no price.
+    """
+
+    kept: bool
+    words: str
+    low: float | None = None
+    high: float | None = None
+    cost: float | None = None
+
+
+def judge(gate: Gate, report: EvaluationReport) -> Found:
+    """Hold a gate's one condition against the report."""
+    for condition, bound in gate.conditions.items():
+        found = _JUDGES[condition](gate, bound, report)
+        return found if not found.kept else replace(found, cost=None)
+    return Found(False, "the gate has no condition")
+
+
+def evidence_of(gate: Gate) -> str:
+    """The place in the evaluation page that shows what a gate was judged on."""
+    condition = next(iter(gate.conditions), "")
+    if condition.startswith("worst_segment"):
+        return "#segments"
+    if condition.startswith("worst_month"):
+        return "#months"
+    if gate.metric in FAIRNESS:
+        return "#fairness"
+    return {MONEY: "#value", "calibration_error": "#calibration"}.get(gate.metric, "#quality")
+
+
+def number(metric: float) -> str:
+    """A figure as people read it: money and counts in whole units, ratios with four digits."""
+    if not math.isfinite(metric):
+        return "nothing"
+    return f"{metric:,.0f}" if abs(metric) >= 100 else f"{metric:.4g}"
+
+
+def _bounded(gate: Gate, bound: float | str, report: EvaluationReport) -> Found:
+    if gate.metric in FAIRNESS and report.fairness:
+        return _fairness(gate, float(bound), report.fairness)
+    found = report.metrics.get(gate.metric, math.nan)
+    if math.isnan(found):
+        return Found(False, f"no {gate.metric}: the evaluation slice cannot give it")
+    interval = report.intervals.get(gate.metric)
+    words = number(found) + _interval(interval)
+    cost = _shortfall(gate, found, float(bound)) if gate.metric == MONEY else None
+    return _between(Found(_holds(gate, found, float(bound)), words, cost=cost), interval)
+
+
+def _fairness(gate: Gate, bound: float, fairness: Sequence[Fairness]) -> Found:
+    told = {part.attribute: getattr(part, gate.metric) for part in fairness}
+    found = {attribute: math.nan if figure is None else float(figure) for attribute, figure in told.items()}
+    attribute, worst = _worst(found, lowest=gate.metric not in LOWER_IS_BETTER)
+    interval = next(part.intervals.get(gate.metric) for part in fairness if part.attribute == attribute)
+    return _between(Found(_holds(gate, worst, bound), f"{number(worst)} over {attribute}{_interval(interval)}"), interval)
+
+
+def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Found:
+    compared = _compare(gate, str(rival_name), report)
+    if isinstance(compared, Found):
+        return compared
+    if compared.difference is None:
+        kept = better(gate.metric, compared.ours, compared.theirs)
+        return Found(kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost)
+    kept = compared.difference.p_not_better <= 1 - gate.confidence
+    words = compared.words
+    if not kept and better(gate.metric, compared.ours, compared.theirs):
+        words += f", which may be chance: p = {compared.difference.p_not_better:.2g}"
+    return _between(Found(kept, words, cost=compared.cost), compared.difference)
+
+
+def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Found:
+    compared = _compare(gate, str(rival_name), report)
+    if isinstance(compared, Found):
+        return compared
+    if compared.difference is None:
+        kept = goodness(gate.metric, compared.ours) - goodness(gate.metric, compared.theirs) >= -gate.margin
+        return Found(kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost)
+    low, high = _at_confidence(compared.difference, gate.confidence)
+    kept = _least_gain(gate.metric, low, high) >= -gate.margin
+    return _between(Found(kept, compared.words, cost=compared.cost), compared.difference)
+
+
+def _segments(gate: Gate, bound: float | str, report: EvaluationReport) -> Found:
+    return _worst_part(
+        gate, float(bound), [part for part in report.segments if part.segment != MONTH], report.rows, "segment"
+    )
+
+
+def _months(gate: Gate, bound: float | str, report: EvaluationReport) -> Found:
+    return _worst_part(gate, float(bound), [part for part in report.segments if part.segment == MONTH], report.rows, "month")
+
+
+_JUDGES: dict[str, Callable[[Gate, float | str, EvaluationReport], Found]] = {
+    "at_least": _bounded,
+    "at_most": _bounded,
+    "better_than": _better,
+    "not_worse_than": _not_worse,
+    "worst_segment_at_least": _segments,
+    "worst_segment_at_most": _segments,
+    "worst_month_at_least": _months,
+    "worst_month_at_most": _months,
+}
+
+
+def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows: int, kind: str) -> Found:
+    judged = {f"{part.segment} {part.value}": part for part in parts if part.judged}
+    small = len(parts) - len(judged)
+    if not judged:
+        return Found(False, f"no {kind} has enough rows of every outcome to judge")
+    found = {place: part.metrics.get(gate.metric, math.nan) for place, part in judged.items()}
+    place, worst = _worst(found, lowest=_wants_at_least(gate))
+    interval = judged[place].intervals.get(gate.metric)
+    words = f"{number(worst)}{_interval(interval)} in {judged[place].value if kind == 'month' else place}"
+    words += f" ({small} small one{'s' if small > 1 else ''} not judged)" if small else ""
+    missing = _shortfall(gate, worst, bound) if gate.metric == MONEY else None
+    share = judged[place].rows / rows if rows else 0.0  # what it costs over all decisions, not over those of the part
+    return _between(
+        Found(_holds(gate, worst, bound), words, cost=None if missing is None else missing * share),
+        interval,
+    )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A candidate and a rival on the same rows."""
+
+    ours: float
+    theirs: float
+    difference: Difference | None
+    words: str
+    cost: float | None
+
+
+def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | Found:
+    ours, rival = report.metrics.get(gate.metric, math.nan), report.rival(name)
+    if math.isnan(ours):
+        return Found(False, f"no {gate.metric}: the evaluation slice cannot give it")
+    theirs = rival.metrics.get(gate.metric, math.nan) if rival else math.nan
+    if rival is None or math.isnan(theirs):
+        return Found(False, f"{number(ours)}, but the {name} was not measured")
+    difference = _difference(gate.metric, rival, report)
+    who = "" if name == "baseline" else " of version 0, the rule" if rival.version == "0" else f" of version {rival.version}"
+    per = " per 1,000" if gate.metric == MONEY else ""
+    words = f"{number(ours)} against {number(theirs)}{per}{who}{_gap(difference)}"
+    return _Compared(ours, theirs, difference, words, _loss(rival, report))
+
+
+def _difference(metric: str, rival: Rival, report: EvaluationReport) -> Difference | None:
+    """The paired difference; while the rule serves, the one against the rule is the same."""
+    rule = report.rival("baseline")
+    same = rule.differences.get(metric) if rule and rival.version == "0" else None
+    return rival.differences.get(metric) or same
+
+
+def _loss(rival: Rival, report: EvaluationReport) -> float | None:
+    """Money per 1,000 decisions that the rival's decisions are worth more; 0 where they are not."""
+    difference = _difference(MONEY, rival, report)
+    if difference is not None and math.isfinite(difference.value):
+        return max(0.0, -difference.value)
+    gap = rival.metrics.get(MONEY, math.nan) - report.metrics.get(MONEY, math.nan)
+    return max(0.0, gap) if math.isfinite(gap) else None
+
+
+def _least_gain(metric: str, low: float, high: float) -> float:
+    """The worst end of an interval of differences, as a gain: more is better. NaN, which keeps no promise, stays NaN."""
+    less_is_better = metric in LOWER_IS_BETTER or metric in NEARER_ZERO_IS_BETTER
+    return -high if less_is_better else low
+
+
+def _at_confidence(difference: Difference, confidence: float) -> tuple[float, float]:
+    """The interval at the confidence asked for, its halves stretched or shrunk as those of a normal distribution are."""
+    quantile = NormalDist().inv_cdf
+    factor = quantile((1 + confidence) / 2) / quantile((1 + _MEASURED_LEVEL) / 2)
+    value = difference.value
+    return value + factor * (difference.low - value), value + factor * (difference.high - value)
+
+
+def _wants_at_least(gate: Gate) -> bool:
+    return next(iter(gate.conditions)).endswith("at_least")
+
+
+def _holds(gate: Gate, found: float, bound: float) -> bool:
+    return found >= bound if _wants_at_least(gate) else found <= bound
+
+
+def _shortfall(gate: Gate, found: float, bound: float) -> float | None:
+    gap = bound - found if _wants_at_least(gate) else found - bound
+    return max(0.0, gap) if math.isfinite(gap) else None
+
+
+def _worst(found: dict[str, float], *, lowest: bool) -> tuple[str, float]:
+    """Name and figure of the worst; what is not known is worse than anything."""
+    unknown = -math.inf if lowest else math.inf
+    known = {name: unknown if math.isnan(figure) else figure for name, figure in found.items()}
+    name = min(known, key=known.__getitem__) if lowest else max(known, key=known.__getitem__)
+    return name, found[name]
+
+
+def _between(found: Found, interval: Estimate | Difference | None) -> Found:
+    if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return found
+    return replace(found, low=interval.low, high=interval.high)
+
+
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None or not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return ""
+    return f" (95 % {number(estimate.low)} to {number(estimate.high)})"
+
+
+def _gap(difference: Difference | None) -> str:
+    if difference is None or not math.isfinite(difference.value):
+        return ""
+    return f" ({_signed(difference.value)}, 95 % {_signed(difference.low)} to {_signed(difference.high)})"
+
+
+def _signed(gap: float) -> str:
+    return ("+" if gap > 0 else "") + number(gap)

@@ -1,0 +1,111 @@
+"""Holds a use case's promises against what was found, and says in one line what that means.
+
+How each condition is judged is `noria.core.lifecycle.gate_conditions`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from noria.core.base.interval import Interval
+from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
+from noria.core.lifecycle.gate_conditions import MONEY, evidence_of, judge, number
+from noria.core.model.value import DAYS_PER_MONTH
+from noria.core.use_case import Gate, GateMode, Task, UseCase
+
+SUMMARY_LENGTH = 290
+_HEADLINES: Mapping[Task, tuple[str, ...]] = {
+    Task.BINARY_CLASSIFICATION: ("roc_auc", "average_precision"),
+    Task.MULTICLASS: ("log_loss", "macro_f1"),
+    Task.REGRESSION: ("rmse", "wape"),
+}
+"""The two metrics of a summary."""
+_SMALL_CHANGE = 0.5
+
+
+def check_gates(gates: Sequence[Gate], report: EvaluationReport) -> tuple[GateResult, ...]:
+    """One result per gate that is not off, in the order they are written."""
+    return tuple(_result(gate, report) for gate in gates if gate.mode is not GateMode.OFF)
+
+
+def summarise(use_case: UseCase, report: EvaluationReport, gates: Sequence[GateResult]) -> str:
+    """One line of under 300 characters: quality and money against the rule, and each broken promise with what was found.
+
+    Promises that stop promotion come before those that are only tried out.
+    """
+    currency = use_case.business.currency
+    broken = sorted((gate for gate in gates if not gate.passed), key=lambda gate: not gate.stops)
+    parts = [_quality(report), _money(report, currency), *(tell(gate, report, currency) for gate in broken)]
+    return _shorten("; ".join(part for part in parts if part))
+
+
+def tell(gate: GateResult, report: EvaluationReport, currency: str) -> str:
+    """A gate's result in words: which promise, what was found, and what promoting all the same would cost.
+
+    "BROKEN: value better than the champion, found EUR 3,900 against 4,010 per 1,000 of version 3 (-110, 95 % -260 to
+    +41): promoting would cost about EUR 1,300 a month".
+    """
+    word = "kept" if gate.passed else "BROKEN" if gate.stops else "broken, dry run"
+    unit = f"{currency} " if gate.metric == MONEY else ""
+    return f"{word}: {gate.promise}, found {unit}{gate.found}{_price(gate, report, currency)}"
+
+
+def monthly(per_1000: float, report: EvaluationReport) -> float | None:
+    """Money a month of money per 1,000 decisions, at the volume of labelled rows that the report has; None without any."""
+    days = Interval.parse(report.start, report.end).days
+    return per_1000 * report.rows / 1000 * DAYS_PER_MONTH / days if report.rows else None
+
+
+def _result(gate: Gate, report: EvaluationReport) -> GateResult:
+    found = judge(gate, report)
+    return GateResult(
+        promise=gate.promise,
+        found=found.words,
+        passed=found.kept,
+        mode=gate.mode,
+        metric=gate.metric,
+        low=found.low,
+        high=found.high,
+        cost=found.cost,
+        evidence=evidence_of(gate),
+    )
+
+
+def _price(gate: GateResult, report: EvaluationReport, currency: str) -> str:
+    cost = monthly(gate.cost, report) if gate.cost else None
+    return f": promoting would cost about {currency} {_rounded(cost)} a month" if cost and cost >= _SMALL_CHANGE else ""
+
+
+def _rounded(money: float) -> str:
+    """Two digits are all that an estimate bears."""
+    digits = max(0, math.floor(math.log10(money)) - 1)
+    return f"{round(money, -digits):,.0f}"
+
+
+def _quality(report: EvaluationReport) -> str:
+    rule = _rule(report)
+    names = [name for name in _HEADLINES[report.task] if name in report.metrics]
+    return ", ".join(f"{name} {_metric(report.metrics[name])}{_beside(rule.get(name), _metric)}" for name in names)
+
+
+def _money(report: EvaluationReport, currency: str) -> str:
+    rule = _rule(report).get(MONEY)
+    return f"{currency} {report.metrics.get(MONEY, math.nan):,.0f} per 1,000 decisions{_beside(rule, '{:,.0f}'.format)}"
+
+
+def _beside(rule: float | None, shape: Callable[[float], str]) -> str:
+    return "" if rule is None else f" (rule {shape(rule)})"
+
+
+def _rule(report: EvaluationReport) -> Mapping[str, float]:
+    baseline = report.rival("baseline")
+    return baseline.metrics if baseline else {}
+
+
+def _metric(found: float) -> str:
+    return f"{found:.3f}" if not math.isfinite(found) or abs(found) < 10 else number(found)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= SUMMARY_LENGTH else f"{text[: SUMMARY_LENGTH - 1]}…"

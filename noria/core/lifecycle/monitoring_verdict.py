@@ -1,0 +1,140 @@
+"""What monitoring concludes about an interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from noria.core.metrics.direction import LOWER_IS_BETTER
+from noria.core.stats.drift import percent
+from noria.core.use_case import DriftPolicy, Task
+
+HEADLINE: Mapping[Task, str] = {
+    Task.BINARY_CLASSIFICATION: "roc_auc",
+    Task.MULTICLASS: "roc_auc",
+    Task.REGRESSION: "wape",
+}
+"""The one metric by which an interval is held against a model's own evaluation. It should move when the model gets worse and
+not when only the mix of rows does, for that is drift and is told as drift:
+
+- yes or no, and classes: ROC AUC, of several classes the mean of each against the rest. Of two classes it does not depend on
+  how often each comes, of several only a little (what "the rest" of each class is changes). Log loss follows the mix more
+  than the model, and no one rise of it means the same everywhere; F1 sees the decisions alone, which are made for money, so
+  it moves when only the money per outcome is changed and hardly when the probabilities of a rare class become worthless.
+- numbers: the sum of errors as a share of the sum of labels (WAPE) has no unit and does not rise only because prices do; the
+  root mean square (RMSE) does, and a handful of outliers rules it.
+"""
+
+
+class Verdict(StrEnum):
+    """One word per interval."""
+
+    STABLE = "stable"
+    DRIFT = "drift"
+    QUALITY_LOSS = "quality_loss"
+    TOO_FEW_ROWS = "too_few_rows"
+
+    @property
+    def words(self) -> str:
+        """The verdict for people."""
+        return self.value.replace("_", " ")
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it speaks for training again."""
+        return self in (Verdict.DRIFT, Verdict.QUALITY_LOSS)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The headline metric of some rows, beside the one that the model's own evaluation had.
+
+    Attributes:
+        metric: its name, one of `HEADLINE`.
+        found: on labelled rows; None where they cannot give it (no labels, or one class only).
+        promised: of the model's own evaluation; None for version 0, which has none.
+    """
+
+    metric: str
+    found: float | None
+    promised: float | None
+
+    @property
+    def loss(self) -> float | None:
+        """How much worse it is than promised, below 0 where it is better; None where either is not known.
+
+        For a score the drop itself (0.05 is from 0.75 to 0.70), for an error its rise as a share of what was promised (0.25
+        is from 20 % to 25 %).
+        """
+        if self.found is None or self.promised is None:
+            return None
+        if self.metric not in LOWER_IS_BETTER:
+            return self.promised - self.found
+        if self.promised:
+            return self.found / self.promised - 1
+        return math.inf if self.found else 0.0
+
+    def is_lost(self, policy: DriftPolicy) -> bool:
+        """Whether it is so much worse than promised that it counts as a loss of quality."""
+        limit = policy.error_rise if self.metric in LOWER_IS_BETTER else policy.metric_drop
+        return self.loss is not None and self.loss >= limit
+
+    @property
+    def name(self) -> str:
+        """The metric for people."""
+        return {"roc_auc": "ROC AUC", "wape": "Error"}.get(self.metric, self.metric)
+
+    def shown(self, value: float, digits: int = 3) -> str:
+        """A value of the metric for people: `0.712`, or a share as `7.1 %`; two digits less of a share."""
+        return f"{100 * value:.{digits - 2}f} %" if self.metric == "wape" else f"{value:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a verdict is made from.
+
+    Attributes:
+        rows: predictions of the interval.
+        labelled: those whose label has arrived.
+        features, drifted: features compared with the reference, and those beyond the effect size; 0 without a reference.
+        quality: the headline metric of the labelled rows, and what was promised.
+    """
+
+    rows: int
+    labelled: int
+    features: int
+    drifted: int
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and the sentence that carries it."""
+
+    verdict: Verdict
+    reason: str
+
+
+def judge(found: Findings, policy: DriftPolicy) -> Judgement:
+    """Conclude: too few rows, else loss of quality, else drift, else stable. The graver finding wins."""
+    if found.rows < policy.min_rows:
+        return Judgement(Verdict.TOO_FEW_ROWS, f"{found.rows:,} predictions; {policy.min_rows:,} needed for a verdict")
+    if lost := _quality_lost(found, policy):
+        return Judgement(Verdict.QUALITY_LOSS, lost)
+    if found.features == 0:
+        return Judgement(Verdict.STABLE, "the rule serves: it has no reference set, so only its decisions are judged")
+    share = f"{found.drifted} of {found.features} features moved by {policy.effect_size:g} or more"
+    if found.drifted >= policy.share_of_features * found.features:
+        return Judgement(Verdict.DRIFT, share)
+    return Judgement(Verdict.STABLE, f"{share}; drift starts at {percent(policy.share_of_features)} of them")
+
+
+def _quality_lost(found: Findings, policy: DriftPolicy) -> str:
+    """The sentence about a loss of quality; empty where there is none, or too few labels to tell."""
+    quality = found.quality
+    if quality.found is None or quality.promised is None or found.labelled < policy.min_rows or not quality.is_lost(policy):
+        return ""
+    now, before = quality.shown(quality.found), quality.shown(quality.promised)
+    return f"{quality.name} {now} on {found.labelled:,} labels; {before} when it was evaluated"

@@ -1,0 +1,128 @@
+"""What is to be done with a rollout next: decided from its document and what is known now, and done elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from noria.core.lifecycle.rollout import GuardReport, Rollout, RolloutState
+from noria.core.use_case.fields import format_duration
+from noria.core.use_case.rollout import RolloutMode
+
+
+class Next(Enum):
+    """What is to be done."""
+
+    WAIT = auto()
+    STEP = auto()
+    FINISH = auto()
+    COMPLETE = auto()
+    """The challenger is champion already."""
+    KEEP_CHAMPION = auto()
+    """Neither is better: it ends, and nothing changes."""
+    TAKE_BACK = auto()
+    ABORT = auto()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A decision and its reason."""
+
+    next: Next
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the judge says, in words; an empty text says no.
+
+    Attributes:
+        worse: why the challenger must go.
+        better: why it is surely worth more.
+        summary: what was compared.
+    """
+
+    worse: str = ""
+    better: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a decision is made from.
+
+    Attributes:
+        champion: the version that the registry calls champion now.
+        guard: what serving reported last, of whichever rollout; None where it never did.
+        comparison: what the judge says.
+        rows: rows that the challenger scored since the present step began.
+        idle: whether nobody has asked for anything for as long as the rollout's `idle` says.
+        now: the instant.
+    """
+
+    champion: str
+    guard: GuardReport | None
+    comparison: Comparison
+    rows: int
+    idle: bool
+    now: datetime
+
+
+def decide_turn(rollout: Rollout, situation: Situation) -> Turn:
+    """What a rollout's next turn is; asked again and again, it acts once."""
+    if not rollout.is_live:
+        return Turn(Next.WAIT, rollout.reason)
+    if (ended := _ended_from_outside(rollout, situation)) is not None:
+        return ended
+    if rollout.state is RolloutState.FINISHING:  # its promotion was interrupted, or is about to be made
+        return Turn(Next.FINISH, rollout.reason)
+    if rollout.state is RolloutState.PAUSED:
+        return Turn(Next.WAIT, f"paused: {rollout.reason}")
+    return _turn_of_running(rollout, situation)
+
+
+def _ended_from_outside(rollout: Rollout, situation: Situation) -> Turn | None:
+    """Another champion, or serving's guard."""
+    if situation.champion == rollout.challenger.version:
+        why = rollout.reason if rollout.state is RolloutState.FINISHING else "it was promoted meanwhile"
+        return Turn(Next.COMPLETE, why)
+    if situation.guard is not None and situation.guard.rollout == rollout.id:
+        return Turn(Next.TAKE_BACK, f"serving took it back: {situation.guard.reason}")
+    if situation.champion != rollout.champion.version:
+        return Turn(Next.ABORT, f"version {situation.champion} became champion meanwhile")
+    return None
+
+
+def _turn_of_running(rollout: Rollout, situation: Situation) -> Turn:
+    if situation.comparison.worse:
+        return Turn(Next.TAKE_BACK, situation.comparison.worse)
+    if rollout.policy.mode is RolloutMode.AB and not rollout.shadow:
+        return _turn_of_ab(rollout, situation)
+    return _turn_of_canary(rollout, situation)
+
+
+def _turn_of_canary(rollout: Rollout, situation: Situation) -> Turn:
+    policy, waited = rollout.policy, situation.now - rollout.since
+    bake = policy.shadow_for if rollout.shadow else policy.bake
+    least = policy.guard.min_requests
+    if waited >= bake and (situation.rows >= least or situation.idle):
+        what = situation.comparison.summary or f"{situation.rows:,} rows without harm"
+        if situation.rows < least and policy.idle:
+            what = f"nobody asked for {format_duration(policy.idle)}; {what}"
+        return Turn(Next.FINISH if rollout.is_last_step else Next.STEP, what)
+    if situation.now - rollout.started_at >= policy.stop.at_most:
+        return Turn(Next.ABORT, f"its time is over: it scored {situation.rows:,} of {least:,} rows that the next step needs")
+    if waited < bake:
+        left = timedelta(seconds=math.ceil((bake - waited).total_seconds()))
+        return Turn(Next.WAIT, f"the time of this step: {left} left")
+    return Turn(Next.WAIT, f"more requests: it scored {situation.rows:,} of {least:,} rows in this step")
+
+
+def _turn_of_ab(rollout: Rollout, situation: Situation) -> Turn:
+    if situation.comparison.better:
+        return Turn(Next.FINISH, situation.comparison.better)
+    if situation.now - rollout.started_at >= rollout.policy.stop.at_most:
+        return Turn(Next.KEEP_CHAMPION, f"no difference was shown: {situation.comparison.summary or 'no label came'}")
+    return Turn(Next.WAIT, f"a sure difference: {situation.comparison.summary or 'no label has come yet'}")

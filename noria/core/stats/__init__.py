@@ -1,0 +1,1 @@
+"""Statistics that decide: bootstrap tests, confidence sequences, fairness, drift."""

@@ -1,0 +1,189 @@
+"""What no single field of a use case can know: task, label, money, rule, gates and search must fit each other."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from noria.core.base.errors import RuleError
+from noria.core.use_case import ConfusionValue, SplitBy, Task, UnitValue, UseCase, Value
+from noria.core.use_case.rule import Rule
+
+Finding = tuple[str, str, str]
+"""Field, what was found, what was expected."""
+_ANY_TASK = ("value", "parity", "latency_ms", "size_mb")
+METRICS: Mapping[Task, tuple[str, ...]] = {
+    Task.BINARY_CLASSIFICATION: (
+        *("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "precision", "recall", "f1"),
+        *("demographic_parity", "equalised_odds", "disparate_impact"),
+        *_ANY_TASK,
+    ),
+    Task.MULTICLASS: (
+        *("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc", "log_loss", "brier"),
+        "calibration_error",
+        *_ANY_TASK,
+    ),
+    Task.REGRESSION: ("mae", "rmse", "mape", "wape", "r2", "bias", *_ANY_TASK),
+}
+"""What a gate can ask of a task."""
+SEARCH_METRICS: Mapping[Task, tuple[str, ...]] = {
+    Task.BINARY_CLASSIFICATION: ("average_precision", "roc_auc", "log_loss"),
+    Task.MULTICLASS: ("log_loss", "accuracy", "macro_f1", "roc_auc"),
+    Task.REGRESSION: ("rmse", "mae", "pinball"),
+}
+"""What a search can optimise; `pinball` is the loss of the quantile that the two unit costs make best."""
+_VALUE_FIELDS = {
+    Task.BINARY_CLASSIFICATION: "true_positive, false_positive, false_negative and true_negative",
+    Task.MULTICLASS: "a row of money per class: {<decided>: {<actual>: money}}",
+    Task.REGRESSION: "over and under, money per unit",
+}
+_RULES = {
+    Task.BINARY_CLASSIFICATION: "scheduled_hour >= 18",
+    Task.MULTICLASS: "'late' if wind_speed > 30 else 'on_time'",
+    Task.REGRESSION: "first(room_price_30d, 95)",
+}
+
+
+def check_task(use_case: UseCase) -> Iterator[Finding]:
+    """Label, money and search metric must be those of the task."""
+    task, value = use_case.task, use_case.business.value
+    kind = _task_of(value)
+    if kind is not task:
+        yield "business.value", f"is the money of a {kind} use case", f"expected {_VALUE_FIELDS[task]}, since task is {task}"
+    yield from _check_label(use_case)
+    metric = use_case.training.metric
+    if metric is not None and metric not in SEARCH_METRICS[task]:
+        yield "training.metric", f"{metric!r} is not of {task}", f"expected one of {', '.join(SEARCH_METRICS[task])}"
+    yield from _check_split(use_case)
+    yield from _check_anchor(use_case)
+
+
+def _check_label(use_case: UseCase) -> Iterator[Finding]:
+    task, label = use_case.task, use_case.label
+    if task is Task.MULTICLASS:
+        yield from _check_classes(use_case)
+    elif label.classes:
+        yield "label.classes", f"task is {task}", "remove it, or set task: multiclass"
+    if label.unit and task is not Task.REGRESSION:
+        yield "label.unit", f"task is {task}", "remove it: only a number has a unit"
+
+
+def _check_split(use_case: UseCase) -> Iterator[Finding]:
+    split = use_case.training.split
+    if split.by is SplitBy.GROUP and split.group not in use_case.features.categorical:
+        yield "training.split.group", f"found {split.group!r}", suggest(str(split.group), use_case.features.categorical)
+    if split.by is not SplitBy.GROUP and split.group is not None:
+        yield "training.split.group", f"rows are split by {split.by}", "remove it, or set by: group"
+
+
+def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
+    """What a number is a multiple of reads features, and is itself a number above 0."""
+    where, anchor = "training.anchor", use_case.training.anchor
+    if anchor is None:
+        return
+    if use_case.task is not Task.REGRESSION:
+        yield where, f"task is {use_case.task}", "remove it: only a number can be a multiple of it"
+        return
+    example = f"write an expression such as: {_RULES[use_case.task]}"
+    try:
+        rule = Rule(anchor)
+    except RuleError as error:
+        yield where, str(error), example
+        return
+    for name in sorted(rule.names - set(use_case.features.names)):
+        yield where, f"{name!r} is not a feature", suggest(name, use_case.features.names)
+    if not rule.reads:
+        yield where, f"{anchor!r} reads no feature", f"without one it is no help; {example}"
+    elif (empty := rule.value({})) is not None and not (type(empty) in {int, float} and empty > 0):
+        yield where, f"gives {empty!r} where everything is missing", f"expected a number above 0; {example}"
+
+
+def check_rule(use_case: UseCase) -> Iterator[Finding]:
+    """The rule reads features, and ends in what the task predicts, even where everything is missing."""
+    example = _RULES[use_case.task]
+    try:
+        rule = Rule(use_case.business.baseline)
+    except RuleError as error:
+        yield "business.baseline", str(error), f"write a rule such as: {example}"
+        return
+    for name in sorted(rule.names - set(use_case.features.names)):
+        yield "business.baseline", f"{name!r} is not a feature", suggest(name, use_case.features.names)
+    if use_case.task is Task.REGRESSION:
+        empty = rule.value({})
+        if isinstance(empty, bool) or not isinstance(empty, int | float):
+            yield "business.baseline", f"gives {empty!r} where everything is missing", f"end it in a number: {example}"
+    if use_case.task is Task.MULTICLASS:
+        for outcome in rule.outcomes:
+            if outcome not in use_case.label.classes:
+                found = "ends in something that is computed" if outcome is None else f"can end in {outcome!r}"
+                yield "business.baseline", found, f"expected a class of label.classes, as in: {example}"
+
+
+def check_promises(use_case: UseCase) -> Iterator[Finding]:
+    """Gates have one condition each, on a metric of the task; segments and risks that they speak of are there."""
+    fairness = ("demographic_parity", "equalised_odds", "disparate_impact")
+    for index, gate in enumerate(use_case.gates):
+        where, conditions = f"gates[{index}]", gate.conditions
+        if len(conditions) != 1:
+            found = " and ".join(conditions) or "no condition"
+            yield (
+                where,
+                found,
+                "set exactly one of at_least, at_most, better_than, not_worse_than, worst_segment_*, worst_month_*",
+            )
+        if gate.metric not in METRICS[use_case.task]:
+            yield (
+                f"{where}.metric",
+                f"{gate.metric!r} is not of {use_case.task}",
+                suggest(gate.metric, METRICS[use_case.task]),
+            )
+        if any(name.startswith("worst_segment") for name in conditions) and not use_case.segments:
+            yield f"{where}.{next(iter(conditions))}", "there are no segments", "list segments, or use at_least"
+        if gate.metric in fairness and not use_case.protected:
+            yield f"{where}.metric", "no feature is protected", "list the features under protected"
+    watched = {gate.metric for gate in use_case.gates}
+    for index, risk in enumerate(use_case.risks):
+        if risk.gate is not None and risk.gate not in watched:
+            yield f"risks[{index}].gate", f"no gate is on {risk.gate!r}", suggest(risk.gate, sorted(watched))
+    yield from _check_rollout(use_case)
+
+
+def _check_rollout(use_case: UseCase) -> Iterator[Finding]:
+    """A challenger's share may only grow: whoever was answered by it once stays with it."""
+    if use_case.rollout is None:
+        return
+    steps = use_case.rollout.steps
+    if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1 or steps[-1] > 100:
+        yield "rollout.steps", f"found {list(steps)}", "expected rising percentages from 1 to 100, such as [5, 25, 100]"
+    if use_case.rollout.shadow_for >= use_case.rollout.stop.at_most:
+        yield "rollout.stop.at_most", "is over before rollout.shadow is", "allow more time, or shadow for less"
+    if use_case.rollout.idle and use_case.rollout.idle >= use_case.rollout.stop.at_most:
+        yield "rollout.stop.at_most", "is over before rollout.idle is", "allow more time, or a shorter idle"
+
+
+def suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """What would be right instead of a name that is not known."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known: {', '.join(known)}" if known else "remove it"
+
+
+def _check_classes(use_case: UseCase) -> Iterator[Finding]:
+    classes, value = use_case.label.classes, use_case.business.value
+    if len(set(classes)) != len(classes) or len(classes) < 3:
+        yield "label.classes", f"found {list(classes)}", "list at least three different classes (two: binary_classification)"
+    if isinstance(value, ConfusionValue | UnitValue):
+        return
+    places: dict[str, Collection[str]] = {"business.value": value}
+    for place, names in {**places, **{f"business.value.{name}": row for name, row in value.items()}}.items():
+        for name in sorted(set(classes) - set(names)):
+            yield place, f"has no {name!r}", "give money for every class"
+        for name in sorted(set(names) - set(classes)):
+            yield f"{place}.{name}", "is no class", suggest(name, classes)
+
+
+def _task_of(value: Value) -> Task:
+    if isinstance(value, ConfusionValue):
+        return Task.BINARY_CLASSIFICATION
+    return Task.REGRESSION if isinstance(value, UnitValue) else Task.MULTICLASS

@@ -1,0 +1,1 @@
+"""Are the rows of an interval good enough to use?"""

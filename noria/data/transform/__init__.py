@@ -1,0 +1,1 @@
+"""How do raw rows become features and labels? dbt, and the contract of its models."""

@@ -1,0 +1,102 @@
+"""Holds a use case against the contracts of its dbt models, as their `.yml` files state them. Runs no dbt."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from noria.core.base.errors import Problem
+from noria.core.use_case import Task, UseCase
+from noria.data.tables.features import LABEL_KNOWN_AT
+from noria.io.catalog import FILE_NAME
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_VERY_CLOSE = 0.85
+"""Models of one use case are named alike: `lbl_churn` is no slip for `ftr_churn`."""
+_INSTANT = ("timestamp with time zone", "timestamptz")
+_LABELS: Mapping[Task, tuple[str, frozenset[str]]] = {
+    Task.MULTICLASS: ("text", frozenset({"text", "varchar", "character varying"})),
+    Task.REGRESSION: (
+        "double precision",
+        frozenset({"double precision", "float8", "real", "numeric", "decimal", "integer", "int", "bigint", "smallint"}),
+    ),
+}
+"""What a label of the task is written as, and what else will do; a yes or no may be of any type."""
+
+
+@dataclass(frozen=True)
+class DbtProject:
+    """The models of a dbt project, as their files state them."""
+
+    folder: Path
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every model that has SQL."""
+        return frozenset(path.stem for path in self.folder.glob("models/**/*.sql"))
+
+    @cached_property
+    def contracts(self) -> Mapping[str, Mapping[str, str]]:
+        """Types of columns by model and column; what is no YAML is left to dbt, which says so better."""
+        found: dict[str, Mapping[str, str]] = {}
+        for path in sorted(self.folder.glob("models/**/*.y*ml")):
+            try:
+                content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # both are safe loaders
+            except yaml.YAMLError:
+                continue
+            for model in content.get("models") or () if isinstance(content, dict) else ():
+                columns = model.get("columns") or ()
+                found[model["name"]] = {column["name"]: str(column.get("data_type", "")) for column in columns}
+        return found
+
+
+def check_models(use_case: UseCase, project: DbtProject) -> Iterator[Problem]:
+    """What the use case names and its dbt models do not have."""
+    features, label = use_case.features, use_case.label
+    wanted = {f"features.{kind}.{name}": name for kind in ("numeric", "categorical") for name in getattr(features, kind)}
+    yield from _check_model(use_case, project, "features", features.model, wanted)
+    wanted = {"label.column": label.column, "label.model": LABEL_KNOWN_AT}
+    yield from _check_model(use_case, project, "label", label.model, wanted)
+    yield from _check_label(use_case, project.contracts.get(label.model, {}).get(label.column))
+
+
+def _check_label(use_case: UseCase, found: str | None) -> Iterator[Problem]:
+    """The label's type must be one of the task, where there is a label at all."""
+    if found is None or use_case.task not in _LABELS:
+        return
+    best, known = _LABELS[use_case.task]
+    if found.split("(")[0].strip().lower() not in known:
+        where = f"use_cases/{use_case.name}/{FILE_NAME}: label.column"
+        kind = f"{found or 'no data_type'} in dbt model {use_case.label.model}"
+        yield Problem(where, kind, f"expected {best}, since task is {use_case.task}")
+
+
+def _check_model(
+    use_case: UseCase, project: DbtProject, part: str, model: str, wanted: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Problems of one model; `wanted` has its columns by the field that names them."""
+    where = f"use_cases/{use_case.name}/{FILE_NAME}"
+    layer = "labels" if part == "label" else part
+    path = f"{project.folder.name}/models/{layer}/{use_case.name}/{model}"
+    if model not in project.names:
+        close = difflib.get_close_matches(model, project.names, 1, _VERY_CLOSE)
+        hint = f"did you mean {close[0]}?" if close else f"add {path}.sql"
+        yield Problem(f"{where}: {part}.model", f"there is no dbt model {model!r}", hint)
+        return
+    if model not in project.contracts:
+        yield Problem(f"{where}: {part}.model", f"no .yml states the columns of {model!r}", f"add {path}.yml")
+        return
+    columns = project.contracts[model]
+    for field, name in {"entity": use_case.entity, "event_time": use_case.event_time, **wanted}.items():
+        if name not in columns:
+            close = difflib.get_close_matches(name, columns, 1)
+            hint = f"did you mean {close[0]}?" if close else "select it in the model, and add it to its .yml"
+            yield Problem(f"{where}: {field}", f"dbt model {model} has no column {name!r}", hint)
+    if (kind := columns.get(use_case.event_time, _INSTANT[0])) not in _INSTANT:
+        found = f"{kind or 'no data_type'} in dbt model {model}"
+        yield Problem(f"{where}: event_time", found, f"expected {_INSTANT[0]}, so that it means one instant")

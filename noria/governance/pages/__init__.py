@@ -1,1 +1,0 @@
-"""What the evaluation page is made of: words, plots and templates."""

@@ -1,0 +1,51 @@
+"""Where bundles lie on disk by digest: whole or not there, whoever else writes the same one, whoever is killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from noria.core.base.errors import BundleError
+from noria.io.bundle_files import read_manifest
+
+
+def is_whole(folder: Path, digest: str) -> bool:
+    """Whether the folder holds the bundle of that digest, every file as its manifest says."""
+    try:
+        read_manifest(folder, digest)
+    except (BundleError, OSError):
+        return False
+    return True
+
+
+def put_in_place(draft: Path, folder: Path, digest: str) -> None:
+    """Rename a fetched bundle to where it is looked for; a whole one that is there stays, for others may be reading it.
+
+    Args:
+        draft: the fetched bundle, on the same disk; gone afterwards, unless a whole one was there already.
+        folder: where the bundle belongs. Its parent exists.
+        digest: the bundle's digest.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    with _alone_in(folder.parent):
+        if is_whole(folder, digest):
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; the system lets go of it when the process dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

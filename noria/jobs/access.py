@@ -1,0 +1,205 @@
+"""Keys of serving: made, rotated, revoked and listed. Each change is an audit event.
+
+Of two things that must both happen, the harmless one comes first: the event before a key begins to be let in, and the
+revocation before its event. Whoever is killed in between leaves an event too many, or a key that is refused and whose event
+the next `revoke` adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from noria.bootstrap import Services
+from noria.core.base.api_key import ApiKey, NewSecret, Scope, check_id, check_name, new_id, new_secret
+from noria.core.base.errors import AccessError
+
+if TYPE_CHECKING:
+    from noria.core.lifecycle.audit_event import Action
+
+AUDITED_AS = "access keys"
+"""What stands in the audit trail where others have their use case; no use case can have a space in its name."""
+
+
+@dataclass(frozen=True)
+class IssuedKey:
+    """A key with a secret that nobody will see again."""
+
+    key: ApiKey
+    secret: NewSecret
+
+
+@dataclass(frozen=True)
+class RevokedKey:
+    """A key that is refused for good.
+
+    Attributes:
+        key: as it is now.
+        already: it had been revoked before.
+    """
+
+    key: ApiKey
+    already: bool
+
+
+def create_key(
+    services: Services,
+    *,
+    name: str,
+    use_cases: Sequence[str] | None,
+    scopes: Sequence[Scope],
+    actor: str,
+    lifetime: timedelta | None = None,
+    per_minute: int | None = None,
+) -> IssuedKey:
+    """Make a key.
+
+    Args:
+        services: the warehouse keeps it, the catalog knows the use cases.
+        name: of the app that gets it.
+        use_cases: it may be used for; None for all there are and will be.
+        scopes: what it may do.
+        actor: who makes it.
+        lifetime: after which it is refused; None for never.
+        per_minute: requests; None for no limit.
+
+    Raises:
+        AccessError: the name is taken or cannot be one, or the key could do nothing.
+        UseCaseError: there is no such use case.
+    """
+    from noria.data.tables import api_keys
+
+    now = services.clock.now()
+    key = ApiKey(
+        id=new_id(),
+        name=check_name(name),
+        use_cases=_known(services, use_cases),
+        scopes=_in_order(scopes),
+        per_minute=_positive(per_minute),
+        created_at=now,
+        created_by=actor,
+        expires_at=_end_of(now, lifetime),
+    )
+    secret = new_secret(key.id)
+    with services.warehouse.transaction() as connection:
+        api_keys.add(connection, key, secret.digest)
+        _record(services, _actions().KEY_CREATED, key, actor=actor, reason=f"may {key.may}")
+    return IssuedKey(key, secret)
+
+
+def rotate_key(
+    services: Services, key_id: str, *, grace: timedelta, actor: str, reason: str = "", lifetime: timedelta | None = None
+) -> IssuedKey:
+    """Give a key another secret; those before it are let in for a while, so that no request fails while apps change over.
+
+    Args:
+        services: the warehouse keeps it.
+        key_id: of the key.
+        grace: how long older secrets are let in; zero refuses them at once.
+        actor: who rotates it.
+        reason: why.
+        lifetime: after which the key is refused, from now on; None leaves that as it is.
+
+    Raises:
+        AccessError: there is no such key, it was revoked, or it has expired and would stay so.
+    """
+    from noria.data.tables import api_keys
+
+    if grace < timedelta(0):
+        raise AccessError("the grace of older secrets cannot be negative: give 0s to refuse them at once")
+    now = services.clock.now()
+    secret = new_secret(check_id(key_id))
+    with services.warehouse.transaction() as connection:
+        key = api_keys.rotate(
+            connection, key_id, secret.digest, at=now, old_until=now + grace, expires_at=_end_of(now, lifetime)
+        )
+        told = f"older secrets until {(now + grace).isoformat(timespec='seconds')}"
+        _record(services, _actions().KEY_ROTATED, key, actor=actor, reason=f"{reason}; {told}" if reason else told)
+    return IssuedKey(key, secret)
+
+
+def revoke_key(services: Services, key_id: str, *, reason: str, actor: str) -> RevokedKey:
+    """Refuse a key for good; serving does so within seconds. Harmless when said twice.
+
+    Raises:
+        AccessError: there is no such key.
+    """
+    from noria.data.tables import api_keys
+
+    with services.audit.exclusively(AUDITED_AS):
+        with services.warehouse.transaction() as connection:
+            done = api_keys.revoke(connection, check_id(key_id), at=services.clock.now())
+        if not (done.already and _was_recorded(services, key_id)):
+            _record(services, _actions().KEY_REVOKED, done.key, actor=actor, reason=reason)
+    return RevokedKey(done.key, done.already)
+
+
+def list_keys(services: Services) -> tuple[ApiKey, ...]:
+    """Every key that was ever made, oldest first; secrets are nowhere to be read."""
+    from noria.data.tables import api_keys
+
+    with services.warehouse.transaction() as connection:
+        return api_keys.all_keys(connection)
+
+
+def _known(services: Services, use_cases: Sequence[str] | None) -> tuple[str, ...] | None:
+    if use_cases is None:
+        return None
+    if not use_cases:
+        raise AccessError("a key for no use case would open nothing: name one, or say that it is for all")
+    return tuple(sorted({services.catalog.get(name).name for name in use_cases}))
+
+
+def _in_order(scopes: Sequence[Scope]) -> tuple[Scope, ...]:
+    if not scopes:
+        raise AccessError(f"a key without a scope may do nothing: give {', '.join(Scope)}")
+    return tuple(scope for scope in Scope if scope in scopes)
+
+
+def _positive(per_minute: int | None) -> int | None:
+    if per_minute is not None and per_minute < 1:
+        raise AccessError(f"{per_minute} requests per minute let nobody in: give 1 or more, or leave the limit out")
+    return per_minute
+
+
+def _end_of(now: datetime, lifetime: timedelta | None) -> datetime | None:
+    if lifetime is None:
+        return None
+    if lifetime <= timedelta(0):
+        raise AccessError("a key that expires at once opens nothing: give a duration such as 90d")
+    try:
+        return now + lifetime
+    except OverflowError as error:
+        raise AccessError("that is later than any calendar goes: leave the expiry out instead") from error
+
+
+def _actions() -> type[Action]:
+    from noria.core.lifecycle.audit_event import Action
+
+    return Action
+
+
+def _record(services: Services, action: Action, key: ApiKey, *, actor: str, reason: str) -> None:
+    services.audit.append(
+        AUDITED_AS,
+        action,
+        version=key.id,
+        previous="",
+        as_of=None,
+        actor=actor,
+        reason=reason,
+        evidence={
+            "name": key.name,
+            "may": key.may,
+            "per_minute": str(key.per_minute or "no limit"),
+            "expires_at": key.expires_at.isoformat() if key.expires_at else "never",
+        },
+    )
+
+
+def _was_recorded(services: Services, key_id: str) -> bool:
+    """Whether the trail has the revocation: a process may have been killed between it and its event."""
+    revoked = _actions().KEY_REVOKED
+    return any(event.action is revoked and event.version == key_id for event in services.audit.events(AUDITED_AS))

@@ -1,0 +1,257 @@
+"""Steps that decide whether a version may serve, beside the pipeline's own in `noria.jobs.training`: evidence, approval,
+promotion, roll-back, rehearsal, and the model card and checklist of any version. Airflow tasks and the command line call
+these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noria.bootstrap import Services
+from noria.core.base.errors import RegistryError
+from noria.core.base.interval import parse_instant
+from noria.core.base.results import PromotionResult, SnapshotRef, VersionRef
+from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
+from noria.core.lifecycle.gates import check_gates
+from noria.core.lifecycle.registry import EVIDENCE, ModelVersion
+from noria.core.model.bundle import BASELINE_VERSION, EVALUATION, Manifest, baseline_manifest
+from noria.core.use_case import UseCase
+from noria.io.bundle_files import read_manifest
+
+if TYPE_CHECKING:
+    from noria.core.lifecycle.check_line import CheckLine
+    from noria.release.rollback_drill import Rehearsal
+    from noria.reports.model_card import ModelCard
+
+EVALUATION_PAGE = "evaluation.html"
+
+
+def write_evidence(
+    services: Services,
+    use_case: UseCase,
+    snapshot: SnapshotRef,
+    bundle: Path,
+    digest: str,
+    *,
+    report: EvaluationReport,
+    gates: Sequence[GateResult],
+    params: Mapping[str, str],
+    environment: Mapping[str, str],
+    folder: Path,
+) -> Path:
+    """Write model card and evaluation page of a bundle that is about to be registered; returns the folder.
+
+    Args:
+        services: the warehouse says where the training set came from.
+        use_case: whose bundle it is.
+        snapshot: its training set.
+        bundle: its sealed folder.
+        digest: of the bundle.
+        report: its evaluation.
+        gates: its promises as they were judged.
+        params: hyperparameters and the like.
+        environment: versions of what computed it.
+        folder: where the pages go.
+    """
+    from noria.reports import evaluation_page
+    from noria.reports.lineage import read_lineage
+    from noria.reports.model_card import make_card
+    from noria.reports.model_card_files import write_card
+
+    lineage = read_lineage(
+        services.warehouse.engine,
+        use_case,
+        snapshot=snapshot.digest,
+        as_of=parse_instant(snapshot.as_of),
+        rows=snapshot.rows,
+        positives=snapshot.positives,
+    )
+    card = make_card(
+        use_case,
+        read_manifest(bundle, digest),
+        report,
+        bundle_digest=digest,
+        written_at=services.clock.now(),
+        gates=gates,
+        lineage=lineage,
+        params=params,
+        environment=environment,
+    )
+    write_card(folder, _brought_up_to_date(services, use_case, card, version=""))
+    evaluation_page.write(report, use_case, folder / EVALUATION_PAGE, gates)
+    return folder
+
+
+def nominate(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:
+    """Make a candidate that kept its promises challenger, so that everybody sees which version waits."""
+    from noria.release.promotion import nominate as run
+
+    run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=candidate.summary)
+
+
+def promote(
+    services: Services,
+    use_case: UseCase,
+    candidate: VersionRef,
+    *,
+    actor: str,
+    approved_by: str = "",
+    reason: str = "",
+    returning: bool = False,
+    allow_breaking: bool = False,
+) -> PromotionResult:
+    """Make a candidate champion if its gates passed, the champion it was judged against still serves, and whoever must say
+    yes has.
+
+    One that was champion before is refused, unless it is `returning` because a person says so; so is one that would not
+    answer apps that are answered now, unless a person says `allow_breaking`.
+
+    Raises:
+        ApprovalError: the use case asks for another person's yes.
+        PromotionConflictError: the champion has moved since the gates were checked.
+    """
+    from noria.release.promotion import promote as run
+
+    return run(
+        services.registry,
+        services.audit,
+        use_case,
+        candidate,
+        actor=actor,
+        approved_by=approved_by,
+        reason=reason,
+        returning=returning,
+        breaks=() if allow_breaking else breaking_changes_of(services, use_case, candidate.version),
+    )
+
+
+def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> tuple[str, ...]:
+    """What apps that the champion answers could no longer send, or would read wrongly, were a version to take its place."""
+    from noria.core.model.compatibility import breaking_changes
+
+    def manifest_of(found: ModelVersion) -> Manifest:
+        if found.version == BASELINE_VERSION:
+            return baseline_manifest(use_case)
+        return read_manifest(services.registry.download(found, services.settings.bundles), found.bundle_digest)
+
+    champion, following = services.registry.champion(use_case.name), services.registry.version(use_case.name, version)
+    return breaking_changes(manifest_of(champion), manifest_of(following), use_case)
+
+
+def reject(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str, reason: str) -> None:
+    """Write down that a person said no to a candidate."""
+    from noria.release.promotion import reject as run
+
+    run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=reason)
+
+
+def roll_back(services: Services, use_case: UseCase, *, actor: str, reason: str, approved_by: str = "") -> PromotionResult:
+    """Make the champion before this one champion again; version 0 where there is none."""
+    from noria.release.promotion import roll_back as run
+
+    return run(services.registry, services.audit, use_case, actor=actor, reason=reason, approved_by=approved_by)
+
+
+def rehearse(services: Services, use_case: UseCase, *, actor: str) -> Rehearsal:
+    """Go through promotion and roll-back of the newest trained version on a scratch model."""
+    from noria.release.rollback_drill import rehearse as run
+
+    return run(services.registry, services.audit, use_case, cache=services.settings.bundles, actor=actor)
+
+
+def checklist(
+    services: Services, use_case: UseCase, version: str | None = None
+) -> tuple[ModelVersion, tuple[CheckLine, ...]]:
+    """What must be in place before a version decides in earnest, as of now.
+
+    Args:
+        services: registry, audit trail and warehouse are asked.
+        use_case: as it is written now.
+        version: None takes the champion, or the newest version while the rule serves.
+
+    Raises:
+        RegistryError: there is no such version, or none but the rule.
+    """
+    found = _chosen(services, use_case, version)
+    card, _ = _card_of(services, use_case, found)
+    return found, _brought_up_to_date(services, use_case, card, version=found.version).checklist
+
+
+def write_card(services: Services, use_case: UseCase, version: str | None = None) -> Path:
+    """Write a version's model card again, with what has happened since it was made; returns the page's path.
+
+    A version that was registered without a card gets one from its bundle, without lineage.
+
+    Raises:
+        RegistryError: there is no such version, or none but the rule.
+    """
+    from noria.reports.model_card_files import write_card as write
+
+    found = _chosen(services, use_case, version)
+    card, folder = _card_of(services, use_case, found)
+    return write(folder, _brought_up_to_date(services, use_case, card, version=found.version))
+
+
+def _chosen(services: Services, use_case: UseCase, version: str | None) -> ModelVersion:
+    registry = services.registry
+    if version is not None:
+        found = registry.version(use_case.name, version)
+    else:
+        champion = registry.champion(use_case.name)
+        found = champion if champion.version != BASELINE_VERSION else registry.versions(use_case.name)[-1]
+    if found.version == BASELINE_VERSION:
+        raise RegistryError(
+            f"version 0 of {use_case.name} is the rule in its use_case.yaml and has no card; train a version first"
+        )
+    return found
+
+
+def _card_of(services: Services, use_case: UseCase, version: ModelVersion) -> tuple[ModelCard, Path]:
+    """The card as it was when the version was made, and the folder that its pages are in."""
+    from noria.reports.model_card_files import read_card
+
+    into = services.settings.reports / use_case.name / "cards" / version.version
+    folder = services.registry.download_evidence(version, into) or into / EVIDENCE
+    return read_card(folder) or _card_from_bundle(services, use_case, version, folder), folder
+
+
+def _card_from_bundle(services: Services, use_case: UseCase, version: ModelVersion, folder: Path) -> ModelCard:
+    from noria.reports import evaluation_page
+    from noria.reports.model_card import make_card
+
+    bundle = services.registry.download(version, services.settings.bundles)
+    report = EvaluationReport.model_validate_json((bundle / EVALUATION).read_bytes())
+    gates = check_gates(use_case.gates, report)
+    evaluation_page.write(report, use_case, folder / EVALUATION_PAGE, gates)
+    return make_card(
+        use_case,
+        read_manifest(bundle, version.bundle_digest),
+        report,
+        bundle_digest=version.bundle_digest,
+        written_at=services.clock.now(),
+        gates=gates,
+    )
+
+
+def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, *, version: str) -> ModelCard:
+    from noria.reports.checklist import Facts, compute_checklist
+    from noria.reports.model_card import brought_up_to_date
+    from noria.reports.operations import Operations, read_operations
+
+    now: datetime = services.clock.now()
+    events = services.audit.events(use_case.name)
+    lines = compute_checklist(
+        Facts(
+            use_case=use_case,
+            report=card.report,
+            gates=card.gates,
+            lineage=card.lineage,
+            operations=read_operations(services.warehouse.engine, use_case.name, version) if version else Operations(),
+            events=events,
+            version=version,
+            now=now,
+        )
+    )
+    return brought_up_to_date(card, version=version, checklist=lines, events=events, now=now)

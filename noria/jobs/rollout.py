@@ -1,0 +1,194 @@
+"""Steps of a rollout: a version that kept its promises takes over beside the champion, and is taken back when it does harm.
+
+Airflow tasks and the command line call these. Each may be called again, by two at once too, and does its work once; the mail
+about a turn goes out once. A mail that cannot be sent stops nothing: the next call tries it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from noria.bootstrap import Services
+from noria.core.base.errors import NotifyError
+from noria.core.base.results import VersionRef
+from noria.core.lifecycle.rollout import Rollout, RolloutResult
+from noria.core.lifecycle.rollout_decision import Comparison
+from noria.core.use_case import UseCase
+from noria.jobs.release import breaking_changes_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from noria.rollout.analysis import Scored
+    from noria.rollout.controller import Rollouts
+
+_LOG = logging.getLogger(__name__)
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A rollout, and what its judge says of it now."""
+
+    rollout: Rollout
+    comparison: Comparison
+    rows: int
+    """Rows that the challenger scored in the present step."""
+    idle: bool = False
+    """Whether nobody has asked either version for as long as the rollout's `idle` says."""
+
+
+def start(
+    services: Services,
+    use_case: UseCase,
+    candidate: VersionRef,
+    *,
+    actor: str,
+    approved_by: str = "",
+    reason: str = "",
+    returning: bool = False,
+    allow_breaking: bool = False,
+) -> RolloutResult | None:
+    """Let a candidate score beside the champion; one that does so already goes on as it is.
+
+    Returns:
+        where it stands; None where the candidate became champion without a rollout, so that there is nothing to wait for.
+
+    Raises:
+        RolloutError: the use case has no section rollout, another version is rolled out, or this one was taken back before
+            and nobody says that it is `returning`; or it would not answer apps that are answered now, and nobody says
+            `allow_breaking`.
+        ApprovalError: the use case asks for another person's yes.
+        PromotionConflictError: the champion has moved since the gates were checked.
+    """
+    moves = _moves(services, use_case, actor)
+    if moves.serves_without_rollout(candidate.version):
+        return None
+    breaks = () if allow_breaking else breaking_changes_of(services, use_case, candidate.version)
+    rollout = moves.start(candidate, approved_by=approved_by, reason=reason, returning=returning, breaks=breaks)
+    return _told(services, use_case, rollout)
+
+
+def pause(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
+    """Stay at the present share until somebody resumes."""
+    return _told(services, use_case, _moves(services, use_case, actor).pause(reason))
+
+
+def resume(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
+    """Go on; the present step begins again."""
+    return _told(services, use_case, _moves(services, use_case, actor).resume(reason))
+
+
+def abort(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
+    """Let the champion answer everything again."""
+    return _told(services, use_case, _moves(services, use_case, actor).abort(reason))
+
+
+def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResult:
+    """One turn: judge, then wait, step, promote or take back.
+
+    Raises:
+        RolloutError: there never was a rollout.
+    """
+    moves = _moves(services, use_case, actor)
+    seen = standing(services, use_case)
+    turned = moves.advance(seen.rollout, seen.comparison, seen.rows, idle=seen.idle)
+    return _told(services, use_case, turned.rollout, turned.waiting_for)
+
+
+def standing(services: Services, use_case: UseCase) -> Standing:
+    """Where the rollout stands, and what its judge says; changes nothing.
+
+    Raises:
+        RolloutError: there never was one.
+    """
+    from noria.data.tables.rollout_rows import count_scored
+
+    rollout = _moves(services, use_case, actor="").current()
+    if not rollout.is_live:
+        return Standing(rollout, Comparison(), 0)
+    rows = count_scored(services.warehouse, use_case, rollout.challenger.version, rollout.since)
+    return Standing(rollout, _judged(services, use_case, rollout), rows, _is_idle(services, use_case, rollout))
+
+
+def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
+    from noria.data.tables.rollout_rows import is_asked
+
+    idle, now = rollout.policy.idle, services.clock.now()
+    if not idle or now - rollout.since < idle:
+        return False
+    return not is_asked(services.warehouse, use_case, now - idle)
+
+
+def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> Comparison:
+    from noria.data.tables.rollout_rows import read_rollout_rows
+    from noria.rollout.analysis import judge
+
+    now = services.clock.now()
+    champion, challenger = rollout.champion.version, rollout.challenger.version
+    rows = read_rollout_rows(services.warehouse, use_case, (champion, challenger), rollout.started_at, now)
+    days = (now - rollout.started_at).total_seconds() / _DAY
+    return judge(use_case, rollout, _scored(use_case, rows, champion), _scored(use_case, rows, challenger), days=days)
+
+
+def _scored(use_case: UseCase, rows: pa.Table, version: str) -> Scored:
+    """What one version has scored, as the judge looks at it."""
+    import pyarrow.compute as pc
+
+    from noria.core.use_case import Task
+    from noria.rollout.analysis import Scored
+
+    own = rows.filter(pc.equal(rows["version"], version))
+    return Scored(
+        outcomes=own["decision" if use_case.task is Task.MULTICLASS else "score"].to_pylist(),
+        entities=own["entity"].to_pylist(),
+        money=_money(use_case, own),
+        segments={name: own[name].to_pylist() for name in use_case.segments},
+    )
+
+
+def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
+    """Money of each decision; NaN where no label has come."""
+    import numpy as np
+
+    from noria.core.model.decision import money
+    from noria.core.use_case import Task
+
+    found = np.full(len(rows), np.nan)
+    labels, decisions = rows["label"].to_pylist(), rows["decision"].to_pylist()
+    known = [place for place, label in enumerate(labels) if label is not None]
+    if not known:
+        return found
+    came, decided = [labels[place] for place in known], [decisions[place] for place in known]
+    if use_case.task is Task.MULTICLASS:
+        index = {name: number for number, name in enumerate(use_case.label.classes)}
+        pair = np.array([index[name] for name in came]), np.array([index[name] for name in decided])
+    elif use_case.task is Task.REGRESSION:
+        pair = np.array(came, dtype=np.float64), np.array([float(text) for text in decided])
+    else:
+        pair = np.array(came, dtype=np.bool_), np.array([text == "true" for text in decided])
+    found[known] = money(use_case.business.value, *pair, use_case.label.classes)
+    return found
+
+
+def _moves(services: Services, use_case: UseCase, actor: str) -> Rollouts:
+    from noria.rollout.controller import Rollouts
+
+    return Rollouts(services.registry, services.audit, services.clock, use_case, actor)
+
+
+def _told(services: Services, use_case: UseCase, rollout: Rollout, waiting_for: str = "") -> RolloutResult:
+    """The result, after owner and mailing list have been told of the last turn."""
+    from noria.rollout.email import compose, key_of, write_letter
+
+    settings = services.settings
+    letter = write_letter(use_case, rollout, airflow_url=settings.airflow_url, serving_url=settings.serving_url)
+    try:
+        services.mailer.deliver(compose(use_case, letter), key=key_of(rollout), use_case=use_case.name)
+    except NotifyError:
+        _LOG.exception("nobody could be told that the rollout of version %s was %s", rollout.challenger.version, rollout.did)
+    return RolloutResult.of(rollout, waiting_for)

@@ -1,0 +1,52 @@
+"""Batch scoring of an interval."""
+
+from __future__ import annotations
+
+from noria.bootstrap import Services
+from noria.core.base.interval import Interval
+from noria.core.base.results import ScoreResult
+from noria.core.lifecycle.registry import ModelVersion
+from noria.core.model.bundle import BASELINE_VERSION
+from noria.core.use_case import UseCase
+from noria.jobs.training import ensure_baseline
+
+
+def score(services: Services, use_case: UseCase, interval: Interval) -> ScoreResult:
+    """Predict every entity of the interval with the version in force when it began, and replace its batch predictions.
+
+    Raises:
+        QualityError: the interval's features have not passed their checks.
+    """
+    from noria.data.tables.features import read_features
+    from noria.data.tables.predictions import replace_batch_predictions
+    from noria.data.tables.quarantine import refuse_quarantined
+    from noria.inference.predictor import load_predictor
+
+    refuse_quarantined(services.warehouse, use_case, interval)
+    version = version_in_force(services, use_case, interval)
+    predictor = load_predictor(services.registry.download(version, services.settings.bundles), version.bundle_digest)
+    rows = read_features(services.warehouse, use_case, interval)
+    scores = predictor.score_columns({name: rows[name].to_pylist() for name in predictor.manifest.signature.names})
+    policy = predictor.manifest.policy
+    return replace_batch_predictions(
+        services.warehouse,
+        use_case,
+        interval,
+        version.version,
+        rows,
+        scores,
+        policy.decide(scores),
+        classes=policy.classes,
+    )
+
+
+def version_in_force(services: Services, use_case: UseCase, interval: Interval) -> ModelVersion:
+    """The latest champion that had seen nothing of the interval: its as-of date is at or before the interval's start.
+
+    Business time decides, not the clock: a backfill scores January with what could have served January, and a replay
+    gives the same version as long as no promotion is added or taken back.
+    """
+    number = services.audit.version_in_force(use_case.name, interval.start)
+    if number == BASELINE_VERSION:
+        return ensure_baseline(services, use_case)
+    return services.registry.version(use_case.name, number)

@@ -1,0 +1,1 @@
+"""May a version serve? Approvals, promotion, roll-back, and the audit trail of both."""

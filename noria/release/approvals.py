@@ -1,0 +1,39 @@
+"""Who said yes: where a use case asks for a person's approval, somebody else than the person who asks (four eyes)."""
+
+from __future__ import annotations
+
+from noria.core.use_case import Approval, UseCase
+
+_CHANNEL = " (command line)"
+ANONYMOUS = "anonymous"
+"""What Airflow calls everybody where it lets everybody in."""
+
+
+def objection(use_case: UseCase, *, requested_by: str, approved_by: str) -> str | None:
+    """Why an approval does not count; None where it does.
+
+    Args:
+        use_case: says whether a person must approve.
+        requested_by: who wants the promotion: the person who triggered the run or gave the command, or the run itself.
+        approved_by: who said yes; empty where nobody was asked. Whoever is named must be another person, approval
+            asked for or not.
+    """
+    if not approved_by:
+        if use_case.approval is Approval.AUTOMATIC:
+            return None
+        return (
+            "approval: manual asks for a second person's yes: answer in Airflow under Required Actions, or name who agreed "
+            "with --approved-by"
+        )
+    if _person(requested_by) != _person(approved_by):
+        return None
+    if _person(approved_by) == ANONYMOUS:
+        return (
+            "whoever asked and whoever approved are both anonymous, so nobody can tell that they are two: give people "
+            "accounts of their own in Airflow, or let the schedule start the run"
+        )
+    return f"{approved_by} both asked for it and approved it: somebody else must approve, or ask"
+
+
+def _person(name: str) -> str:
+    return name.removesuffix(_CHANNEL).strip().casefold()

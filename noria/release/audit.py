@@ -1,0 +1,141 @@
+"""The audit trail: append-only, and each event carries the hash of the one before it.
+
+Altering, removing or inserting an event in the middle breaks the chain, and `verify` says where. What a chain alone cannot
+show is that its newest events were cut off: keep `head()` somewhere else (a mail, a ticket) to be able to prove that too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from noria.core.base.clock import Clock
+from noria.core.base.errors import AuditError
+from noria.core.lifecycle.audit_event import Action, AuditEvent
+from noria.core.model.bundle import BASELINE_VERSION
+
+_GENESIS = "0" * 64
+_CHAIN = "noria.audit"
+_COLUMNS = "sequence, at, use_case, action, version, previous, as_of, actor, reason, evidence, previous_hash, hash"
+
+
+class AuditTrail:
+    """Who promoted what, when and why, in PostgreSQL (`ops.audit`)."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def append(
+        self,
+        use_case: str,
+        action: Action,
+        *,
+        version: str,
+        previous: str,
+        as_of: datetime | None,
+        actor: str,
+        reason: str,
+        evidence: Mapping[str, str],
+    ) -> AuditEvent:
+        """Add an event; durable when this returns."""
+        with self._engine.begin() as connection:
+            # One writer at a time, over all use cases: the chain is one.
+            connection.execute(sa.text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": _CHAIN})
+            last = connection.execute(sa.text("select sequence, hash from ops.audit order by sequence desc limit 1")).first()
+            draft = AuditEvent(
+                sequence=last.sequence + 1 if last else 1,
+                at=self._clock.now(),
+                use_case=use_case,
+                action=action,
+                version=version,
+                previous=previous,
+                as_of=as_of,
+                actor=actor,
+                reason=reason,
+                evidence=dict(evidence),
+                previous_hash=last.hash if last else _GENESIS,
+                hash="",
+            )
+            event = draft.model_copy(update={"hash": draft.expected_hash()})
+            _insert(connection, event)
+        return event
+
+    def events(self, use_case: str | None = None) -> tuple[AuditEvent, ...]:
+        """Events in order, of one use case or of all."""
+        where = "" if use_case is None else "where use_case = :use_case"
+        query = sa.text(f"select {_COLUMNS} from ops.audit {where} order by sequence")
+        with self._engine.connect() as connection:
+            rows = connection.execute(query, {} if use_case is None else {"use_case": use_case})
+            return tuple(AuditEvent.model_validate(dict(row)) for row in rows.mappings())
+
+    def head(self) -> str:
+        """Hash of the newest event; seals everything before it."""
+        events = self.events()
+        return events[-1].hash if events else _GENESIS
+
+    def verify(self) -> int:
+        """Check the whole chain; returns the number of events.
+
+        Raises:
+            AuditError: an event was altered, removed or inserted; names the first one that does not fit.
+        """
+        previous = _GENESIS
+        events = self.events()
+        for position, event in enumerate(events, start=1):
+            what = f"ops.audit event {event.sequence} ({event.action} of {event.use_case} version {event.version})"
+            if event.sequence != position:
+                raise AuditError(f"ops.audit event {position} is missing: compare with a backup and find out who had access")
+            if event.previous_hash != previous or event.hash != event.expected_hash():
+                raise AuditError(f"{what} was altered: compare with a backup and find out who had access")
+            previous = event.hash
+        return len(events)
+
+    def version_in_force(self, use_case: str, at: datetime) -> str:
+        """The version promoted last, and not taken back, that had seen nothing after `at`; "0" where there is none."""
+        for event in reversed(promotions_in_force(self.events(use_case))):
+            if event.as_of is not None and event.as_of <= at:
+                return event.version
+        return BASELINE_VERSION
+
+    @contextmanager
+    def exclusively(self, use_case: str) -> Iterator[None]:
+        """Keep every other promotion and roll-back of the use case out, in any process; released if we are killed."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            name = {"name": f"noria.promotion/{use_case}"}
+            connection.execute(sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), name)
+            try:
+                yield
+            finally:
+                connection.execute(sa.text("select pg_advisory_unlock(hashtextextended(:name, 0))"), name)
+
+
+def promotions_in_force(events: Sequence[AuditEvent]) -> list[AuditEvent]:
+    """Replay: the promotions of one use case that were not taken back, oldest first; the last one is champion."""
+    standing: list[AuditEvent] = []
+    for event in events:
+        match event.action:
+            case Action.PROMOTED:
+                standing.append(event)
+            case Action.ROLLED_BACK:
+                standing = standing[:-1]
+            case Action.FOUND_MOVED:
+                standing = [] if event.version == BASELINE_VERSION else [*standing, event]
+    return standing
+
+
+def champion_of(events: Sequence[AuditEvent]) -> str:
+    """The champion of one use case as the trail has it."""
+    standing = promotions_in_force(events)
+    return standing[-1].version if standing else BASELINE_VERSION
+
+
+def _insert(connection: sa.Connection, event: AuditEvent) -> None:
+    names = _COLUMNS.split(", ")
+    values = ", ".join("cast(:evidence as jsonb)" if name == "evidence" else f":{name}" for name in names)
+    fields = {**event.model_dump(), "action": event.action.value, "evidence": json.dumps(event.evidence)}
+    connection.execute(sa.text(f"insert into ops.audit ({_COLUMNS}) values ({values})"), fields)

@@ -1,0 +1,290 @@
+"""Promotion and roll-back: decided in pure functions, done as one compare-and-swap, written down before and after.
+
+A move is three steps: an intent in the audit trail, the alias in the registry, the outcome in the trail. Whoever is killed
+between them leaves an intent without an outcome; the next call asks the registry what happened and writes that down first.
+
+A promotion needs a second person where the use case says `approval: manual`. A roll-back does not wait for one: it goes back
+to what was approved before, and it is for emergencies. Whoever is named as having agreed is another person in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from noria.core.base.errors import ApprovalError, PromotionConflictError
+from noria.core.base.results import PromotionResult, VersionRef
+from noria.core.lifecycle.audit_event import APPROVED_BY, MOVES, Action, AuditEvent
+from noria.core.lifecycle.registry import ModelRegistry, ModelVersion, Stage
+from noria.core.model.bundle import BASELINE_VERSION
+from noria.core.use_case import UseCase
+from noria.release.approvals import objection
+from noria.release.audit import AuditTrail, champion_of, promotions_in_force
+
+_OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}
+
+
+class Verdict(Enum):
+    """What is to become of a candidate."""
+
+    PROMOTE = auto()
+    ALREADY_CHAMPION = auto()
+    REFUSE = auto()
+    CONFLICT = auto()
+
+
+@dataclass(frozen=True)
+class PromotionDecision:
+    """A verdict and its reason."""
+
+    verdict: Verdict
+    reason: str
+
+
+def decide_promotion(
+    candidate: VersionRef,
+    registered: ModelVersion,
+    champion: str,
+    *,
+    returning: bool = False,
+    breaks: Sequence[str] = (),
+) -> PromotionDecision:
+    """Whether a candidate may become champion.
+
+    Args:
+        candidate: what training handed on.
+        registered: the same version as the registry has it.
+        champion: the version that serves now.
+        returning: whether a version that was champion before may be so again.
+        breaks: what apps could no longer send or read (`noria.core.model.compatibility`), and nobody has allowed.
+    """
+    if champion == candidate.version:
+        return PromotionDecision(Verdict.ALREADY_CHAMPION, f"version {champion} is champion already")
+    if why := _refusal(candidate, registered, returning=returning):
+        return PromotionDecision(Verdict.REFUSE, why)
+    if champion != candidate.champion:
+        return PromotionDecision(
+            Verdict.CONFLICT,
+            f"version {candidate.version} was judged against champion {candidate.champion}, but {champion} serves now: "
+            "train again, so that it is judged against that one",
+        )
+    if breaks:
+        why = (
+            f"apps that version {champion} answers would not be answered any more: {'; '.join(breaks)}. Tell them, then "
+            f"`noria promote {registered.use_case} {candidate.version} --allow-breaking`"
+        )
+        return PromotionDecision(Verdict.REFUSE, why)
+    return PromotionDecision(Verdict.PROMOTE, candidate.summary)
+
+
+def _refusal(candidate: VersionRef, registered: ModelVersion, *, returning: bool) -> str:
+    """Why a candidate may not serve, whoever serves now; empty where it may."""
+    if registered.stage is Stage.RETIRED and not returning:
+        return (
+            f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself: "
+            f"`noria promote {registered.use_case} {candidate.version} --reason ...` brings it back"
+        )
+    if registered.bundle_digest != candidate.bundle_digest:
+        return f"version {candidate.version} in the registry is not the bundle that was judged"
+    if not candidate.passed or not registered.passed:
+        return f"an enforced gate failed: {candidate.summary}"
+    return ""
+
+
+def promote(
+    registry: ModelRegistry,
+    audit: AuditTrail,
+    use_case: UseCase,
+    candidate: VersionRef,
+    *,
+    actor: str,
+    approved_by: str = "",
+    reason: str = "",
+    returning: bool = False,
+    breaks: Sequence[str] = (),
+) -> PromotionResult:
+    """Make a candidate champion if its gates passed and the champion it was judged against still serves.
+
+    Args:
+        registry: moves the alias.
+        audit: keeps who, why and on which evidence.
+        use_case: whose champion it becomes.
+        candidate: what training handed on.
+        actor: who asks.
+        approved_by: who said yes; empty where nobody was asked.
+        reason: why; the candidate's summary where it is empty.
+        returning: a person wants a version back that was taken back; a run that is repeated never does.
+        breaks: what apps could no longer send or read, and nobody has allowed.
+
+    Raises:
+        PromotionConflictError: the champion has moved since the gates were checked.
+        ApprovalError: the use case asks for another person's yes; the trail says who tried.
+    """
+    with audit.exclusively(use_case.name):
+        _settle(registry, audit, use_case.name)
+        champion = registry.champion(use_case.name).version
+        registered = registry.version(use_case.name, candidate.version)
+        decision = decide_promotion(candidate, registered, champion, returning=returning, breaks=breaks)
+        if decision.verdict is Verdict.CONFLICT:
+            raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
+        if decision.verdict is Verdict.PROMOTE:
+            move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason or decision.reason)
+            _require_approval(move, use_case, registered)
+            move.to(registered, Action.PROMOTION_INTENDED, candidate.summary)
+        return PromotionResult(
+            promoted=decision.verdict is not Verdict.REFUSE,
+            version=candidate.version,
+            previous=champion,
+            reason=decision.reason,
+        )
+
+
+def roll_back(
+    registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, actor: str, reason: str, approved_by: str = ""
+) -> PromotionResult:
+    """Make the champion before this one champion again; version 0 where there is none.
+
+    A call that finds an interrupted roll-back finishes that one and does nothing else, so that a retry goes back one step.
+
+    Raises:
+        ApprovalError: the person who is named as having agreed is the one who asks.
+    """
+    with audit.exclusively(use_case.name):
+        settled = _settle(registry, audit, use_case.name)
+        if settled is not None and settled.action is Action.ROLLED_BACK:
+            return PromotionResult(promoted=True, version=settled.version, previous=settled.previous, reason=settled.reason)
+        champion = registry.champion(use_case.name).version
+        if champion == BASELINE_VERSION:
+            why = "version 0, the rule, serves: there is nothing to roll back to"
+            return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
+        standing = promotions_in_force(audit.events(use_case.name))
+        before = registry.version(use_case.name, standing[-2].version if len(standing) > 1 else BASELINE_VERSION)
+        move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason)
+        if approved_by:
+            _require_approval(move, use_case, before)
+        move.to(before, Action.ROLL_BACK_INTENDED, "")
+        return PromotionResult(promoted=True, version=before.version, previous=champion, reason=reason)
+
+
+def nominate(
+    registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str
+) -> None:
+    """Make a candidate challenger, so that everybody sees which version waits; harmless for one that is or was champion."""
+    with audit.exclusively(use_case.name):
+        candidate = registry.version(use_case.name, version)
+        if candidate.stage is Stage.CANDIDATE:
+            registry.set_challenger(use_case.name, version)
+        elif candidate.stage is not Stage.CHALLENGER or _last_said(audit, candidate) is Action.NOMINATED:
+            return
+        _note(registry, audit, Action.NOMINATED, candidate, actor=actor, reason=reason)
+
+
+def reject(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str) -> None:
+    """Write down that a person said no to a version, once for each nomination; it is challenger no longer."""
+    with audit.exclusively(use_case.name):
+        candidate = registry.version(use_case.name, version)
+        if registry.standing(use_case.name).challenger == version:
+            registry.set_challenger(use_case.name, BASELINE_VERSION)
+        elif _last_said(audit, candidate) is Action.REJECTED:
+            return
+        _note(registry, audit, Action.REJECTED, candidate, actor=actor, reason=reason)
+
+
+def _last_said(audit: AuditTrail, version: ModelVersion) -> Action | None:
+    """Whether the version was nominated or rejected last, as the trail has it; None where another one was nominated since.
+
+    Whoever is killed between alias and event leaves the alias without the event: the next call writes it.
+    """
+    for event in reversed(audit.events(version.use_case)):
+        if event.version == version.version and event.action in (Action.NOMINATED, Action.REJECTED):
+            return event.action
+        if event.action is Action.NOMINATED:
+            return None
+    return None
+
+
+def _note(
+    registry: ModelRegistry, audit: AuditTrail, action: Action, version: ModelVersion, *, actor: str, reason: str
+) -> None:
+    """Write down something that leaves the champion where it is."""
+    champion = registry.champion(version.use_case).version
+    _Move(registry, audit, version.use_case, champion, actor, "", reason).note(action, version, {})
+
+
+def _require_approval(move: _Move, use_case: UseCase, version: ModelVersion) -> None:
+    why = objection(use_case, requested_by=move.actor, approved_by=move.approved_by)
+    if why is not None:
+        move.note(Action.REFUSED, version, {"objection": why})
+        raise ApprovalError(f"{use_case.name} version {version.version}: {why}")
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One move of the champion alias."""
+
+    registry: ModelRegistry
+    audit: AuditTrail
+    use_case: str
+    champion: str
+    actor: str
+    approved_by: str
+    reason: str
+
+    def to(self, version: ModelVersion, intent: Action, summary: str) -> None:
+        """Say what is intended, move the alias, say that it was done."""
+        evidence = {"bundle_digest": version.bundle_digest, "run_id": version.run_id, "summary": summary}
+        self.note(intent, version, evidence)
+        self.registry.set_champion(self.use_case, version.version)
+        self.note(_OUTCOMES[intent], version, evidence)
+
+    def note(self, action: Action, version: ModelVersion, evidence: dict[str, str]) -> None:
+        """Append an event about the version."""
+        self.audit.append(
+            self.use_case,
+            action,
+            version=version.version,
+            previous=self.champion,
+            as_of=version.as_of,
+            actor=self.actor,
+            reason=self.reason,
+            evidence=evidence | ({APPROVED_BY: self.approved_by} if self.approved_by else {}),
+        )
+
+
+def _settle(registry: ModelRegistry, audit: AuditTrail, use_case: str) -> AuditEvent | None:
+    """Bring the trail in line with the registry; returns the outcome of an interrupted move, if there was one."""
+    events = audit.events(use_case)
+    champion = registry.champion(use_case)
+    settled: AuditEvent | None = None
+    moves = [event for event in events if event.action in MOVES]
+    if moves and moves[-1].action in _OUTCOMES:
+        intent = moves[-1]
+        happened = champion.version == intent.version
+        settled = _repeat(audit, intent, _OUTCOMES[intent.action] if happened else Action.ABANDONED)
+        events = (*events, settled)
+    if champion_of(events) != champion.version:
+        audit.append(
+            use_case,
+            Action.FOUND_MOVED,
+            version=champion.version,
+            previous=champion_of(events),
+            as_of=champion.as_of,
+            actor="unknown",
+            reason="the champion alias was moved in the registry, past Noria",
+            evidence={"bundle_digest": champion.bundle_digest, "run_id": champion.run_id},
+        )
+    return settled
+
+
+def _repeat(audit: AuditTrail, intent: AuditEvent, action: Action) -> AuditEvent:
+    return audit.append(
+        intent.use_case,
+        action,
+        version=intent.version,
+        previous=intent.previous,
+        as_of=intent.as_of,
+        actor=intent.actor,
+        reason=intent.reason,
+        evidence=intent.evidence,
+    )

@@ -1,0 +1,1 @@
+"""What do people read about a version? Evaluation page, model card, checklist, lineage."""

@@ -1,0 +1,204 @@
+"""What the evaluation page shows, worked out before any template sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from noria.core.lifecycle.evaluation import Contribution, EvaluationReport, GateResult, Rival, SegmentMetrics, ValueLine
+from noria.core.use_case import Task, UseCase
+from noria.reports import plots
+from noria.reports.formatting import LINE_NAMES, Lead, amount, direction, interval, lead, metric_meaning, metric_name, number
+from noria.reports.plots import Plot
+from noria.reports.tables import ConfusionTable, PartTable, confusion_table, part_table
+
+MONTH = "event_month"
+MOST_FEATURES = 15
+MAIN_METRIC: Mapping[Task, str] = {
+    Task.BINARY_CLASSIFICATION: "roc_auc",
+    Task.MULTICLASS: "accuracy",
+    Task.REGRESSION: "mae",
+}
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric of everybody."""
+
+    name: str
+    meaning: str
+    direction: str
+    candidate: str
+    interval: str
+    rivals: tuple[str, ...]
+    leads: tuple[Lead | None, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """Everything the template shows."""
+
+    use_case: UseCase
+    report: EvaluationReport
+    gates: tuple[GateResult, ...]
+    headline: str
+    subline: str
+    rivals: tuple[str, ...]
+    value_lines: tuple[tuple[str, str, str], ...]
+    quality: tuple[MetricRow, ...]
+    segments: tuple[PartTable, ...]
+    months: PartTable | None
+    confusion: ConfusionTable | None
+    by_segment: tuple[tuple[str, str], ...]
+    value_plots: tuple[Plot, ...]
+    quality_plots: tuple[Plot, ...]
+    calibration_plot: Plot | None
+    importance_plot: Plot | None
+    learning_plot: Plot | None
+    contribution_unit: str
+
+
+def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateResult]) -> EvaluationView:
+    """Work out what is shown."""
+    rivals = _rivals(report)
+    currency = use_case.business.currency
+    months = tuple(part for part in report.segments if part.segment == MONTH)
+    unit = "units of the label" if report.task is Task.REGRESSION else "log odds"
+    return EvaluationView(
+        use_case=use_case,
+        report=report,
+        gates=tuple(gates),
+        headline=_headline(report, currency),
+        subline=_subline(report, currency),
+        rivals=tuple(_rival_name(report, rival) for rival in rivals),
+        value_lines=tuple(_value_lines(_lines(report), report, currency)),
+        quality=tuple(_quality(report, rivals)),
+        segments=tuple(_segment_tables(report, use_case)),
+        months=_months(months, report.task, currency),
+        confusion=confusion_table(report),
+        by_segment=tuple(_by_segment(report.contributions)),
+        value_plots=tuple(_value_plots(report, currency)),
+        quality_plots=_quality_plots(report),
+        calibration_plot=plots.calibration_plot(report.calibration, report.task) if report.calibration else None,
+        importance_plot=_importance_plot(report, unit),
+        learning_plot=_learning_plot(report),
+        contribution_unit=unit,
+    )
+
+
+def _rivals(report: EvaluationReport) -> tuple[Rival, ...]:
+    """The serving model, then the rule; once where the rule is what serves."""
+    return tuple(rival for rival in (report.rival("champion"), report.rival("baseline")) if rival and not _is_rule(rival))
+
+
+def _is_rule(rival: Rival) -> bool:
+    return rival.name == "champion" and rival.version == "0"
+
+
+def _rule_serves(report: EvaluationReport) -> bool:
+    champion = report.rival("champion")
+    return champion is not None and _is_rule(champion)
+
+
+def _rival_name(report: EvaluationReport, rival: Rival) -> str:
+    if rival.name == "champion":
+        return f"{LINE_NAMES['champion']} (version {rival.version})"
+    serving = ", which serves now" if _rule_serves(report) else ""
+    return f"{LINE_NAMES['baseline']}{serving}"
+
+
+def _lines(report: EvaluationReport) -> tuple[ValueLine, ...]:
+    return tuple(line for line in report.values if line.name != "champion" or not _rule_serves(report))
+
+
+def _headline(report: EvaluationReport, currency: str) -> str:
+    worth = report.metrics.get("value")
+    if worth is None:
+        return "What the decisions were worth cannot be told"
+    verb = "earn" if worth >= 0 else "cost"
+    return f"The candidate's decisions {verb} {currency} {amount(abs(worth))} per 1,000"
+
+
+def _subline(report: EvaluationReport, currency: str) -> str:
+    rival = next(iter(_rivals(report)), None)
+    difference = rival.differences.get("value") if rival else None
+    if rival is None or difference is None:
+        return "Nobody could be compared with it on the same rows."
+    name = "the serving model" if rival.name == "champion" else "today's rule"
+    word = "better" if difference.value >= 0 else "worse"
+    bounds = f"95 % interval of the difference: {amount(difference.low)} to {amount(difference.high)}"
+    chance = "; that may be chance" if difference.low <= 0 <= difference.high else ""
+    return f"That is {currency} {amount(abs(difference.value))} {word} than {name} on the same rows ({bounds}){chance}."
+
+
+def _value_lines(lines: Sequence[ValueLine], report: EvaluationReport, currency: str) -> Iterator[tuple[str, str, str]]:
+    for line in lines:
+        name = LINE_NAMES[line.name] + (", which serves now" if line.name == "baseline" and _rule_serves(report) else "")
+        yield (
+            name,
+            f"{currency} {amount(line.per_1000.value)}",
+            f"{amount(line.per_1000.low)} to {amount(line.per_1000.high)}",
+        )
+
+
+def _quality(report: EvaluationReport, rivals: Sequence[Rival]) -> Iterator[MetricRow]:
+    for metric in sorted(report.metrics, key=lambda name: name != "value"):  # money first, the others as they are
+        found = report.metrics[metric]
+        yield MetricRow(
+            name=metric_name(metric),
+            meaning=metric_meaning(metric),
+            direction=direction(metric),
+            candidate=number(metric, found),
+            interval=interval(metric, report.intervals.get(metric)),
+            rivals=tuple(number(metric, rival.metrics[metric]) if metric in rival.metrics else "" for rival in rivals),
+            leads=tuple(lead(metric, rival.differences.get(metric)) for rival in rivals),
+        )
+
+
+def _segment_tables(report: EvaluationReport, use_case: UseCase) -> Iterator[PartTable]:
+    for segment in use_case.segments:
+        parts = [part for part in report.segments if part.segment == segment]
+        yield part_table(segment, sorted(parts, key=lambda part: -part.rows), report.task)
+
+
+def _months(months: Sequence[SegmentMetrics], task: Task, currency: str) -> PartTable | None:
+    if not months:
+        return None
+    table = part_table("month", months, task)
+    if sum(month.judged for month in months) < 2:
+        return table
+    main = MAIN_METRIC[task]
+    lines = (plots.month_lines(months, "value", f"{currency} per 1,000"), plots.month_lines(months, main, metric_name(main)))
+    return replace(table, plots=lines)
+
+
+def _by_segment(contributions: Sequence[Contribution]) -> Iterator[tuple[str, str]]:
+    """The three strongest features of every segment."""
+    names: dict[str, list[str]] = {}
+    for part in contributions:
+        if part.segment:
+            names.setdefault(part.segment, []).append(part.feature)
+    yield from ((segment.replace("=", ": ", 1), ", ".join(features[:3])) for segment, features in names.items())
+
+
+def _value_plots(report: EvaluationReport, currency: str) -> Iterator[Plot]:
+    lines = _lines(report)
+    if lines:
+        yield plots.value_bars(lines, currency)
+    if len(report.threshold_curve) > 1:
+        chosen = report.threshold if report.task is Task.BINARY_CLASSIFICATION else 0.0
+        yield plots.money_curve(report.threshold_curve, chosen, report.task, currency)
+
+
+def _quality_plots(report: EvaluationReport) -> tuple[Plot, ...]:
+    return (plots.residual_plot(report.residuals), plots.error_histogram(report.residuals)) if report.residuals else ()
+
+
+def _importance_plot(report: EvaluationReport, unit: str) -> Plot | None:
+    overall = [(part.feature, part.importance) for part in report.contributions if not part.segment]
+    return plots.importance_bars(overall[:MOST_FEATURES], unit) if overall else None
+
+
+def _learning_plot(report: EvaluationReport) -> Plot | None:
+    points = report.learning_curve
+    return plots.learning_plot(points, report.search_metric) if len(points) > 1 else None

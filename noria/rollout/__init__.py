@@ -1,0 +1,1 @@
+"""How does a version take over? State, steps, analysis and e-mails of a rollout."""

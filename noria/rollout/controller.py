@@ -1,0 +1,254 @@
+"""Starts, moves and ends rollouts: decided in `noria.core.lifecycle.rollout`, done here, written down in the audit trail.
+
+A promotion takes the lock of promotions itself, so a rollout that has won is announced first (`finishing`), promoted,
+and then written down; each of the three may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from noria.core.base.errors import ApprovalError, PromotionConflictError, RolloutError
+from noria.core.base.results import VersionRef
+from noria.core.lifecycle.audit_event import APPROVED_BY, Action, AuditEvent
+from noria.core.lifecycle.registry import ModelVersion
+from noria.core.lifecycle.rollout import Contender, Did, Rollout, RolloutState
+from noria.core.lifecycle.rollout_decision import Comparison, Next, Situation, Turn, decide_turn
+from noria.core.use_case import RolloutPolicy
+from noria.release.approvals import objection
+from noria.release.promotion import PromotionDecision, Verdict, decide_promotion, promote
+from noria.rollout.store import STATES, RolloutBook
+
+_ENDED_BADLY = (Action.ROLLOUT_TAKEN_BACK, Action.ROLLOUT_ABORTED)
+_ENDS = {Next.KEEP_CHAMPION: Did.COMPLETED, Next.TAKE_BACK: Did.TAKEN_BACK, Next.ABORT: Did.ABORTED}
+"""How a rollout ends without a promotion."""
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A rollout after a turn.
+
+    Attributes:
+        waiting_for: what the next turn waits for; empty where the rollout is over.
+    """
+
+    rollout: Rollout
+    waiting_for: str = ""
+
+
+class Rollouts(RolloutBook):
+    """The rollouts of one use case, as somebody moves them."""
+
+    def start(
+        self,
+        candidate: VersionRef,
+        *,
+        approved_by: str = "",
+        reason: str = "",
+        returning: bool = False,
+        breaks: Sequence[str] = (),
+    ) -> Rollout:
+        """Let a candidate score beside the champion; one that does so already goes on as it is.
+
+        Args:
+            candidate: what training handed on.
+            approved_by: who said yes; empty where nobody was asked.
+            reason: why; the candidate's summary where it is empty.
+            returning: a person wants a version back that was taken back; a run that is repeated never does.
+            breaks: what apps could no longer send or read, and nobody has allowed.
+
+        Raises:
+            RolloutError: the use case has none, another version is rolled out, this one was taken back before, or it breaks
+                apps.
+            PromotionConflictError: the champion has moved since the gates were checked.
+            ApprovalError: the use case asks for another person's yes.
+        """
+        policy = self._policy()
+        with self.audit.exclusively(self.use_case.name):
+            champion = self.registry.champion(self.use_case.name)
+            current = self.settled()
+            if current is not None and self._goes_on(current, candidate.version, champion.version):
+                return current
+            registered = self.registry.version(self.use_case.name, candidate.version)
+            decision = decide_promotion(candidate, registered, champion.version, returning=returning, breaks=breaks)
+            self._require_startable(decision, candidate.version, returning=returning)
+            self._require_approval(registered, champion, approved_by)
+            return self._begin(
+                policy,
+                champion,
+                registered,
+                reason=reason or candidate.summary,
+                approved_by=approved_by,
+                returning=returning,
+            )
+
+    def serves_without_rollout(self, version: str) -> bool:
+        """Whether a version is champion, and became so otherwise."""
+        name = self.use_case.name
+        if self.registry.champion(name).version != version:
+            return False
+        rollout = self.registry.rollout(name)
+        return rollout is None or rollout.challenger.version != version
+
+    def pause(self, reason: str) -> Rollout:
+        """Stay at the present share until somebody resumes."""
+        return self._change(Did.PAUSED, reason, only=(RolloutState.RUNNING,))
+
+    def resume(self, reason: str) -> Rollout:
+        """Go on; the present step begins again."""
+        return self._change(Did.RESUMED, reason, only=(RolloutState.PAUSED,))
+
+    def abort(self, reason: str) -> Rollout:
+        """Let the champion answer everything again."""
+        return self._change(Did.ABORTED, reason, only=(RolloutState.RUNNING, RolloutState.PAUSED))
+
+    def advance(self, seen: Rollout, comparison: Comparison, rows: int, *, idle: bool = False) -> Turned:
+        """One turn: wait, step, win or lose. Repeated, or by two at once, it acts once.
+
+        Args:
+            seen: the document that the comparison was made for; where it has changed since, nothing is done.
+            comparison: what the judge says.
+            rows: rows that the challenger scored since the step began.
+            idle: whether nobody has asked for as long as the policy's `idle` says.
+        """
+        with self.audit.exclusively(self.use_case.name):
+            rollout = self.settled() or self.current()
+            if (rollout.id, rollout.turn) != (seen.id, seen.turn):
+                return Turned(rollout, "" if not rollout.is_live else "the next turn: it was changed meanwhile")
+            turn = self._decide(rollout, comparison, rows, idle)
+            turned = self._do(rollout, turn)
+        return Turned(self._finish(turned.rollout)) if turn.next is Next.FINISH else turned
+
+    def _decide(self, rollout: Rollout, comparison: Comparison, rows: int, idle: bool) -> Turn:
+        name = self.use_case.name
+        champion, guard = self.registry.champion(name).version, self.registry.guard_report(name)
+        return decide_turn(rollout, Situation(champion, guard, comparison, rows, idle, self.clock.now()))
+
+    def _do(self, rollout: Rollout, turn: Turn) -> Turned:
+        if turn.next is Next.WAIT:
+            return Turned(rollout, turn.reason if rollout.is_live else "")
+        if turn.next in _ENDS:
+            return Turned(self.end(rollout, _ENDS[turn.next], turn.reason))
+        if turn.next is Next.STEP:
+            step = 0 if rollout.shadow else rollout.step + 1
+            stepped = self.write(rollout, Did.STEPPED, turn.reason, step=step, shadow=False, since=self.clock.now())
+            return Turned(stepped, "the time of this step")
+        if turn.next is Next.COMPLETE:
+            return Turned(self.write(rollout, Did.COMPLETED, turn.reason, promoted=True))
+        announced = rollout.state is RolloutState.FINISHING
+        return Turned(rollout if announced else self.write(rollout, Did.WON, turn.reason))
+
+    def _finish(self, rollout: Rollout) -> Rollout:
+        """Promote the winner, by compare-and-swap, and write that down."""
+        refused = self._promote(rollout)
+        with self.audit.exclusively(self.use_case.name):
+            current = self.current()
+            if (current.id, current.turn) != (rollout.id, rollout.turn):
+                return current  # another call has written it down
+            if refused:
+                return self.end(rollout, Did.ABORTED, refused)
+            return self.write(rollout, Did.COMPLETED, rollout.reason, promoted=True)
+
+    def _promote(self, rollout: Rollout) -> str:
+        """Why the winner may not become champion after all; empty where it has."""
+        candidate = self.registry.version(self.use_case.name, rollout.challenger.version).reference()
+        try:
+            result = promote(
+                self.registry,
+                self.audit,
+                self.use_case,
+                candidate,
+                actor=rollout.requested_by,
+                approved_by=rollout.approved_by,
+                reason=rollout.reason,
+                returning=rollout.returning,
+            )
+        except (ApprovalError, PromotionConflictError) as error:
+            return str(error)
+        return "" if result.promoted else result.reason
+
+    def _policy(self) -> RolloutPolicy:
+        if self.use_case.rollout is None:
+            raise RolloutError(
+                f"{self.use_case.name} has no section rollout in its use_case.yaml: add one, or `noria promote` at once"
+            )
+        return self.use_case.rollout
+
+    def _goes_on(self, current: Rollout, version: str, champion: str) -> bool:
+        """Whether the rollout that is there is the one that is asked for."""
+        if current.challenger.version == version and (current.is_live or (current.promoted and champion == version)):
+            return True
+        if current.is_live:
+            raise RolloutError(
+                f"version {current.challenger.version} of {self.use_case.name} is being rolled out: wait for it, or "
+                f"`noria rollout abort {self.use_case.name} --reason ...`"
+            )
+        return False
+
+    def _require_startable(self, decision: PromotionDecision, version: str, *, returning: bool) -> None:
+        name = self.use_case.name
+        if decision.verdict is Verdict.CONFLICT:
+            raise PromotionConflictError(f"{name}: {decision.reason}")
+        if decision.verdict is not Verdict.PROMOTE:
+            raise RolloutError(f"{name}: {decision.reason}")
+        ends = [event for event in self.audit.events(name) if _is_end(event, version)]
+        if ends and ends[-1].action in _ENDED_BADLY and not returning:
+            raise RolloutError(
+                f"{name}: version {version} did not get through its last rollout ({ends[-1].reason}); it does not "
+                f"return by itself: `noria rollout start {name} {version} --reason ...` tries again"
+            )
+
+    def _require_approval(self, registered: ModelVersion, champion: ModelVersion, approved_by: str) -> None:
+        why = objection(self.use_case, requested_by=self.actor, approved_by=approved_by)
+        if why is None:
+            return
+        self.audit.append(
+            self.use_case.name,
+            Action.REFUSED,
+            version=registered.version,
+            previous=champion.version,
+            as_of=registered.as_of,
+            actor=self.actor,
+            reason="a rollout was asked for",
+            evidence={"objection": why} | ({APPROVED_BY: approved_by} if approved_by else {}),
+        )
+        raise ApprovalError(f"{self.use_case.name} version {registered.version}: {why}")
+
+    def _begin(self, policy: RolloutPolicy, champion: ModelVersion, registered: ModelVersion, **facts: Any) -> Rollout:
+        now = self.clock.now()
+        rollout = Rollout(
+            id=f"{self.use_case.name}/{registered.version}/{now:%Y%m%dT%H%M%S.%f}",
+            use_case=self.use_case.name,
+            champion=Contender(version=champion.version, digest=champion.bundle_digest),
+            challenger=Contender(version=registered.version, digest=registered.bundle_digest),
+            policy=policy,
+            state=RolloutState.RUNNING,
+            shadow=policy.shadow_for.total_seconds() > 0,
+            actor=self.actor,
+            started_at=now,
+            since=now,
+            changed_at=now,
+            requested_by=self.actor,
+            **facts,
+        )
+        return self.open(rollout)
+
+    def _change(self, did: Did, reason: str, *, only: tuple[RolloutState, ...]) -> Rollout:
+        with self.audit.exclusively(self.use_case.name):
+            rollout = self.settled() or self.current()
+            if rollout.state is STATES[did] and did is not Did.RESUMED:
+                return rollout  # asked for twice
+            if rollout.state not in only:
+                raise RolloutError(
+                    f"{self.use_case.name}: the rollout of version {rollout.challenger.version} is "
+                    f"{rollout.state.replace('_', ' ')}, it cannot be {did}; `noria rollout status {self.use_case.name}`"
+                )
+            if did is Did.ABORTED:
+                return self.end(rollout, did, reason)
+            return self.write(rollout, did, reason, since=self.clock.now() if did is Did.RESUMED else rollout.since)
+
+
+def _is_end(event: AuditEvent, version: str) -> bool:
+    return event.version == version and event.action in (*_ENDED_BADLY, Action.ROLLOUT_COMPLETED)

@@ -1,0 +1,191 @@
+"""The e-mail about a turn of a rollout: what happened, why, who answers now, and what a person may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from pathlib import Path
+
+from noria.core.lifecycle.rollout import Did, Rollout, RolloutState
+from noria.core.use_case import RolloutMode, UseCase, format_duration
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_GOOD, _BAD, _PLAIN = "#1a7f4b", "#b42318", "#51606f"
+_WORDS = {
+    Did.STARTED: ("rollout started", _PLAIN),
+    Did.STEPPED: ("next step", _GOOD),
+    Did.PAUSED: ("paused", _PLAIN),
+    Did.RESUMED: ("resumed", _PLAIN),
+    Did.WON: ("won", _GOOD),
+    Did.COMPLETED: ("completed", _GOOD),
+    Did.TAKEN_BACK: ("taken back", _BAD),
+    Did.ABORTED: ("aborted", _BAD),
+}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Everything the templates lay out."""
+
+    subject: str
+    badge: str
+    colour: str
+    heading: str
+    title: str
+    reason: str
+    now: str
+    """Who answers now."""
+    next: str
+    facts: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str], ...]
+    footer: str
+
+
+def key_of(rollout: Rollout) -> str:
+    """Identifies the mail about the last turn, so that it goes out once."""
+    return f"rollout/{rollout.id}/{rollout.turn}"
+
+
+def recipients_of(use_case: UseCase) -> tuple[str, ...]:
+    """The owner, and whoever gets the reports; each once."""
+    return tuple(dict.fromkeys((use_case.owner, *use_case.monitoring.email)))
+
+
+def write_letter(use_case: UseCase, rollout: Rollout, *, airflow_url: str, serving_url: str) -> Letter:
+    """Put the last turn into words.
+
+    Args:
+        use_case: whose rollout it is.
+        rollout: its document.
+        airflow_url: for the link to the training runs.
+        serving_url: for the link to what serves.
+    """
+    badge, colour = _WORDS[rollout.did]
+    if rollout.did is Did.COMPLETED and not rollout.promoted:
+        badge, colour = "no difference", _PLAIN
+    name = use_case.name.replace("_", " ").capitalize()
+    return Letter(
+        subject=f"[{badge}] {name}, version {rollout.challenger.version}: {_headline(rollout)}",
+        badge=badge,
+        colour=colour,
+        heading=f"{name}, version {rollout.challenger.version}",
+        title=use_case.title,
+        reason=_sentence(rollout.reason),
+        now=_now(rollout),
+        next=_next(rollout),
+        facts=_facts(rollout),
+        links=(
+            ("Training and rollout runs", f"{airflow_url.rstrip('/')}/dags/{use_case.name}__train"),
+            ("What serves now", f"{serving_url.rstrip('/')}/v1/{use_case.name}"),
+        ),
+        footer=f"You get this because use_cases/{use_case.name}/use_case.yaml names you as owner or under monitoring.email.",
+    )
+
+
+def compose(use_case: UseCase, letter: Letter) -> EmailMessage:
+    """The message as text and HTML; sender, date and id are the mailer's."""
+    message = EmailMessage()
+    message["Subject"] = letter.subject
+    message["To"] = ", ".join(recipients_of(use_case))
+    message.set_content(_render("email.txt", letter))
+    message.add_alternative(_render("email.html", letter), subtype="html", cte="quoted-printable")
+    return message
+
+
+def _render(template: str, letter: Letter) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["commands"] = _with_commands
+    return environment.get_template(template).render(letter=letter)
+
+
+def _with_commands(text: str) -> str:
+    """HTML of a sentence with commands in backticks."""
+    from markupsafe import Markup, escape
+
+    parts = str(escape(text)).split("`")  # every second one is a command
+    shown = [f'<code style="font-size:14px">{part}</code>' if place % 2 else part for place, part in enumerate(parts)]
+    return Markup("".join(shown))  # noqa: S704 - escaped before
+
+
+def _headline(rollout: Rollout) -> str:
+    """The one fact of the subject."""
+    if rollout.promoted:
+        return "it serves everybody"
+    if not rollout.is_live:
+        return f"version {rollout.champion.version} serves everybody"
+    if rollout.shadow:
+        return "it scores along, unheard"
+    return f"it answers {rollout.share} %"
+
+
+def _now(rollout: Rollout) -> str:
+    champion, challenger = rollout.champion.version, rollout.challenger.version
+    if rollout.promoted:
+        return f"Version {challenger} answers every request. Version {champion} is kept: `noria roll-back` brings it back."
+    if not rollout.is_live:
+        return f"Version {_named(champion)} answers every request, as before."
+    if rollout.shadow:
+        return f"Version {_named(champion)} answers every request. Version {challenger} scores along, and nobody hears it."
+    return (
+        f"Version {challenger} answers {rollout.share} % of the entities, the same ones each time. "
+        f"Version {_named(champion)} answers the others, and whatever version {challenger} fails at."
+    )
+
+
+def _next(rollout: Rollout) -> str:
+    name = rollout.use_case
+    if rollout.state is RolloutState.TAKEN_BACK:
+        return (
+            "Nothing has to be done tonight. Look at the reason, then train again; this version does not return by itself: "
+            f"`noria rollout start {name} {rollout.challenger.version} --reason ...` would try it again."
+        )
+    if not rollout.is_live:
+        return "Nothing to do. The next training begins as planned."
+    if rollout.state is RolloutState.PAUSED:
+        return f"It stays as it is until somebody resumes it: `noria rollout resume {name}`. Its guard still watches."
+    if rollout.state is RolloutState.FINISHING:
+        return f"Version {rollout.challenger.version} becomes champion now."
+    return f"{_after_this_step(rollout)} To stop it: `noria rollout abort {name} --reason ...`."
+
+
+def _after_this_step(rollout: Rollout) -> str:
+    if rollout.policy.mode is RolloutMode.AB and not rollout.shadow:
+        until = _day(rollout.started_at + rollout.policy.stop.at_most)
+        return f"It goes on until one of them is surely worth more, at the latest until {until}; then the champion stays."
+    bake = format_duration(rollout.policy.shadow_for if rollout.shadow else rollout.policy.bake)
+    then = "it becomes champion" if rollout.is_last_step else f"it answers {rollout.next_share} %"
+    return f"If it does no harm for {bake}, {then}. If it does harm, it is taken back within seconds, without anybody."
+
+
+def _facts(rollout: Rollout) -> tuple[tuple[str, str], ...]:
+    steps = "shares" if rollout.policy.mode is RolloutMode.AB else "steps"
+    shown = ", ".join(f"{share} %" for share in rollout.policy.shares)
+    facts = [
+        ("Champion", f"version {_named(rollout.champion.version)}".rstrip(",")),
+        ("Challenger", f"version {rollout.challenger.version}"),
+        (steps.capitalize(), f"{'shadow, ' if rollout.policy.shadow_for else ''}{shown}"),
+        ("Began", f"{_day(rollout.started_at)}, {rollout.started_at:%H:%M} UTC"),
+        ("Done by", rollout.actor),
+    ]
+    return tuple(facts + ([("Approved by", rollout.approved_by)] if rollout.approved_by else []))
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant.day} {instant:%B %Y}"
+
+
+def _named(version: str) -> str:
+    return "0, the rule of today," if version == "0" else version
+
+
+def _sentence(reason: str) -> str:
+    text = reason.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

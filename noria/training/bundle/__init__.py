@@ -1,0 +1,1 @@
+"""How is a fitted model sealed as a bundle that serving can check?"""

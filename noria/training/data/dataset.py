@@ -1,0 +1,145 @@
+"""A training set in memory: its columns, its labels and its times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from noria.core.base.errors import NotEnoughDataError
+from noria.core.base.interval import Interval
+from noria.core.base.results import SnapshotRef
+from noria.core.model.decision import Labels
+from noria.core.use_case import Task, UseCase
+from noria.training.data.columns import Categories
+from noria.training.data.parquet_columns import MOST_IN_MEMORY, StoredColumns, categories_of
+
+LABEL, LABEL_KNOWN_AT = "label", "label_known_at"
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows in order of time.
+
+    Attributes:
+        columns: a numeric column is float64 with NaN where missing; a categorical one is `Categories`, or any other
+            sequence of str and None. Of very many rows they are on disk, and read when they are looked at.
+        labels: bool (binary classification), index into `label.classes` as int64 (multiclass), or float64 (regression).
+        times: event times, microseconds since 1970 UTC.
+        known: when each label became known, in the same unit; None where the snapshot does not say.
+    """
+
+    columns: Mapping[str, Any]
+    labels: Labels
+    times: npt.NDArray[np.int64]
+    known: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> TrainingSet:
+        """The rows at these positions."""
+        if isinstance(self.columns, StoredColumns):
+            columns = self.columns.take(rows)
+        else:
+            columns = {name: _take(values, rows) for name, values in self.columns.items()}
+        known = None if self.known is None else self.known[rows]
+        return TrainingSet(columns, self.labels[rows], self.times[rows], known)
+
+    def between(self, start: datetime | None, end: datetime) -> TrainingSet:
+        """The rows with event times ``start <= t < end``."""
+        first = 0 if start is None else int(np.searchsorted(self.times, _micros(start), side="left"))
+        last = int(np.searchsorted(self.times, _micros(end), side="left"))
+        return self.take(np.arange(first, max(first, last)))
+
+    def labelled_by(self, instant: datetime) -> TrainingSet:
+        """The rows whose labels were known before an instant; all of them where nobody says when."""
+        return self if self.known is None else self.take(np.flatnonzero(self.known < _micros(instant)))
+
+    def categories(self, name: str) -> Categories:
+        """A categorical column."""
+        values = self.columns[name]
+        return values if isinstance(values, Categories) else Categories.of(values)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row as an app would send it: a missing value is None."""
+        return {name: _plain(values[index]) for name, values in self.columns.items()}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to learn from, and later rows to be judged on."""
+
+    training: TrainingSet
+    validation: TrainingSet
+    window: Interval
+    """Event times of the validation rows."""
+
+
+def read_snapshot(use_case: UseCase, snapshot: SnapshotRef, *, most_in_memory: int = MOST_IN_MEMORY) -> TrainingSet:
+    """Load a snapshot's labels and features.
+
+    Args:
+        use_case: says which columns.
+        snapshot: the file.
+        most_in_memory: the features of more rows stay on disk until somebody looks at them.
+
+    Raises:
+        NotEnoughDataError: the file is not there, lacks a column, or has a label that is no class of the use case.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(snapshot.path)
+    features = use_case.features
+    wanted = [use_case.event_time, *features.names, LABEL]
+    if not path.exists():
+        raise NotEnoughDataError(f"snapshot {path} is gone: run the snapshot step again, it gives the same file")
+    if lacking := set(wanted) - set(pq.read_schema(path).names):
+        raise NotEnoughDataError(f"snapshot {path} lacks {', '.join(sorted(lacking))}: take it again with this use case")
+    dated = [use_case.event_time, *({LABEL_KNOWN_AT} & set(pq.read_schema(path).names))]
+    table = pq.read_table(path, columns=[*dated, LABEL])
+    times, *known = (table[name].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy() for name in dated)
+    columns = StoredColumns(path, frozenset(features.numeric), features.names, range(len(times)), most_in_memory)
+    rows = TrainingSet(columns, _labels(use_case, table[LABEL], path), times, *known)
+    in_order = bool(np.all(times[1:] >= times[:-1]))
+    if in_order and len(rows) > most_in_memory:
+        return rows
+    loaded = replace(rows, columns=columns.loaded())
+    return loaded if in_order else loaded.take(np.argsort(times, kind="stable"))
+
+
+def _labels(use_case: UseCase, column: Any, path: Path) -> Labels:
+    if use_case.task is Task.REGRESSION:
+        return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
+    if use_case.task is Task.BINARY_CLASSIFICATION:
+        return np.asarray(column.to_numpy()).astype(np.bool_)
+    found, classes = categories_of(column), use_case.label.classes
+    if strange := sorted(set(found.names) - set(classes)):
+        raise NotEnoughDataError(
+            f"snapshot {path}: label {strange[0]!r} is no class of label.classes ({', '.join(classes)}); "
+            "add it there, or mend the label's model"
+        )
+    return found.spread(np.array([*(classes.index(name) for name in found.names), -1], dtype=np.int64))
+
+
+def _take(values: Any, rows: npt.NDArray[np.intp]) -> Any:
+    if isinstance(values, Categories):
+        return values.take(rows)
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return None if np.isnan(value) else float(value)
+    return value
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND

@@ -1,0 +1,1 @@
+"""How does the best trial become a calibrated model with a decision threshold?"""

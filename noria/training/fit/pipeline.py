@@ -1,0 +1,118 @@
+"""A recipe: a kind of model and its hyperparameters (or several of them, to be averaged), ready to be cooked on any rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from noria.core.model.decision import Scores
+from noria.core.model.encoder import Encoder
+from noria.core.use_case import Features, Task
+from noria.training.data.dataset import TrainingSet
+from noria.training.data.encoding import encode, encode_for_training, fit_encoder
+from noria.training.data.parquet_columns import MOST_IN_MEMORY
+from noria.training.data.target import Goal
+from noria.training.models.base.estimator import Candidate, Effort, Params
+from noria.training.models.base.margin import Estimator, MarginModel
+from noria.training.models.blend import Blended, Member
+from noria.training.models.catalog import make_candidate
+from noria.training.models.trees.boosting_objective import aim_of
+from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches, evenly, is_stored
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """An encoder and the estimator behind it."""
+
+    goal: Goal
+    encoder: Encoder
+    estimator: Estimator
+    features: tuple[str, ...]
+    """In the order of the use case."""
+
+    def score(self, rows: TrainingSet) -> Scores:
+        """Uncalibrated scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
+        return MarginModel(self.goal).predict(self.estimator, encode(self.encoder, rows))
+
+    def contributions(self, rows: TrainingSet) -> npt.NDArray[np.float64]:
+        """Exact SHAP values by feature; shape ``(rows, features)``.
+
+        In log odds of yes, of the class with the highest score against the mean of all classes (multiclass), or in the
+        label's unit. The columns that a feature is encoded as are added up.
+        """
+        matrix = encode(self.encoder, rows)
+        found = MarginModel(self.goal).contributions(self.estimator, matrix)
+        if self.goal.task is Task.MULTICLASS:
+            highest = self.estimator.margins(matrix).argmax(axis=1)
+            found = found[np.arange(len(found)), highest] - found.mean(axis=1)  # what raises all alike moves none
+        return _by_feature(found, self.encoder, self.features)
+
+    def to_onnx(self) -> bytes:
+        """The estimator alone, as an ONNX graph."""
+        return MarginModel(self.goal).to_onnx(self.estimator, self.encoder.width)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the search settled on.
+
+    Attributes:
+        candidate: name of the kind of model, or `blend`.
+        params: its hyperparameters, with what its validation rows taught.
+        features: what it may look at.
+        effort: seed and threads.
+        goal: what is predicted.
+        members: of a blend: what is averaged.
+    """
+
+    candidate: str
+    params: Params
+    features: Features
+    effort: Effort
+    goal: Goal
+    members: tuple[Member, ...] = field(default=())
+
+    @property
+    def aims(self) -> tuple[tuple[float, float | None], ...]:
+        """Regression: share in the model, and the quantile that this part of it aims at, or None for the mean."""
+        if self.members:
+            return tuple((one.weight, aim_of(self.goal, one.params)) for one in self.members)
+        return ((1.0, aim_of(self.goal, self.params)),)
+
+    def fit(self, rows: TrainingSet) -> FittedModel:
+        """Fit encoder and estimator; the same rows give the same model."""
+        if not self.members:
+            return _fit(self, make_candidate(self.candidate, self.goal), self.params, rows)
+        fitted = [_fit(self, make_candidate(one.candidate, self.goal), one.params, rows) for one in self.members]
+        columns = tuple(column for model in fitted for column in model.encoder.columns)
+        blended = Blended(
+            estimators=tuple(model.estimator for model in fitted),
+            widths=tuple(model.encoder.width for model in fitted),
+            weights=tuple(one.weight for one in self.members),
+        )
+        return FittedModel(self.goal, Encoder(columns=columns), blended, self.features.names)
+
+
+def _fit(recipe: Recipe, candidate: Candidate, params: Params, rows: TrainingSet) -> FittedModel:
+    options = candidate.encoding(params)
+    encoder = fit_encoder(recipe.features, rows, options)
+    effort = recipe.effort
+    if isinstance(candidate, FitsBatches) and (effort.cluster or is_stored(rows)):
+        estimator = candidate.fit_batches(EncodedBatches.of(encoder, rows, options), rows.labels, params, effort)
+    else:
+        some = evenly(rows, MOST_IN_MEMORY)
+        estimator = candidate.fit(encode_for_training(encoder, some, options), some.labels, params, effort)
+    return FittedModel(recipe.goal, encoder, estimator, recipe.features.names)
+
+
+def _by_feature(found: npt.NDArray[np.float64], encoder: Encoder, features: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    places: Mapping[str, int] = {name: index for index, name in enumerate(features)}
+    summed = np.zeros((len(found), len(features)))
+    position = 0
+    for column in encoder.columns:
+        summed[:, places[column.name]] += found[:, position : position + column.width].sum(axis=1)
+        position += column.width
+    return summed

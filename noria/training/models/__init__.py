@@ -1,0 +1,1 @@
+"""Which kinds of model are there, and how is each fitted and exported?"""

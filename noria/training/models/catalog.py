@@ -1,0 +1,36 @@
+"""Kinds of model that a search may try. A new kind is one class and one entry here.
+
+`blend` is none of them: it is made of the trials of the others, see `noria.training.models.blend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from noria.core.use_case import Task
+from noria.training.data.target import Goal
+from noria.training.models.base.estimator import Candidate
+from noria.training.models.dummy import Dummy
+from noria.training.models.gradient_boosting import GradientBoosting
+from noria.training.models.linear import Linear
+from noria.training.models.multiclass_forest import JointForest
+from noria.training.models.random_forest import RandomForest
+from noria.training.models.ratio_target import anchored
+
+CANDIDATES: Mapping[str, Callable[[Goal], Candidate]] = {
+    "dummy": Dummy,
+    "linear": Linear,
+    "gradient_boosting": GradientBoosting,
+    "random_forest": lambda goal: JointForest(goal) if goal.task is Task.MULTICLASS else RandomForest(goal),
+}
+BLEND = "blend"
+
+
+def make_candidate(name: str, goal: Goal) -> Candidate:
+    """The kind of model of that name, for a goal; one that learns multiples where the goal has an anchor.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    kind = CANDIDATES[name](goal)
+    return anchored(kind, goal) if goal.anchor else kind

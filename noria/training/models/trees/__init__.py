@@ -1,0 +1,1 @@
+"""How are trees grown: in memory, in batches from disk, on a cluster?"""

@@ -1,0 +1,58 @@
+"""Grows an XGBoost booster: here or on a Dask cluster, on rows in memory or on disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from noria.core.base.errors import SettingsError
+from noria.core.use_case import Engine, Training
+from noria.training.models.base.estimator import Effort
+from noria.training.models.trees.dask_engine import SETTING
+from noria.training.models.trees.external_memory import EncodedBatches, Facts, binned
+
+
+def boosted(rows: Any, parameters: dict[str, Any], rounds: int) -> Any:
+    """An `xgboost.Booster` after so many rounds on a training matrix."""
+    from xgboost import Booster
+
+    booster = Booster(parameters, cache=[rows])
+    for number in range(rounds):
+        booster.update(rows, number)
+    return booster
+
+
+def boosted_in_batches(
+    batches: EncodedBatches, facts: Facts, parameters: dict[str, Any], *, rounds: int, effort: Effort
+) -> Any:
+    """An `xgboost.Booster` after so many rounds on rows that are never in memory as a whole, here or on a cluster.
+
+    Raises:
+        SettingsError: `effort.cluster` names a cluster that does not answer.
+        NoriaError: a worker of the cluster could not read its rows.
+    """
+    if effort.cluster:
+        from noria.training.models.trees.dask_engine import boosted_on_cluster
+
+        return boosted_on_cluster(effort.cluster, batches, facts, parameters, rounds)
+    rows = binned(batches, facts, max_bin=int(parameters["max_bin"]), threads=effort.threads)
+    return boosted(rows, parameters, rounds)
+
+
+def cluster_of(training: Training, scheduler: str) -> str:
+    """Address of the cluster that trains; empty where this process does.
+
+    Args:
+        training: says what trains.
+        scheduler: the setting NORIA_DASK_SCHEDULER.
+
+    Raises:
+        SettingsError: a cluster is asked for and none is set.
+    """
+    if training.engine is not Engine.DASK:
+        return ""
+    if not scheduler:
+        raise SettingsError(
+            f"training.engine is dask and {SETTING} is not set: give the address of the cluster's scheduler, such as "
+            "tcp://dask:8786, or take training.engine: local"
+        )
+    return scheduler

@@ -1,0 +1,76 @@
+"""What the search optimises: one table of functions, by task and name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from noria.core.metrics import LOWER_IS_BETTER, binary, multiclass, regression
+from noria.core.model.decision import Labels, Scores
+from noria.core.use_case import Task, UseCase
+from noria.training.data.target import goal_of
+
+Metric = Callable[[Labels, Scores], float]
+
+
+@dataclass(frozen=True)
+class SearchMeasure:
+    """A metric on uncalibrated scores, and which way is up."""
+
+    name: str
+    measure: Metric
+    """Takes labels and scores as `noria.core.model.decision` has them for the task."""
+    lower_is_better: bool
+
+    @property
+    def direction(self) -> str:
+        """`minimize` or `maximize`, as Optuna says it."""
+        return "minimize" if self.lower_is_better else "maximize"
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether one value is better than another."""
+        return one < other if self.lower_is_better else one > other
+
+
+def search_measure(use_case: UseCase) -> SearchMeasure:
+    """The metric that `training.metric` names, or the task's own."""
+    name = use_case.training.metric_for(use_case.task)
+    if name == "pinball":
+        return SearchMeasure(name, pinball(goal_of(use_case).quantile), lower_is_better=True)
+    return SearchMeasure(name, _METRICS[use_case.task][name], lower_is_better=name in LOWER_IS_BETTER)
+
+
+def pinball(quantile: float) -> Metric:
+    """Mean pinball loss of a quantile, in the label's unit; least for the true quantile (Koenker and Bassett, 1978)."""
+
+    def loss(labels: Labels, scores: Scores) -> float:
+        short = labels - scores
+        return float(np.mean(np.maximum(quantile * short, (quantile - 1) * short)))
+
+    return loss
+
+
+def _accuracy(labels: Labels, scores: Scores) -> float:
+    return multiclass.accuracy(labels, np.argmax(scores, axis=1))
+
+
+def _macro_f1(labels: Labels, scores: Scores) -> float:
+    return multiclass.macro_f1(labels, np.argmax(scores, axis=1))
+
+
+_METRICS: Mapping[Task, Mapping[str, Metric]] = {
+    Task.BINARY_CLASSIFICATION: {
+        "average_precision": binary.average_precision,
+        "roc_auc": binary.roc_auc,
+        "log_loss": binary.log_loss,
+    },
+    Task.MULTICLASS: {
+        "log_loss": multiclass.log_loss,
+        "accuracy": _accuracy,
+        "macro_f1": _macro_f1,
+        "roc_auc": multiclass.roc_auc,
+    },
+    Task.REGRESSION: {"rmse": regression.rmse, "mae": regression.mae},
+}

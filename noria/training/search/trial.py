@@ -1,0 +1,195 @@
+"""One trial of the search: fit on every fold, report as it goes, and stop where going on is not worth it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from noria.core.model.decision import Labels, Scores
+from noria.core.model.encoder_columns import Matrix
+from noria.core.use_case import SplitBy, UseCase
+from noria.training.data.dataset import Fold
+from noria.training.data.encoding import encode, encode_for_training, fit_encoder
+from noria.training.models.base.estimator import Candidate, Effort, GivenUp, Params
+from noria.training.models.catalog import BLEND
+from noria.training.search.budget import Budget
+from noria.training.search.initial_trials import kind_of, searched_kinds
+from noria.training.search.oof_predictions import HeldOutScores
+from noria.training.search.pruning import Peers
+from noria.training.search.search_metric import SearchMeasure
+from noria.training.search.storage import patiently
+from noria.training.search.study import ENDED, FOLDS, KIND, SECONDS, TAUGHT, completed
+from noria.training.search.trial_queue import Desk
+
+if TYPE_CHECKING:
+    import optuna
+
+FOLD_STEPS = 10_000
+"""A fold's reports are numbered from its own multiple of this: more than any kind has rounds."""
+REPORT_EVERY = 50
+"""Rounds between two reports to PostgreSQL; decisions are made at every call of the watch."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrialRunner:
+    """What all trials of a worker have in common."""
+
+    use_case: UseCase
+    study: optuna.Study
+    desk: Desk
+    folds: tuple[Fold, ...]
+    effort: Effort
+    measure: SearchMeasure
+    budget: Budget
+    kept: HeldOutScores
+
+    def run(self, trial: optuna.Trial) -> None:
+        """Run one trial and tell the study."""
+        started = time.monotonic()
+        name = self._kind(trial)
+        kind = kind_of(self.use_case, name)
+        progress = _Progress(self, trial, name, patiently(lambda: kind.suggest(trial)))
+        try:
+            for number in range(len(self.folds)):
+                progress.fold(kind, number)
+            outcome = progress.complete(time.monotonic() - started)
+        except GivenUp as reason:
+            outcome = progress.give_up(str(reason), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, seconds, self._standing(progress.params))
+
+    def _kind(self, trial: optuna.Trial) -> str:
+        searched, marked = searched_kinds(self.use_case), trial.user_attrs.get(KIND)
+        if marked is not None and marked not in searched:
+            return str(marked)
+        name = str(patiently(lambda: trial.suggest_categorical(KIND, list(searched))))
+        patiently(lambda: trial.set_user_attr(KIND, name))
+        return name
+
+    def _standing(self, params: Params) -> str:
+        done, wanted = self.desk.finished(), self.desk.wanted
+        left = self.budget.in_words(self.use_case.business.currency)
+        shown = " ".join(f"{name}={value:.4g}" for name, value in params.items())
+        return ", ".join(part for part in (f"{done} of {wanted} trials", left, shown) if part)
+
+
+@dataclass
+class _Progress:
+    """How far a trial has come."""
+
+    runner: TrialRunner
+    trial: optuna.Trial
+    kind: str
+    params: Params
+    values: list[float] = field(default_factory=list)
+    scores: list[Scores] = field(default_factory=list)
+    taught: list[Params] = field(default_factory=list)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Others are compared with as they stand now: one worker alone decides the same every time."""
+        trials = completed(self.runner.study)
+        same_kind = any(trial.user_attrs.get(KIND) == self.kind for trial in trials)
+        folds = [trial.user_attrs[FOLDS] for trial in trials if FOLDS in trial.user_attrs] if same_kind else []
+        self._anyone = bool(trials)
+        self._peers = Peers(folds, self.runner.measure.lower_is_better)
+
+    def fold(self, candidate: Candidate, number: int) -> None:
+        """Fit on one fold and judge the result there.
+
+        Raises:
+            GivenUp: going on is not worth it, or the time is up.
+        """
+        self.curve = []
+        fold, runner = self.runner.folds[number], self.runner
+        training, validation = encode_fold(runner.use_case, candidate, self.params, fold)
+        measure = runner.measure.measure
+        estimator, taught = candidate.fit_watching(
+            training, validation, self.params, runner.effort, measure, lambda step, value: self._watch(number, step, value)
+        )
+        self.taught.append(taught)
+        self.scores.append(candidate.predict(estimator, validation[0]))
+        self.values.append(measure(validation[1], self.scores[-1]))
+        self._report(FOLD_STEPS * (number + 1) - 1, self.values[-1])
+        if number + 1 < len(runner.folds):
+            self._go_on(behind=self._peers.behind(self.values), where=f"after fold {number + 1}")
+
+    def complete(self, seconds: float) -> str:
+        """Tell the study what the trial reached."""
+        value = sum(self.values) / len(self.values)
+        if BLEND in self.runner.use_case.training.candidates:
+            self.runner.kept.keep(self.trial.number, self.scores)
+        self._tell({SECONDS: seconds, FOLDS: self.values, TAUGHT: self._lesson()}, value)
+        measure, values = self.runner.measure, [value, *(trial.values[0] for trial in completed(self.runner.study))]
+        best = min(values) if measure.lower_is_better else max(values)
+        return f"{measure.name} {value:.4f} (best {best:.4f})"
+
+    def give_up(self, reason: str, seconds: float) -> str:
+        """Tell the study that the trial was not gone on with."""
+        self._tell({SECONDS: seconds, ENDED: reason}, None)
+        return f"given up {reason}"
+
+    def _lesson(self) -> dict[str, float]:
+        """Of the newest fold, which is most like what will be fitted; of folds drawn at random, the mean."""
+        if self.runner.use_case.training.split.by is SplitBy.TIME:
+            return dict(self.taught[-1])
+        return {name: type(last)(np.mean([one[name] for one in self.taught])) for name, last in self.taught[-1].items()}
+
+    def _watch(self, number: int, step: int, value: float) -> None:
+        self.curve.append((step, value))
+        if not math.isfinite(value):
+            raise GivenUp(f"in round {step} of fold {number + 1}: its metric is not a number")
+        if step % REPORT_EVERY == 0:
+            self.runner.desk.sign_of_life()
+            self._report(FOLD_STEPS * number + min(step, FOLD_STEPS - 2), value)
+        behind = self._peers.hopeless(number, self.curve)
+        self._go_on(behind=behind, where=f"in round {step} of fold {number + 1}")
+
+    def _go_on(self, *, behind: bool, where: str) -> None:
+        if behind:
+            raise GivenUp(f"{where}: others are ahead")
+        if self._anyone and self.runner.budget.left <= 0:
+            raise GivenUp(f"{where}: the time is up")
+
+    def _report(self, step: int, value: float) -> None:
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        if not math.isfinite(value):
+            raise GivenUp(f"after fold {len(self.values)}: its metric is not a number")
+        try:
+            patiently(lambda: self.trial.report(value, step))
+        except UpdateFinishedTrialError as error:
+            raise GivenUp("because another worker took it for interrupted and offers it again") from error
+
+    def _tell(self, facts: dict[str, Any], value: float | None) -> None:
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+
+        def tell() -> None:
+            for name, fact in facts.items():
+                self.trial.set_user_attr(name, fact)
+            # An answer can be lost after the server did what it was told: a second telling changes nothing.
+            self.runner.study.tell(self.trial, value, state=state, skip_if_finished=True)
+
+        try:
+            patiently(tell)
+        except UpdateFinishedTrialError:
+            _log.warning("trial %d was taken for interrupted and is offered again", self.trial.number)
+
+
+def encode_fold(
+    use_case: UseCase, candidate: Candidate, params: Params, fold: Fold
+) -> tuple[tuple[Matrix, Labels], tuple[Matrix, Labels]]:
+    """Training and validation rows as a candidate wants them, encoded by what the training rows alone say."""
+    options = candidate.encoding(params)
+    encoder = fit_encoder(use_case.features, fold.training, options)
+    training = encode_for_training(encoder, fold.training, options)
+    return (training, fold.training.labels), (encode(encoder, fold.validation), fold.validation.labels)

@@ -1,0 +1,218 @@
+"""Who may come in: every request to a use case is admitted here, in memory, or refused with what would let it in.
+
+While nobody ever made a key, an address that only this machine reaches is open, so that a first try needs none. Everywhere
+else, and from the first key on, each request brings a key.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from noria.core.base.api_key import AccessMode, Scope, is_loopback, read_key
+from noria.core.base.clock import Clock
+from noria.core.base.errors import SettingsError
+from noria.settings import Settings
+from serving.access.admin_log import AdminLog
+from serving.access.key_file import KeyFile
+from serving.access.key_ring import Holder, KeyRing, key_text
+from serving.access.rate_limit import RateLimits
+from serving.contract.errors import ForbiddenError, RequestError, TooManyRequestsError, UnauthenticatedError
+
+_USE_CASE = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
+_log = logging.getLogger(__name__)
+
+
+class Admitted(NamedTuple):
+    """A request that may be answered.
+
+    Attributes:
+        caller: name of the key, for journal and logs; empty where nobody needs one.
+        headers: of the key's rate limit, to be sent with the answer; none where there is no limit.
+    """
+
+    caller: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class AdminLine(msgspec.Struct, omit_defaults=True):
+    """A request for what only scope `admin` may do, as it is written down."""
+
+    at: str
+    caller: str
+    use_case: str
+    action: str
+    allowed: bool
+    why: str = ""
+    """Why it was refused."""
+
+
+_ANYBODY = Admitted("", ())
+_encode = msgspec.json.Encoder().encode
+
+
+class Gatekeeper:
+    """Admits or refuses; costs microseconds, and asks neither disk nor network.
+
+    Args:
+        keys: which keys there are.
+        mode: whether they are asked for.
+        loopback: whether only this machine reaches the address.
+        clock: tells which keys have expired.
+        record: takes a line for every request for scope `admin`; what it raises, refuses the request.
+
+    Raises:
+        SettingsError: `open` where others than this machine reach the address.
+    """
+
+    def __init__(
+        self, keys: KeyRing, *, mode: AccessMode, loopback: bool, clock: Clock, record: Callable[[bytes], None]
+    ) -> None:
+        if mode is AccessMode.OPEN and not loopback:
+            raise SettingsError(
+                "NORIA_SERVING_ACCESS is open and NORIA_SERVING_HOST is no loopback address: anybody who reaches it could "
+                "ask. Set NORIA_SERVING_ACCESS=keys and make keys with `noria keys create`, or bind 127.0.0.1"
+            )
+        self.keys = keys
+        self._always_open = mode is AccessMode.OPEN
+        self._open_without_keys = mode is AccessMode.AUTO and loopback
+        self._clock = clock
+        self._now = keys.limits.now
+        self._record = record
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody needs a key at the moment."""
+        return self._always_open or (self._open_without_keys and not self.keys.ring.ever_made)
+
+    def admit(
+        self,
+        authorization: str | None,
+        use_case: str,
+        scope: Scope,
+        rows: int = 1,  # noqa: ARG002 - requests are limited, not rows; the caller need not know
+        *,
+        action: str = "",
+    ) -> Admitted:
+        """Let a request in.
+
+        Args:
+            authorization: the header `Authorization`, or `X-API-Key` where there is none; None where there is neither.
+            use_case: it asks; empty for what concerns all of them, which only a key for every use case may ask.
+            scope: it needs.
+            rows: it brings.
+            action: what it wants to do, for the record of scope `admin`, such as ``POST /v1/reload``.
+
+        Raises:
+            UnauthenticatedError: it brings no key, or one that is not known, was revoked or has expired.
+            ForbiddenError: its key is for other use cases, or may do other things.
+            TooManyRequestsError: its key has sent as many as it may.
+            JournalError: a request for scope `admin` cannot be written down.
+        """
+        if scope is Scope.ADMIN:
+            return self._admit_on_record(authorization, use_case, action)
+        return _ANYBODY if self.is_open else self._admit_holder(authorization, use_case, scope)
+
+    def _admit_holder(self, authorization: str | None, use_case: str, scope: Scope) -> Admitted:
+        holder = self.keys.ring.holder(authorization) if authorization else None
+        if holder is None:
+            raise UnauthenticatedError(_not_known(authorization, use_case, scope))
+        if holder.until is not None and self._clock.now() >= holder.until:
+            raise UnauthenticatedError(_expired(holder))
+        if scope not in holder.scopes or (holder.use_cases is not None and use_case not in holder.use_cases):
+            raise ForbiddenError(_not_for_this(holder, use_case, scope))
+        holder.used = True
+        if holder.bucket is None:
+            return Admitted(holder.name, ())
+        taken = holder.bucket.take(self._now())
+        if taken.wait:
+            raise TooManyRequestsError(_too_many(holder, taken.wait), taken.wait, taken.headers)
+        return Admitted(holder.name, taken.headers)
+
+    def _admit_on_record(self, authorization: str | None, use_case: str, action: str) -> Admitted:
+        """Who was refused stands there too: somebody who tries doors is worth knowing of."""
+        try:
+            admitted = _ANYBODY if self.is_open else self._admit_holder(authorization, use_case, Scope.ADMIN)
+        except RequestError as error:
+            self._write(self._name_of(authorization), use_case, action, refused=str(error))
+            raise
+        self._write(admitted.caller, use_case, action)
+        return admitted
+
+    def _write(self, caller: str, use_case: str, action: str, refused: str = "") -> None:
+        at = self._clock.now().isoformat(timespec="milliseconds")
+        line = AdminLine(at, caller, use_case[:80], action[:200], allowed=not refused, why=refused)
+        self._record(_encode(line) + b"\n")
+
+    def _name_of(self, authorization: str | None) -> str:
+        holder = self.keys.ring.holder(authorization) if authorization else None
+        return "" if holder is None else holder.name
+
+
+def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Gatekeeper:
+    """The gatekeeper that the settings ask for, with the keys that were known last; nothing runs yet.
+
+    Args:
+        settings: say whether keys are asked for, and where they are.
+        clock: tells which keys have expired.
+        workers: processes that answer side by side.
+
+    Raises:
+        SettingsError: `open` where others than this machine reach the address.
+    """
+    keys = KeyRing(
+        settings.warehouse_url.get_secret_value(),
+        KeyFile(settings.serving_state / "keys.json"),
+        limits=RateLimits(workers),
+        clock=clock,
+        seconds=settings.serving_poll_seconds,
+    )
+    gatekeeper = Gatekeeper(
+        keys,
+        mode=settings.serving_access,
+        loopback=is_loopback(settings.serving_host),
+        clock=clock,
+        record=AdminLog(settings.serving_state / "admin.jsonl").append,
+    )
+    keys.restore()
+    if gatekeeper.is_open:
+        _log.info("nobody needs a key on %s%s", settings.serving_host, _until(settings.serving_access))
+    return gatekeeper
+
+
+def _until(mode: AccessMode) -> str:
+    return "" if mode is AccessMode.OPEN else " until the first one is made"
+
+
+def _not_known(authorization: str | None, use_case: str, scope: Scope) -> str:
+    """Nothing of what was sent is repeated: it may be a key of something else."""
+    name = use_case if _USE_CASE.fullmatch(use_case) else "<use case>"
+    make = f"noria keys create --name <app> --use-case {name} --scope {scope}"
+    if not authorization:
+        return f"send the header `Authorization: Bearer noria_...`; `{make}` makes such a key"
+    if read_key(key_text(authorization)) is None:
+        return f"what was sent does not have the form of a key: send `Authorization: Bearer noria_...`; `{make}` makes one"
+    return f"the key is not known, or was revoked; `noria keys list` shows those there are, `{make}` makes another"
+
+
+def _expired(holder: Holder) -> str:
+    return (
+        f"key {holder.name} ({holder.id}) was good until {holder.until:%Y-%m-%d %H:%M} UTC, or has a newer secret; send "
+        f"that one, or `noria keys rotate {holder.id} --expires 90d` makes another"
+    )
+
+
+def _not_for_this(holder: Holder, use_case: str, scope: Scope) -> str:
+    wanted = f"{scope} on {use_case[:60]}" if use_case else f"{scope} on every use case"
+    return f"key {holder.name} ({holder.id}) may {holder.may}; this needs {wanted}"
+
+
+def _too_many(holder: Holder, wait: float) -> str:
+    return (
+        f"key {holder.name} ({holder.id}) has sent as many requests as it may; the next one is answered in {wait:.1f} s. "
+        "Several instances in one request count as one"
+    )

@@ -1,0 +1,65 @@
+"""What a version says of instances, in the words of its task; the wire, the journal and the counters are made from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from noria.core.model.decision import DecisionPolicy, Scores
+from noria.core.use_case import Task
+
+Decision = bool | str | float
+"""Yes or no, a class, or a number."""
+
+
+class Answers(NamedTuple):
+    """What is said of each instance, in the order they were sent.
+
+    Attributes:
+        task: says what the rest means.
+        scores: probability of yes or of the class decided on, or the number itself.
+        decisions: yes or no, a class, or the number itself.
+        threshold: yes from this score on; None but for binary classification.
+        probabilities: probability of every class; empty but for multiclass.
+    """
+
+    task: Task
+    scores: tuple[float, ...]
+    decisions: tuple[Decision, ...]
+    threshold: float | None = None
+    probabilities: tuple[dict[str, float], ...] = ()
+
+    def counts(self) -> Mapping[str, int]:
+        """How often each decision was taken, by the counters' word for it: yes and no, a class, or `number`."""
+        if self.task is Task.REGRESSION:
+            return {"number": len(self.decisions)}
+        if self.task is Task.MULTICLASS:
+            return Counter(str(decision) for decision in self.decisions)
+        yes = sum(decision is True for decision in self.decisions)
+        return {"yes": yes, "no": len(self.decisions) - yes}
+
+
+def answers_of(policy: DecisionPolicy, scores: Scores) -> Answers:
+    """Decide.
+
+    Args:
+        policy: how the version decides.
+        scores: ``(rows,)``, or ``(rows, classes)`` for multiclass; each of them an answer, see `serving.contract.scores`.
+    """
+    decisions = policy.decide(scores)
+    multiclass = policy.task is Task.MULTICLASS
+    return Answers(
+        task=policy.task,
+        scores=tuple(policy.chosen_scores(scores, decisions).tolist()),
+        decisions=tuple(policy.words(decisions)),
+        threshold=policy.threshold if policy.task is Task.BINARY_CLASSIFICATION else None,
+        probabilities=tuple(dict(zip(policy.classes, row, strict=True)) for row in scores.tolist()) if multiclass else (),
+    )
+
+
+def answers_of_one(policy: DecisionPolicy, score: float) -> Answers:
+    """The same for one instance; not for several classes."""
+    if policy.task is Task.BINARY_CLASSIFICATION:
+        return Answers(policy.task, (score,), (score >= policy.threshold,), policy.threshold)
+    return Answers(policy.task, (score,), (score,))

@@ -1,0 +1,143 @@
+"""What serving refuses to do. How each looks over HTTP is decided in `serving.http.error_handlers`.
+
+NoriaError
+├── InstanceError              (core) an instance that does not fit, or that the use case refuses; lists every field
+├── RequestError
+│   ├── MalformedBodyError     not JSON, or not {"instances": [...]}
+│   ├── BodyTooLargeError      more bytes or instances than one request may carry
+│   ├── SlowBodyError          a body that did not arrive in time
+│   ├── MethodError            a method that the path does not know
+│   ├── UnauthenticatedError   no API key, or one that does not count
+│   ├── ForbiddenError         an API key that may not do this
+│   ├── TooManyRequestsError   more requests than the key may send
+│   ├── UnknownUseCaseError    a use case that nobody declared
+│   ├── NotServedError         a version, or a part of a protocol, that there is none of here
+│   ├── UnknownEntityError     an entity without features; lists every one
+│   ├── NoReasonsError         reasons are wanted of a version that has none
+│   └── UnscorableError        an instance that fits the signature and still has no score; lists every instance
+├── TooSlowError               a prediction that took longer than the use case allows
+├── OnlineStoreError           features cannot be looked up at the moment
+└── JournalError               the prediction cannot be recorded, so it is not given
+    └── JournalFullError       its folder has reached its limit, or the disk is full
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from noria.core.base.errors import NoriaError, Problem
+
+
+@dataclass(frozen=True)
+class FieldProblem(Problem):
+    """A problem of one field of a request.
+
+    Attributes:
+        suggestion: what to send instead, where that is clear; else empty.
+    """
+
+    suggestion: str = ""
+
+
+class RequestError(NoriaError):
+    """A request that cannot be answered as it is."""
+
+
+class MalformedBodyError(RequestError):
+    """A body that is not what the route reads."""
+
+
+class BodyTooLargeError(RequestError):
+    """More than one request may carry."""
+
+
+class SlowBodyError(RequestError):
+    """A body that did not arrive in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the body did not arrive within {seconds:g} seconds; send it again, in fewer bytes")
+
+
+class MethodError(RequestError):
+    """A method that the path does not know."""
+
+    def __init__(self, method: str, path: str, allowed: str) -> None:
+        self.allowed = allowed
+        super().__init__(f"{method} {path[:200]}: not allowed; send {allowed}")
+
+
+class UnauthenticatedError(RequestError):
+    """No API key, or one that does not count."""
+
+
+class ForbiddenError(RequestError):
+    """An API key that may not do this."""
+
+
+class TooManyRequestsError(RequestError):
+    """More requests than the key may send.
+
+    Attributes:
+        retry_after: seconds until the next request is answered.
+        headers: of the rate limit, to be sent with the refusal.
+    """
+
+    def __init__(self, message: str, retry_after: float, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.retry_after = retry_after
+        self.headers = headers
+        super().__init__(message)
+
+
+class UnknownEntityError(RequestError):
+    """Entities that have no features; lists every one."""
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class NoReasonsError(RequestError):
+    """Reasons are wanted of a version that cannot give any."""
+
+
+class TooSlowError(NoriaError):
+    """A prediction that took longer than the use case allows."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s (serving.timeout of the use case); send fewer instances, or later")
+
+
+class OnlineStoreError(NoriaError):
+    """Features cannot be looked up at the moment."""
+
+
+class UnscorableError(RequestError):
+    """Instances that fit the signature and still have no score: too large for the model, or too little for the rule."""
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UnknownUseCaseError(RequestError):
+    """A use case that nobody declared."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.known = tuple(known)
+        close = difflib.get_close_matches(name, self.known, 1)
+        hint = f"did you mean {close[0]}? Known" if close else "known"
+        super().__init__(f"no use case {name[:60]!r}; {hint}: {', '.join(self.known) or 'none'}")
+
+
+class NotServedError(RequestError):
+    """A version, or a part of a protocol, that there is none of here."""
+
+
+class JournalError(NoriaError):
+    """The journal of predictions cannot be written."""
+
+
+class JournalFullError(JournalError):
+    """The journal has reached its limit, or the disk is full: nothing was kept."""

@@ -1,0 +1,102 @@
+"""Values that a version can read and has hardly learnt from: unseen texts, numbers out of range, missing fields.
+
+The use case says what becomes of each: accept, warn in the answer, or refuse (`serving` in its use_case.yaml).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from noria.core.model.bundle import Manifest
+from noria.core.model.encoder_columns import LookupColumn, OneHotColumn
+from noria.core.model.signature import Field, Kind
+from noria.core.use_case import Serving, Treatment
+from serving.contract.errors import FieldProblem
+
+_SHOWN_CATEGORIES = 20
+_Check = Callable[[Any], str | None]
+
+
+class Concern(msgspec.Struct, frozen=True, gc=False):
+    """One value that the version has hardly learnt from.
+
+    Attributes:
+        field: its name.
+        found: what was sent.
+        expected: what training saw.
+    """
+
+    field: str
+    found: str | float | None
+    expected: str
+
+
+class Concerns:
+    """What to look at in the instances of one version; made once."""
+
+    def __init__(self, serving: Serving, fields: Mapping[str, Field], manifest: Manifest) -> None:
+        read = {field.name for field in manifest.signature.fields}  # what a version does not read cannot mislead it
+        self._fields = tuple(
+            (name, *checks)
+            for name, field in fields.items()
+            if name in read and any(checks := _checks(serving, field, _known(manifest, field)))
+        )
+
+    def find(self, features: Mapping[str, Any]) -> list[tuple[Treatment, Concern]]:
+        """Every concern about an instance, with what becomes of it; empty where there is none."""
+        found: list[tuple[Treatment, Concern]] = []
+        for name, missing, range_, category in self._fields:
+            value = features.get(name)
+            if value is None:
+                if missing:
+                    found.append((missing, Concern(name, None, "a value")))
+            elif range_ is not None:
+                treatment, low, high = range_
+                if not low <= value <= high:
+                    found.append((treatment, Concern(name, value, f"{low:g} to {high:g}")))
+            elif category is not None:
+                treatment, known, shown = category
+                if value not in known:
+                    found.append((treatment, Concern(name, value, shown)))
+        return found
+
+
+def problem(where: str, concern: Concern) -> FieldProblem:
+    """A concern as a reason to refuse."""
+    found = "nothing" if concern.found is None else msgspec.json.encode(concern.found).decode()
+    shown = found if len(found) <= 60 else f"{found[:57]}..."
+    return FieldProblem(
+        f"{where}.{concern.field}", shown, concern.expected, "the use case refuses what training did not see"
+    )
+
+
+def _checks(serving: Serving, field: Field, known: frozenset[str]) -> tuple[Any, Any, Any]:
+    missing = serving.missing if serving.missing is not Treatment.ACCEPT else None
+    numeric = field.kind is Kind.NUMERIC
+    low, high = field.minimum, field.maximum
+    ranged = numeric and serving.out_of_range is not Treatment.ACCEPT and low is not None and high is not None
+    named = not numeric and known and serving.unseen_category is not Treatment.ACCEPT
+    return (
+        missing,
+        (serving.out_of_range, low, high) if ranged else None,
+        (serving.unseen_category, known, _shown(known)) if named else None,
+    )
+
+
+def _known(manifest: Manifest, field: Field) -> frozenset[str]:
+    """Every text that the version has learnt something about; the signature lists the most frequent ones alone."""
+    known = set(field.categories)
+    for column in manifest.encoder.columns if manifest.encoder else ():
+        if column.name == field.name and isinstance(column, OneHotColumn):
+            known.update(column.categories)
+        elif column.name == field.name and isinstance(column, LookupColumn):
+            known.update(column.values)
+    return frozenset(known)
+
+
+def _shown(known: frozenset[str]) -> str:
+    more = len(known) - _SHOWN_CATEGORIES
+    return ", ".join(sorted(known)[:_SHOWN_CATEGORIES]) + (f" and {more} more" if more > 0 else "")

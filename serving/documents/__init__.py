@@ -1,1 +1,0 @@
-"""What people and their tools read about the API."""

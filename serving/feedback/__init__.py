@@ -1,0 +1,1 @@
+"""Labels that apps report, late, repeated or corrected."""

@@ -1,0 +1,1 @@
+"""HTTP: the fast path, its batching and protocol, error responses, headers, routes."""

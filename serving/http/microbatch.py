@@ -1,0 +1,79 @@
+"""Requests that have come at the same time, predicted together.
+
+One row costs a model nearly as much as ten: its trees have to come into the processor's cache, and a call is a call. Under
+load the event loop finds many connections readable at once, so each request for a single prediction waits until all that is
+readable has been read, which is microseconds, and then they are one batch, with one line each in one write to the journal.
+Nothing waits for company: a request that is alone goes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from serving.contract.request_schema import Instance
+from serving.models.served_model import ServedModel
+from serving.predict.prediction import Asked, Predicted
+
+if TYPE_CHECKING:
+    from serving.predict.service import PredictionService
+
+_MOST = 100
+"""Requests of one batch."""
+
+
+class Waiting(NamedTuple):
+    """A request for one prediction.
+
+    Attributes:
+        instance: fits the version's contract, and has nothing personal in it.
+        done: is told the prediction, or why there is none.
+    """
+
+    model: ServedModel
+    instance: Instance
+    asked: Asked
+    done: Callable[[Predicted | Exception], None]
+
+
+class Together:
+    """Collects requests until the event loop has nothing more to read."""
+
+    def __init__(self, service: PredictionService) -> None:
+        self._service = service
+        self._waiting: list[Waiting] = []
+
+    def add(self, request: Waiting) -> None:
+        """Predict it soon, with all others that came by then; called in the event loop."""
+        self._waiting.append(request)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self.flush)
+        elif len(self._waiting) >= _MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Predict all of them now."""
+        waiting, self._waiting = self._waiting, []
+        by_model: dict[int, list[Waiting]] = {}
+        for request in waiting:
+            by_model.setdefault(id(request.model), []).append(request)
+        for requests in by_model.values():
+            for request, outcome in zip(requests, self._outcomes(requests), strict=True):
+                request.done(outcome)
+
+    def _outcomes(self, requests: list[Waiting]) -> list[Any]:
+        if len(requests) > 1:
+            try:
+                return self._service.answer_together(
+                    requests[0].model, [one.instance for one in requests], [one.asked for one in requests]
+                )
+            except Exception:  # one of them is at fault, or the journal: each finds out for itself
+                return [self._alone(request) for request in requests]
+        return [self._alone(request) for request in requests]
+
+    def _alone(self, request: Waiting) -> Predicted | Exception:
+        try:
+            return self._service.answer_protected(request.model, [request.instance], request.asked)
+        except Exception as error:
+            return error

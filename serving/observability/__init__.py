@@ -1,0 +1,1 @@
+"""The process seen from outside: metrics, traces, logs, readiness."""
