@@ -12,11 +12,18 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from noria.data.postgres.warehouse import Warehouse
 from noria.local.postgres import PostgresServer
+from noria.release.audit import AuditTrail
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The root of the project."""
 
 
 def free_port() -> int:
@@ -88,4 +95,28 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: fl
 @pytest.fixture
 def project() -> Path:
     """The root of the project."""
-    return Path(__file__).resolve().parent.parent
+    return PROJECT
+
+
+class TickingClock:
+    """A clock that goes on by a second at each call."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2024, 5, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self._now += timedelta(seconds=1)
+        return self._now
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    warehouse = Warehouse(database_url)
+    warehouse.migrate()
+    yield warehouse.engine
+    warehouse.close()
+
+
+@pytest.fixture
+def audit(engine: sa.Engine) -> AuditTrail:
+    return AuditTrail(engine, TickingClock())

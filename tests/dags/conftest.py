@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PROJECT
+
 Bag = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
 def airflow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Airflow's settings for a process that only parses."""
-    project = Path(__file__).resolve().parents[2]
+    project = PROJECT
     home = tmp_path_factory.mktemp("airflow")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "NORIA_"))}
     return {

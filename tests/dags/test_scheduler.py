@@ -13,7 +13,7 @@ import pytest
 
 from noria.local.postgres import PostgresServer
 from noria.testing.builders import write_use_case
-from tests.conftest import free_port
+from tests.conftest import PROJECT, free_port
 from tests.dags.live_airflow import LiveAirflow
 from tests.notify.catcher import Catcher, mail_catcher
 
@@ -76,7 +76,7 @@ def stage(
     for database in ("airflow_stage", "noria_stage"):
         postgres.create_database(database)
     stand_ins = Path(__file__).with_name("stand_ins")
-    project = Path(__file__).resolve().parents[2]
+    project = PROJECT
     environment = {
         **airflow_environment,
         "AIRFLOW_HOME": str(folder / "airflow"),

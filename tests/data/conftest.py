@@ -19,13 +19,14 @@ from noria.data.transform.dbt_run import transform
 from noria.io.catalog import load_use_case
 from noria.local.postgres import PostgresServer
 from noria.settings import source_url
+from tests.conftest import PROJECT
 from tests.data.slice import FIRST, KEY, NOW, SECOND, THIRD
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project."""
-    return Path(__file__).resolve().parents[2]
+    return PROJECT
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ import yaml
 
 from noria.io.catalog import load_use_case
 from noria.local.postgres import PostgresServer
-from tests.conftest import free_port
+from tests.conftest import PROJECT, free_port
 from tests.docs.guide import Block, not_printed, read_guide
 from tests.notify.catcher import Catcher, mail_catcher
 
@@ -105,7 +105,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def guide() -> tuple[Block, ...]:
-    return read_guide(Path(__file__).parents[2] / PAGE)
+    return read_guide(PROJECT / PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def walk(
     postgres: PostgresServer, mlflow_url: str, guide: tuple[Block, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Walk]:
     """The page, followed from top to bottom, up to where it plants a leak."""
-    project, root = Path(__file__).parents[2], tmp_path_factory.mktemp("reader")
+    project, root = PROJECT, tmp_path_factory.mktemp("reader")
     for folder in ("use_cases", "dbt_project"):
         shutil.copytree(project / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "wet_ramp"))
     postgres.create_database("reader")
@@ -258,7 +258,7 @@ def test_a_planted_leak_is_refused_and_leaves_when_it_is_taken_out(walk: Walk, g
 
 def test_the_page_on_training_follows_the_version_from_there(walk: Walk) -> None:
     """Its commands are typed in the state that the page before leaves behind; YAML is written into the use case."""
-    blocks = read_guide(Path(__file__).parents[2] / NEXT_PAGE, after=HEADING)
+    blocks = read_guide(PROJECT / NEXT_PAGE, after=HEADING)
     assert [block.language for block in blocks].count("sh") > 4
     path = walk.root / USE_CASE
     whole = path.read_text(encoding="utf-8")

@@ -4,16 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from noria.settings import Settings
+from tests.conftest import PROJECT
 from tests.docs.guide import not_printed, read_guide
 from tests.serving.conftest import serve
 
 __all__ = ["serve"]
-PROJECT = Path(__file__).resolve().parents[2]
 BLOCKS = read_guide(PROJECT / "docs" / "clients.md")
 ADDRESS = "127.0.0.1:8000"
 PROGRAMS = {"sh": ("sh", "-e"), "python": (sys.executable,), "javascript": ("node",)}

@@ -1,7 +1,6 @@
 """What README and docs show exists: commands, targets, links, and the quoted use case."""
 
 import re
-from pathlib import Path
 
 import pytest
 import typer
@@ -9,9 +8,9 @@ import yaml
 
 from noria.cli import app
 from noria.core.base import errors
+from tests.conftest import PROJECT
 from tests.docs.guide import is_part
 
-PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("use_cases/*/README.md")]
 )

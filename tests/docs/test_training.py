@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -11,9 +10,9 @@ import yaml
 
 from noria.core.use_case import CONDITIONS, CandidateName, Gate, MetricName, SearchMetric, SplitBy, Task
 from noria.io.catalog import load_use_case
+from tests.conftest import PROJECT
 from tests.docs.guide import Block, is_part, read_guide
 
-PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "training.md"
 FOLLOWED = "## Follow one version"
 """`tests/docs/test_add_a_use_case.py` types what comes after it."""

@@ -15,7 +15,7 @@ import yaml
 from noria.bootstrap import Services, bootstrap
 from noria.demo.airflow_api import AirflowApi
 from noria.settings import load_settings
-from tests.conftest import free_port
+from tests.conftest import PROJECT, free_port
 
 PORTS = ("POSTGRES", "AIRFLOW", "MLFLOW", "SERVING", "SMTP", "MAIL")
 
@@ -39,7 +39,7 @@ def slice_of_flights(project: Path, root: Path) -> Path:
 @pytest.fixture(scope="module")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Services of a running stack; down again at the end, whatever happened, with the environment as it was."""
-    project = Path(__file__).resolve().parents[2]
+    project = PROJECT
     root = tmp_path_factory.mktemp("wheel")
     patch = pytest.MonkeyPatch()
     patch.setenv("NORIA_HOME", str(root / "home"))

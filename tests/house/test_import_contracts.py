@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PROJECT
+
 ROOTS = ("noria", "serving", "monitoring", "plugins/noria_airflow", "dags", "tests/house")
 VIOLATIONS = [
     ("noria/core/base/planted.py", "import noria.core.lifecycle.gates", "core: base, use case, model"),
@@ -43,7 +45,7 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def copy_of_the_house(tmp_path_factory) -> Path:
-    project = Path(__file__).resolve().parents[2]
+    project = PROJECT
     tree = tmp_path_factory.mktemp("house")
     for root in ROOTS:
         shutil.copytree(project / root, tree / root, ignore=shutil.ignore_patterns("__pycache__"))

@@ -17,8 +17,8 @@ from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables.features import read_features
 from noria.data.transform.dbt_run import transform
 from noria.settings import source_url
+from tests.conftest import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 KEY = "a key that only the tests know"
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 Rows = list[dict[str, Any]]

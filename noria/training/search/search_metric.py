@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noria.core.metrics import LOWER_IS_BETTER, binary, multiclass, regression
+from noria.core.metrics import binary, multiclass, regression
+from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Labels, Scores
 from noria.core.use_case import Task, UseCase
 from noria.training.data.target import goal_of

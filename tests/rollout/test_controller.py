@@ -1,0 +1,286 @@
+"""Rollouts on a real audit trail: what is done, what is written down, and what a kill or a second caller leaves."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from noria.core.base.errors import ApprovalError, PromotionConflictError, RolloutError
+from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.registry import Stage
+from noria.core.lifecycle.rollout import GuardReport, RolloutState
+from noria.core.lifecycle.rollout_decision import Comparison
+from noria.release.promotion import promote, roll_back
+from noria.rollout.controller import Rollouts
+from noria.testing.builders import a_use_case
+from noria.testing.registry import InMemoryRegistry
+from tests.conftest import TickingClock
+from tests.release.test_promotion import Killed, a_bundle, a_candidate
+
+FINE = Comparison(summary="no harm")
+STEPS = {"steps": [5, 25], "bake": "2m"}
+
+
+class HandClock(TickingClock):
+    """A second later every time it is asked, and later when a test says so."""
+
+    def pass_by(self, **time: int) -> None:
+        self._now += timedelta(**time)
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def registry(tmp_path):
+    registry = InMemoryRegistry()
+    registry.register_baseline("parcels", *a_bundle(tmp_path / "bundles" / "0", None))
+    return registry
+
+
+@pytest.fixture
+def use_case(tmp_path):
+    return a_use_case(tmp_path, rollout=STEPS)
+
+
+@pytest.fixture
+def moves(registry, audit, clock, use_case):
+    return Rollouts(registry, audit, clock, use_case, "ana")
+
+
+@pytest.fixture
+def candidate(registry, tmp_path):
+    return a_candidate(registry, tmp_path, "1")
+
+
+def actions(audit):
+    return [event.action.removeprefix("rollout_") for event in audit.events("parcels")]
+
+
+def advance(moves, clock=None, comparison=FINE, rows=1000):
+    """One turn; with a clock, after the time of a step."""
+    if clock is not None:
+        clock.pass_by(minutes=2)
+    return moves.advance(moves.current(), comparison, rows)
+
+
+def test_from_the_first_share_to_the_promotion(moves, registry, audit, clock, candidate):
+    begun = moves.start(candidate, reason="trained as of May")
+    assert (begun.share, begun.champion.version, begun.challenger.version) == (5, "0", "1")
+    assert registry.version("parcels", "1").stage is Stage.CHALLENGER
+    assert advance(moves).waiting_for.startswith("the time of this step")
+    assert advance(moves, clock).rollout.share == 25
+    won = advance(moves, clock).rollout
+    assert (won.state, won.promoted, registry.champion("parcels").version) == (RolloutState.COMPLETED, True, "1")
+    assert actions(audit) == ["started", "stepped", "won", "promotion_intended", "promoted", "completed"]
+    promoted = audit.events("parcels")[4]
+    assert (promoted.actor, promoted.reason, promoted.version) == ("ana", "no harm", "1")
+    assert advance(moves, clock).rollout == won
+    assert audit.verify() == 6
+
+
+def test_every_call_again_changes_nothing(moves, registry, audit, clock, candidate):
+    assert moves.start(candidate) == moves.start(candidate)
+    advance(moves, clock)
+    assert advance(moves).rollout.step == 1
+    assert moves.start(candidate).step == 1  # a cleared task finds the rollout that goes on
+    paused = moves.pause("lunch")
+    assert moves.pause("lunch") == paused
+    aborted = moves.abort("enough")
+    assert moves.abort("enough") == aborted
+    assert actions(audit) == ["started", "stepped", "paused", "aborted"]
+
+
+def test_a_pause_holds_it_and_the_step_begins_again(moves, clock, candidate):
+    moves.start(candidate)
+    moves.pause("a holiday")
+    assert advance(moves, clock).waiting_for == "paused: a holiday"
+    moves.resume("back again")
+    assert advance(moves).rollout.step == 0
+    assert advance(moves, clock).rollout.step == 1
+
+
+@pytest.mark.parametrize("cause", ["judge", "guard", "person"])
+def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, registry, audit, clock, candidate, cause):
+    begun = moves.start(candidate)
+    if cause == "judge":
+        advance(moves, comparison=Comparison(worse="in depot north it loses 3 EUR"))
+    elif cause == "guard":
+        registry.guard_reports["parcels"] = GuardReport(rollout=begun.id, reason="it gave no score", at=clock.now())
+        advance(moves)
+    else:
+        moves.abort("odd answers")
+    assert registry.standing("parcels").champion == registry.standing("parcels").challenger == "0"
+    ended = moves.current()
+    assert (ended.share, ended.is_live) == (0, False)
+    assert actions(audit)[-1] == ("aborted" if cause == "person" else "taken_back")
+    assert audit.events("parcels")[-1].reason == ended.reason
+    assert registry.moves == []
+
+
+def test_what_was_taken_back_does_not_return_by_itself(moves, registry, candidate):
+    moves.start(candidate)
+    advance(moves, comparison=Comparison(worse="it loses money"))
+    with pytest.raises(RolloutError, match=r"did not get through its last rollout \(it loses money\)"):
+        moves.start(candidate)
+    again = moves.start(candidate, reason="the labels were wrong", returning=True)
+    assert again.is_live
+
+
+def test_a_version_that_was_rolled_back_after_its_rollout_does_not_return_either(
+    moves, registry, audit, clock, use_case, candidate
+):
+    moves.start(candidate)
+    advance(moves, clock)
+    won = advance(moves, clock).rollout
+    assert moves.start(candidate) == won  # a task that is repeated
+    roll_back(registry, audit, use_case, actor="ben", reason="complaints")
+    with pytest.raises(RolloutError, match="does not return by itself"):
+        moves.start(candidate)
+
+
+def test_one_rollout_at_a_time(moves, registry, tmp_path, candidate):
+    moves.start(candidate)
+    with pytest.raises(
+        RolloutError, match=r"version 1 of parcels is being rolled out: wait for it, or `noria rollout abort"
+    ):
+        moves.start(a_candidate(registry, tmp_path, "2"))
+
+
+def test_what_may_not_be_promoted_is_not_tried(moves, registry, audit, tmp_path, candidate):
+    with pytest.raises(RolloutError, match="gate failed"):
+        moves.start(a_candidate(registry, tmp_path, "2", passed=False))
+    with pytest.raises(RolloutError, match="apps that version 0 answers would not"):
+        moves.start(candidate, breaks=("hour is required",))
+    with pytest.raises(PromotionConflictError, match="judged against champion 5"):
+        moves.start(candidate.model_copy(update={"champion": "5"}))
+    assert audit.events("parcels") == ()
+    assert registry.rollout("parcels") is None
+
+
+def test_a_use_case_without_the_section_has_no_rollout(registry, audit, clock, tmp_path, candidate):
+    moves = Rollouts(registry, audit, clock, a_use_case(tmp_path / "plain"), "ana")
+    with pytest.raises(RolloutError, match="has no section rollout"):
+        moves.start(candidate)
+    with pytest.raises(RolloutError, match="has no rollout"):
+        moves.current()
+
+
+def test_a_second_person_is_asked_for_before_anybody_is_answered(registry, audit, clock, tmp_path, candidate):
+    use_case = a_use_case(tmp_path / "manual", rollout=STEPS, approval="manual")
+    moves = Rollouts(registry, audit, clock, use_case, "ana")
+    for approved_by in ("", "ana"):
+        with pytest.raises(ApprovalError):
+            moves.start(candidate, approved_by=approved_by)
+    assert registry.rollout("parcels") is None
+    moves.start(candidate, approved_by="ben")
+    for _ in range(2):
+        advance(Rollouts(registry, audit, clock, use_case, "a scheduled task"), clock)
+    assert registry.champion("parcels").version == "1"
+    assert actions(audit) == [
+        *("refused", "refused", "started", "stepped", "won", "promotion_intended", "promoted", "completed")
+    ]
+    assert [event.approved_by for event in audit.events("parcels")[2:]] == ["ben"] * 6
+    assert audit.events("parcels")[6].actor == "ana"
+
+
+def test_a_champion_that_moves_meanwhile_ends_it(moves, registry, audit, clock, use_case, tmp_path, candidate):
+    moves.start(candidate)
+    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "2"), actor="ben", reason="it is urgent")
+    ended = advance(moves, clock).rollout
+    assert (ended.state, ended.reason) == (RolloutState.ABORTED, "version 2 became champion meanwhile")
+    assert registry.champion("parcels").version == "2"
+
+
+def test_promoted_by_hand_in_the_middle_it_is_completed(moves, registry, audit, use_case, candidate):
+    moves.start(candidate)
+    promote(registry, audit, use_case, candidate, actor="ben", reason="no time")
+    ended = advance(moves).rollout
+    assert (ended.state, ended.promoted) == (RolloutState.COMPLETED, True)
+
+
+def test_a_winner_that_may_not_be_promoted_any_more_is_aborted(registry, audit, clock, tmp_path, candidate):
+    use_case = a_use_case(tmp_path / "one", rollout={**STEPS, "steps": [50]})
+    Rollouts(registry, audit, clock, use_case, "ana").start(candidate)
+    stricter = use_case.model_copy(update={"approval": a_use_case(tmp_path / "two", approval="manual").approval})
+    ended = advance(Rollouts(registry, audit, clock, stricter, "ana"), clock).rollout
+    assert ended.state is RolloutState.ABORTED
+    assert "--approved-by" in ended.reason
+    assert registry.champion("parcels").version == "0"
+
+
+def test_no_difference_keeps_the_champion(registry, audit, clock, tmp_path, candidate):
+    use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50, "stop": {"at_most": "1d"}})
+    moves = Rollouts(registry, audit, clock, use_case, "ana")
+    assert moves.start(candidate).share == 50
+    clock.pass_by(days=1)
+    ended = advance(moves).rollout
+    assert (ended.state, ended.promoted, registry.moves) == (RolloutState.COMPLETED, False, [])
+    assert registry.standing("parcels").challenger == "0"
+
+
+def test_better_in_a_comparison_is_promoted(registry, audit, clock, tmp_path, candidate):
+    use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50})
+    moves = Rollouts(registry, audit, clock, use_case, "ana")
+    moves.start(candidate)
+    assert advance(moves, comparison=Comparison(better="it is worth 2 EUR more")).rollout.promoted
+
+
+def test_killed_between_document_and_event_the_next_call_writes_the_event(moves, audit, clock, candidate, monkeypatch):
+    moves.start(candidate)
+
+    def killed(*_args, **_more):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(audit), "append", killed)
+        with pytest.raises(Killed):
+            advance(moves, clock)
+    assert (moves.current().step, actions(audit)) == (1, ["started"])
+    advance(moves)
+    assert actions(audit) == ["started", "stepped"]
+    assert audit.events("parcels")[-1].reason == "no harm"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_around_the_promotion_the_next_call_ends_it(moves, registry, audit, clock, candidate, monkeypatch, when):
+    moves.start(candidate)
+    advance(moves, clock)
+
+    def die(name, version):
+        if when == "after":
+            InMemoryRegistry.set_champion(registry, name, version)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_champion", die)
+        with pytest.raises(Killed):
+            advance(moves, clock)
+    assert moves.current().state is RolloutState.FINISHING
+    with pytest.raises(RolloutError, match="it cannot be paused"):
+        moves.pause("wait")
+    advance(moves)
+    assert (moves.current().state, registry.champion("parcels").version) == (RolloutState.COMPLETED, "1")
+    assert registry.moves == [("parcels", "1")]
+    assert actions(audit).count("completed") == 1
+
+
+def test_of_many_at_once_one_takes_the_step(moves, registry, audit, clock, use_case, candidate):
+    moves.start(candidate)
+    clock.pass_by(minutes=2)
+    seen, barrier = moves.current(), threading.Barrier(4)
+
+    def run():
+        barrier.wait()
+        moves.advance(seen, FINE, 1000)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert moves.current().step == 1
+    assert actions(audit) == ["started", "stepped"]
+    assert Action.ROLLOUT_STEPPED in {event.action for event in audit.events("parcels")}

@@ -1,0 +1,78 @@
+"""A parent process with workers, run by the tests in a process of its own: what a worker is told decides how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from fastapi import FastAPI, Response
+
+from serving.http.header_timeout_protocol import PatientProtocol
+from serving.observability import structured_log
+from serving.observability.lifecycle import lifecycle_of
+from serving.observability.shared_metrics import SharedMetrics
+from serving.process.listener import listen_on
+from serving.process.server import Server
+from serving.process.worker_pool import Foreman, Post
+
+
+def make_app() -> FastAPI:
+    from serving.models.served_model import ServedModels
+    from serving.observability.metrics import Metrics
+
+    metrics = Metrics(ServedModels(), lambda: (0, 0))
+    app = FastAPI()
+
+    @app.get("/pid")
+    async def pid() -> int:
+        metrics.answered(None, 200, 0.001)
+        return os.getpid()
+
+    @app.get("/die")
+    async def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @app.get("/hang")
+    async def hang() -> None:
+        time.sleep(600)  # so that the event loop stands still
+
+    @app.get("/phase")
+    async def phase() -> str:
+        return lifecycle_of(app).phase
+
+    @app.get("/metrics")
+    def show() -> Response:
+        return Response(metrics.text())
+
+    return app
+
+
+def main(port: int, workers: int, drain_seconds: float) -> int:
+    structured_log.configure("text")
+    listeners = listen_on("127.0.0.1", port, workers)
+    if workers == 1:
+        Server(make_app(), drain_seconds, protocol=PatientProtocol).run(sockets=listeners)
+        return 0
+    shared = SharedMetrics()
+    app = make_app()
+    shared.forget_parent()
+
+    def work(post: Post) -> int:
+        shared.write_as(post.number)
+        structured_log.speak_as(post.number)
+        if drain_seconds < 0:
+            raise RuntimeError("cannot work")
+        Server(app, drain_seconds, post, PatientProtocol).run(sockets=[post.listener])
+        return 0
+
+    told = Foreman(listeners, work, shared.bury, silent_seconds=3).run()
+    shared.remove()
+    if told:
+        signal.raise_signal(told)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
