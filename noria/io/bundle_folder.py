@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from noria.core.base.errors import BundleError
 from noria.io.bundle_files import read_manifest
+from noria.io.file_lock import file_lock
 
 
 def is_whole(folder: Path, digest: str) -> bool:
@@ -33,19 +30,8 @@ def put_in_place(draft: Path, folder: Path, digest: str) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    with _alone_in(folder.parent):
+    with file_lock(folder.parent):
         if is_whole(folder, digest):
             return
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; the system lets go of it when the process dies."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

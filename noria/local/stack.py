@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from noria.core.base.errors import StackError
+from noria.io.file_lock import file_lock
 from noria.local import sessions
 from noria.local.credentials import load_credentials
 from noria.local.ports import Ports, refuse_taken
@@ -156,15 +156,9 @@ class Stack:
     def _log(self) -> Path:
         return self.home / "logs" / "supervisor.log"
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """One `up` or `down` at a time."""
-        descriptor = os.open(self.home / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return file_lock(self.home / "stack.lock")
 
     def _refuse_move(self, ports: Ports) -> None:
         running = {process.name: process.port for process in (read_state(self.home) or _EMPTY).processes if process.port}

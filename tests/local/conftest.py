@@ -1,3 +1,4 @@
+import os
 import socket
 
 import pytest
@@ -15,3 +16,11 @@ def ports():
     for probe in probes:
         probe.close()
     return Ports(*numbers)
+
+
+@pytest.fixture
+def umask():
+    """The strictest usual umask."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
