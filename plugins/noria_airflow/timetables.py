@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.partition_mappers.temporal import StartOfHourMapper
@@ -170,21 +170,32 @@ class TrainingTimetable(_WokenTimetable):
         Airflow would start a new DAG at once with the tick before it; a model has nothing to learn from then. The hour of
         grace is there because this is asked again and again, also just after a tick whose run is not made yet.
         """
-        now = instance(datetime.now(UTC))
         if last_dagrun_info is None:
-            return self._run_at(self._plan._align_to_next(now - _GRACE))
-        return self._run_at(max(self._plan._get_next(last_dagrun_info.run_after), self._plan._align_to_prev(now)))
+            return self._run_at(self._first_tick(instance(datetime.now(UTC)) - _GRACE))
+        return self._run_at(self._next_tick(last_dagrun_info.run_after, catchup=False))
 
     def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterator[DagRunInfo]:
         """What a backfill creates: the runs that the plan would have made."""
         now, seen = datetime.now(UTC), None
-        tick = self._plan._align_to_next(instance(max(earliest, self._span.start)))
+        tick = self._first_tick(instance(max(earliest, self._span.start)))
         while tick <= now and self._span.cadence.floor(tick) <= latest:
             run = self._run_at(tick)
             if run and run.partition_date != seen and run.partition_date and run.partition_date >= earliest:
                 seen = run.partition_date
                 yield run
-            tick = self._plan._get_next(tick)
+            tick = self._next_tick(tick, catchup=True)
+
+    def _first_tick(self, earliest: DateTime) -> DateTime:
+        """First tick of the plan at or after an instant."""
+        return self._tick(None, TimeRestriction(earliest=earliest, latest=None, catchup=True))
+
+    def _next_tick(self, after: DateTime, *, catchup: bool) -> DateTime:
+        """First tick of the plan after an instant; without `catchup` not before the last tick up to now."""
+        return self._tick(DataInterval.exact(after), TimeRestriction(earliest=None, latest=None, catchup=catchup))
+
+    def _tick(self, last: DataInterval | None, restriction: TimeRestriction) -> DateTime:
+        run = self._plan.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        return cast("DagRunInfo", run).run_after  # None only where a latest tick is given
 
     def _run_at(self, tick: DateTime) -> DagRunInfo | None:
         as_of = self._span.cadence.floor(tick)
