@@ -11,8 +11,10 @@ Told to stop, it goes through these, one after the other:
 from __future__ import annotations
 
 import asyncio
+import select
 import signal
 import socket
+from collections.abc import Sequence
 from time import monotonic
 from types import FrameType
 
@@ -31,6 +33,8 @@ _IDLE_SECONDS = 0.5
 """How long a connection on which nothing is asked stays open after SIGTERM."""
 _KEEP_ALIVE_SECONDS = 75
 """Longer than a load balancer keeps its own end (60 s, most say), so that none sends into a connection that just closed."""
+_QUEUE_SECONDS = 5.0
+"""Limit for accepting the connections that wait in the queues of the listeners, after SIGTERM."""
 _BACKLOG = 2048
 _CONNECTIONS = 2000
 """At once, of one process; more get 503."""
@@ -115,8 +119,8 @@ class Server(uvicorn.Server):
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         for listener in sockets:
             accept_no_more(listener)
-        for _ in range(3):  # rounds of the loop, in which it accepts those who wait
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.03)  # handshakes that are under way end
+        await _empty_queues(sockets)
         for server in self.servers:
             server.close()
         for listener in sockets:
@@ -132,3 +136,12 @@ class Server(uvicorn.Server):
         if self._post is not None:
             asyncio.get_running_loop().remove_reader(self._post.parent)
         signal.raise_signal(signal.SIGTERM)
+
+
+async def _empty_queues(listeners: Sequence[socket.socket]) -> None:
+    """Give the loop as many rounds as there are connections to accept: it takes one of each listener in a round."""
+    waiting, until = select.poll(), monotonic() + _QUEUE_SECONDS
+    for listener in listeners:
+        waiting.register(listener, select.POLLIN)
+    while waiting.poll(0) and monotonic() < until:
+        await asyncio.sleep(0)

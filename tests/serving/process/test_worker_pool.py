@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -134,6 +135,25 @@ def test_told_to_stop_under_load_nobody_is_lost(crew, workers):
     assert seen == {"refused": 24}
     assert running.process.wait(60) == -signal.SIGTERM
     assert list(running.folder.glob("noria-metrics-*")) == []
+
+
+def test_stop_with_connections_in_the_queue_answers_each(crew):
+    running = crew(1)
+    request = "GET {} HTTP/1.1\r\nHost: here\r\n\r\n"
+    with contextlib.ExitStack() as clients:
+
+        def connect(path):
+            connection = clients.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=30))
+            connection.sendall(request.format(path).encode())
+            return connection
+
+        first = connect("/busy")
+        time.sleep(0.2)
+        waiting = [connect("/pid") for _ in range(100)]
+        running.process.send_signal(signal.SIGTERM)
+        answers = [connection.recv(65536)[:12] for connection in (first, *waiting)]
+    assert answers == [b"HTTP/1.1 200"] * 101
+    assert running.process.wait(60) == -signal.SIGTERM
 
 
 def test_a_worker_that_dies_is_replaced_and_counted_on(crew, eventually):

@@ -38,6 +38,10 @@ def make_app() -> FastAPI:
     async def hang() -> None:
         time.sleep(600)  # so that the event loop stands still
 
+    @app.get("/busy")
+    async def busy() -> None:
+        time.sleep(1)  # so that connections wait to be accepted
+
     @app.get("/phase")
     async def phase() -> str:
         return lifecycle_of(app).phase
