@@ -46,12 +46,12 @@ def main() -> None:
     options = arguments()
     print(f"{options.minutes:g} min, {options.cores} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{'data set':<16}{'rows':>7} {'metric':<9}" + "".join(f"{name:>32}" for name in options.contenders), flush=True)
-    standing: dict[str, dict[str, int]] = {name: {} for name in options.contenders[1:]}
+    tallies: dict[str, dict[str, int]] = {name: {} for name in options.contenders[1:]}
     with database() as server:
         for data in chosen(options):
-            run_data_set(freeze(data, options.seed), options, server, standing)
+            run_data_set(freeze(data, options.seed), options, server, tallies)
     print()
-    for name, verdicts in standing.items():
+    for name, verdicts in tallies.items():
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
         print(f"{options.contenders[0]} against {name}: {counts}")
 
@@ -92,7 +92,7 @@ def chosen(options: argparse.Namespace) -> Iterator[DataSet]:
 
 
 def run_data_set(
-    data: Frozen, options: argparse.Namespace, server: PostgresServer, standing: dict[str, dict[str, int]]
+    data: Frozen, options: argparse.Namespace, server: PostgresServer, tallies: dict[str, dict[str, int]]
 ) -> None:
     scores: dict[str, Any] = {}
     reports: dict[str, dict[str, Any]] = {}
@@ -106,7 +106,7 @@ def run_data_set(
         judged = judge(data.task, metric, labels, scores, first=first, seed=options.seed) if first in scores else {}
         cells = "".join(f"{cell(judged.get(name), reports[name], name == first):>32}" for name in options.contenders)
         print(f"{data.name:<16}{data.rows[0]:>7} {metric:<9}{cells}", flush=True)
-        for name, verdicts in standing.items():
+        for name, verdicts in tallies.items():
             verdict = judged[name].verdict if name in judged else "failed"
             verdicts[verdict] = verdicts.get(verdict, 0) + 1
     keep(data, options, reports)

@@ -96,9 +96,9 @@ def fitted(folder: Path, kind: str, task: str, params: dict[str, float]) -> tupl
     from noria.core.model.signature import Field, Kind, Signature
     from noria.core.use_case import Task
     from noria.io.bundle_files import write_bundle
-    from noria.training.data.target import Goal
-    from noria.training.models.base.estimator import Effort
-    from noria.training.models.catalog import make_candidate
+    from noria.training.data.target import PredictionTarget
+    from noria.training.models.base.estimator import FitContext
+    from noria.training.models.catalog import make_estimator
 
     random = np.random.default_rng(5)
     matrix = random.normal(size=(ROWS, WIDTH)).astype(np.float32)
@@ -107,22 +107,22 @@ def fitted(folder: Path, kind: str, task: str, params: dict[str, float]) -> tupl
     known = np.nan_to_num(matrix)
     signal = known[:, 0] * known[:, 1] + known[:, 2] + 0.5 * np.abs(known[:, 3]) + random.normal(size=ROWS)
     labels = {"regression": signal, "multiclass": np.digitize(signal, [-0.5, 0.5, 1.5])}.get(task, signal > 0)
-    goal = Goal(Task(task), classes=CLASSES if task == "multiclass" else 2)
-    candidate = make_candidate(kind, goal)
+    target = PredictionTarget(Task(task), classes=CLASSES if task == "multiclass" else 2)
+    candidate = make_estimator(kind, target)
     full = {**candidate.defaults, **(TRULY_DEEP if kind == "gradient_boosting" else {}), **params}
-    estimator = candidate.fit(matrix, labels, full, Effort(5, 1))
+    estimator = candidate.fit(matrix, labels, full, FitContext(5, 1))
     manifest = Manifest(
         use_case="bench",
         kind="onnx",
         candidate=kind,
         signature=Signature(fields=tuple(Field(name=name, kind=Kind.NUMERIC) for name in NAMES)),
-        task=goal.task,
+        task=target.task,
         classes=tuple(f"class {number}" for number in range(CLASSES)) if task == "multiclass" else (),
         encoder=Encoder(
             columns=tuple(NumericColumn(name=name, missing=0.0 if kind == "linear" else None) for name in NAMES)
         ),
     )
-    explainer = write_explainer(estimator.explained(), goal.outputs, WIDTH)
+    explainer = write_explainer(estimator.explained(), target.outputs, WIDTH)
     write_bundle(folder / "bundle", manifest, {MODEL: candidate.to_onnx(estimator, WIDTH), EXPLAINER: explainer})
     return estimator, matrix, folder / "bundle"
 

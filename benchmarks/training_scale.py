@@ -93,17 +93,18 @@ def train(snapshot: Path, options: argparse.Namespace) -> dict[str, float]:
     from noria.core.base.results import SnapshotRef
     from noria.training.data.dataset import read_snapshot
     from noria.training.data.parquet_columns import MOST_IN_MEMORY
-    from noria.training.fit.pipeline import Recipe
-    from noria.training.models.base.estimator import Effort, goal_of
+    from noria.training.data.target import target_of
+    from noria.training.fit.pipeline import Pipeline
+    from noria.training.models.base.estimator import FitContext
     from noria.training.models.base.threads import limited_threads
-    from noria.training.models.catalog import make_candidate
+    from noria.training.models.catalog import make_estimator
 
     use_case = the_use_case()
     rows = pq.read_metadata(snapshot).num_rows
     reference = SnapshotRef(digest=snapshot.stem, path=str(snapshot), as_of=ENDED.isoformat(), rows=rows, positives=0)
-    goal = goal_of(use_case)
-    params = {**make_candidate("gradient_boosting", goal).defaults, "trees_rounds": options.rounds}
-    recipe = Recipe("gradient_boosting", params, use_case.features, Effort(7, options.threads), goal)
+    target = target_of(use_case)
+    params = {**make_estimator("gradient_boosting", target).defaults, "trees_rounds": options.rounds}
+    recipe = Pipeline("gradient_boosting", params, use_case.features, FitContext(7, options.threads), target)
     with limited_threads(options.threads):
         started = time.perf_counter()
         training = read_snapshot(use_case, reference, most_in_memory=rows if options.in_memory else MOST_IN_MEMORY)

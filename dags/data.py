@@ -8,9 +8,9 @@ from airflow.sdk import task
 
 from noria.core.use_case import UseCase
 from noria_airflow import assets
-from noria_airflow.partitions import Span
+from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_step, handed_on
+from noria_airflow.runs import current_step, to_xcom
 from noria_airflow.timetables import IntervalTimetable
 from noria_airflow.use_cases import valid_use_cases
 
@@ -25,14 +25,14 @@ def build(use_case: UseCase) -> None:
         from noria.jobs import data
 
         step = current_step(name)
-        return handed_on(data.ingest(step.services, step.use_case, step.interval))
+        return to_xcom(data.ingest(step.services, step.use_case, step.interval))
 
     @task(doc_md="Hold the raw rows against `expectations/`. A critical failure stops the run and names the rows.")
     def validate_raw() -> dict[str, Any]:
         from noria.jobs import data
 
         step = current_step(name)
-        return handed_on(data.validate(step.services, step.use_case, step.interval, "raw"))
+        return to_xcom(data.validate(step.services, step.use_case, step.interval, "raw"))
 
     models = f"`{use_case.features.model}`, `{use_case.label.model}`"
 
@@ -41,22 +41,22 @@ def build(use_case: UseCase) -> None:
         from noria.jobs import data
 
         step = current_step(name)
-        return handed_on(data.transform(step.services, step.use_case, step.interval))
+        return to_xcom(data.transform(step.services, step.use_case, step.interval))
 
     @task(doc_md="Hold the features against `expectations/`, then announce the interval.", outlets=[features])
     def validate_features() -> dict[str, Any]:
         from noria.jobs import data
 
         step = current_step(name)
-        result = handed_on(data.validate(step.services, step.use_case, step.interval, "features"))
-        step.announce(features, {"start": step.interval.start.isoformat(), "end": step.interval.end.isoformat()})
+        result = to_xcom(data.validate(step.services, step.use_case, step.interval, "features"))
+        step.emit_asset_event(features, {"start": step.interval.start.isoformat(), "end": step.interval.end.isoformat()})
         return result
 
     with pipeline(
         use_case,
         "data",
         f"Data, one interval at a time: {use_case.title}",
-        schedule=IntervalTimetable(Span.of(use_case.schedule)),
+        schedule=IntervalTimetable(DatasetIntervals.of(use_case.schedule)),
         max_active_runs=3,
     ):
         ingest() >> validate_raw() >> transform() >> validate_features()

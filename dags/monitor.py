@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from noria.core.base.interval import parse_instant
 from noria.core.use_case import UseCase
 from noria_airflow import assets
-from noria_airflow.partitions import Span
+from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_step, handed_on
+from noria_airflow.runs import current_step, to_xcom
 from noria_airflow.timetables import IntervalAssetTimetable
 from noria_airflow.use_cases import valid_use_cases
 
@@ -27,14 +27,14 @@ def build(use_case: UseCase) -> None:
         from monitoring import jobs
 
         step = current_step(name)
-        return handed_on(jobs.monitor(step.services, step.use_case, step.interval))
+        return to_xcom(jobs.monitor(step.services, step.use_case, step.interval))
 
     @task(doc_md="Mail the report, once.")
     def notify() -> dict[str, Any]:
         from monitoring import jobs
 
         step = current_step(name)
-        return handed_on(jobs.notify(step.services, step.use_case, step.interval))
+        return to_xcom(jobs.notify(step.services, step.use_case, step.interval))
 
     @task(doc_md="Wake training when the policy says so; skipped when it does not.", outlets=[retrain])
     def decide_retrain() -> dict[str, Any]:
@@ -45,14 +45,14 @@ def build(use_case: UseCase) -> None:
         if not result.retrain:
             raise AirflowSkipException(f"no retraining: {result.reason}")
         as_of = parse_instant(result.as_of)
-        step.announce(retrain, {"as_of": result.as_of, "reason": result.reason}, partition=as_of)
-        return handed_on(result)
+        step.emit_asset_event(retrain, {"as_of": result.as_of, "reason": result.reason}, partition=as_of)
+        return to_xcom(result)
 
     with pipeline(
         use_case,
         "monitor",
         f"Drift, quality and money, one interval at a time: {use_case.title}",
-        schedule=IntervalAssetTimetable(assets.predictions(use_case), Span.of(use_case.schedule)),
+        schedule=IntervalAssetTimetable(assets.predictions(use_case), DatasetIntervals.of(use_case.schedule)),
         max_active_runs=1,
     ):
         # A mail server that is down must not keep a drifting model in service.

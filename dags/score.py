@@ -8,9 +8,9 @@ from airflow.sdk import task
 
 from noria.core.use_case import UseCase
 from noria_airflow import assets
-from noria_airflow.partitions import Span
+from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_step, handed_on
+from noria_airflow.runs import current_step, to_xcom
 from noria_airflow.timetables import IntervalAssetTimetable
 from noria_airflow.use_cases import valid_use_cases
 
@@ -26,14 +26,14 @@ def build(use_case: UseCase) -> None:
 
         step = current_step(name)
         result = scoring.score(step.services, step.use_case, step.interval)
-        step.announce(predictions, {"version": result.version, "digest": result.digest})
-        return handed_on(result)
+        step.emit_asset_event(predictions, {"version": result.version, "digest": result.digest})
+        return to_xcom(result)
 
     with pipeline(
         use_case,
         "score",
         f"Batch predictions, one interval at a time: {use_case.title}",
-        schedule=IntervalAssetTimetable(assets.features(use_case), Span.of(use_case.schedule)),
+        schedule=IntervalAssetTimetable(assets.features(use_case), DatasetIntervals.of(use_case.schedule)),
         max_active_runs=3,
     ):
         score()

@@ -9,9 +9,9 @@ from airflow.sdk import Param, task
 from noria.core.use_case import Approval, UseCase
 from noria_airflow import assets, promotion, rollout
 from noria_airflow.approval import EVIDENCE, EvidenceLink, ask, evidence_page
-from noria_airflow.partitions import Span
+from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_as_of, current_step, handed_on
+from noria_airflow.runs import current_as_of, current_step, to_xcom
 from noria_airflow.timetables import TrainingTimetable
 from noria_airflow.use_cases import valid_use_cases
 
@@ -33,7 +33,7 @@ def build(use_case: UseCase) -> None:
         from noria.jobs import training
 
         step = current_step(name)
-        return handed_on(training.take_snapshot(step.services, step.use_case, current_as_of(step).instant))
+        return to_xcom(training.take_snapshot(step.services, step.use_case, current_as_of(step).instant))
 
     @task(doc_md="One worker of the hyperparameter search on the shared study; a retry goes on where it stopped.")
     def search(frozen: dict[str, Any], worker: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def build(use_case: UseCase) -> None:
         from noria.jobs import training
 
         step = current_step(name)
-        return handed_on(training.search(step.services, step.use_case, SnapshotRef.model_validate(frozen), worker))
+        return to_xcom(training.search(step.services, step.use_case, SnapshotRef.model_validate(frozen), worker))
 
     @task(doc_md="Fit the best trial, judge it on the last slice of time, register it with its verdict.")
     def fit_and_register(frozen: dict[str, Any]) -> dict[str, Any]:
@@ -51,18 +51,18 @@ def build(use_case: UseCase) -> None:
         step = current_step(name)
         registered = training.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen))
         step.context["ti"].xcom_push(EVIDENCE, evidence_page(step, registered.version))
-        return handed_on(registered)
+        return to_xcom(registered)
 
     @task(doc_md="Stop here, without an error, when the candidate broke a promise; else it is challenger.")
     def check_gates(candidate: dict[str, Any]) -> str:
-        return promotion.nominate(current_step(name), candidate)
+        return promotion.set_challenger(current_step(name), candidate)
 
     @task(doc_md="Make the candidate champion, unless the champion it was judged against has moved.", outlets=[model])
     def promote(candidate: dict[str, Any], approval: dict[str, Any] | None = None) -> dict[str, Any]:
         step = current_step(name)
         result = promotion.promote(step, candidate, approval)
-        step.announce(model, {"version": result.version, "previous": result.previous})
-        return handed_on(result)
+        step.emit_asset_event(model, {"version": result.version, "previous": result.previous})
+        return to_xcom(result)
 
     takes_over = promote if use_case.rollout is None else rollout.tasks(use_case, use_case.rollout, model)
 
@@ -70,7 +70,9 @@ def build(use_case: UseCase) -> None:
         use_case,
         "train",
         f"Training and promotion: {use_case.title}",
-        schedule=TrainingTimetable(assets.retrain(use_case), use_case.schedule.train, Span.of(use_case.schedule)),
+        schedule=TrainingTimetable(
+            assets.retrain(use_case), use_case.schedule.train, DatasetIntervals.of(use_case.schedule)
+        ),
         max_active_runs=1,
         by_hand="To run it by hand: **Trigger ▸ Run Parameters ▸ As of** takes the date up to which it may look.",
         params={

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from monitoring.assessment.outcomes import label_values, prediction_field, prediction_values
-from monitoring.assessment.results import Assessment
+from monitoring.assessment.results import DriftReport
 from monitoring.assessment.rows import ScoredRows
 from noria.core.model.signature import Kind, Signature
 from noria.core.stats.drift import MISSING
@@ -41,7 +41,7 @@ _REGISTRATION = threading.Lock()
 def write_report(  # noqa: PLR0917 - where to, of what, and the two sides that are compared
     path: Path,
     use_case: UseCase,
-    assessment: Assessment,
+    assessment: DriftReport,
     signature: Signature,
     reference: ScoredRows,
     current: ScoredRows,
@@ -105,7 +105,7 @@ class _Picture:
         return frozenset(str(value) for name in names for value in {*self.before[name], *self.now[name]})
 
 
-def _distances(assessment: Assessment, prediction: str) -> dict[str, float]:
+def _distances(assessment: DriftReport, prediction: str) -> dict[str, float]:
     distances = {drift.name: drift.distance for drift in assessment.features}
     if assessment.prediction:
         distances[prediction] = assessment.prediction.distance
@@ -187,7 +187,7 @@ def _settle_ids(page: str, texts: AbstractSet[str]) -> str:
     return _UUID.sub(settle, page)
 
 
-def _finish(page: str, assessment: Assessment, title: str) -> str:
+def _finish(page: str, assessment: DriftReport, title: str) -> str:
     """Say on top what this is."""
     heading = html.escape(title)
     facts = html.escape(

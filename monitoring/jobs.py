@@ -19,7 +19,7 @@ from noria.core.use_case import UseCase
 from noria.io.bundle_files import read_manifest
 
 if TYPE_CHECKING:
-    from monitoring.assessment.results import Assessment
+    from monitoring.assessment.results import DriftReport
     from monitoring.assessment.rows import ScoredRows
     from monitoring.store.retraining import Retraining
 
@@ -66,7 +66,7 @@ def notify(services: Services, use_case: UseCase, interval: Interval) -> NotifyR
         NoriaError: the interval has no verdict.
     """
     from monitoring.email.chart import describe_money, draw_money
-    from monitoring.email.content import write_letter
+    from monitoring.email.content import report_email
     from monitoring.email.message import attach, compose
     from monitoring.store.records import read_ledger, read_verdict
 
@@ -74,7 +74,7 @@ def notify(services: Services, use_case: UseCase, interval: Interval) -> NotifyR
     name = f"{use_case.name}-{_folder_name(interval)}-drift"
     attachment, where = attach(Path(stored.report), name) if stored.report else (None, "")
     decision = retraining(services, use_case).preview(interval)
-    letter = write_letter(use_case, stored.assessment, decision, services.settings, where)
+    letter = report_email(use_case, stored.assessment, decision, services.settings, where)
     ledger = read_ledger(services.warehouse, use_case, interval.end, _LINES_SHOWN)
     message = compose(
         letter,
@@ -107,7 +107,7 @@ def report_path(services: Services, use_case: UseCase, interval: Interval, versi
 def _write_report(
     services: Services,
     use_case: UseCase,
-    assessment: Assessment,
+    assessment: DriftReport,
     manifest: Manifest,
     *,
     reference: ScoredRows,
@@ -151,7 +151,7 @@ def _new_labels(services: Services, use_case: UseCase, version: str, until: date
     return len(read_labels(services.warehouse, use_case, Interval(since, until), until)) if since < until else 0
 
 
-def _digest(assessment: Assessment, recipients: Sequence[str]) -> str:
+def _digest(assessment: DriftReport, recipients: Sequence[str]) -> str:
     """Identifies what a report says and to whom; a replay that finds the same is the same report."""
     return sha256(f"{assessment.model_dump_json()}{sorted(recipients)}".encode())[:16]
 

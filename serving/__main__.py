@@ -45,20 +45,20 @@ def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
         from serving.app import create_app
         from serving.observability.lifecycle import lifecycle_of
         from serving.process.server import Server
-        from serving.process.worker_pool import Foreman, Post
+        from serving.process.worker_pool import WorkerContext, WorkerPool
 
         app = create_app(settings)
         shared.forget_parent()
         lifecycle_of(app).starting()
 
-        def work(post: Post) -> int:
+        def work(post: WorkerContext) -> int:
             shared.write_as(post.number)
             structured_log.speak_as(post.number)
             server = Server(app, settings.serving_drain_seconds, post)
             server.run(sockets=[post.listener])
             return 0 if server.started else 1
 
-        told = Foreman(listeners, work, shared.bury).run()
+        told = WorkerPool(listeners, work, shared.on_exit).run()
     finally:
         shared.remove()
     if told is not None:

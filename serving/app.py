@@ -12,8 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from noria.core.base.clock import Clock, SystemClock
 from noria.settings import Settings
 from serving.http import error_handlers, routes
-from serving.http.app_services import Parts, assemble
-from serving.http.fast_path import PredictLane
+from serving.http.app_services import AppServices, assemble
+from serving.http.fast_path import FastPath
 from serving.http.security_headers import SecurityHeaders
 from serving.observability.observation import Observation
 from serving.openapi import pages
@@ -41,10 +41,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     )
     app.state.parts = parts
     app.state.lifecycle = parts.lifecycle
-    app.state.lane = PredictLane(app, parts)  # for `serving.http.fast_protocol`, which needs no middleware around it
+    app.state.lane = FastPath(app, parts)  # for `serving.http.fast_protocol`, which needs no middleware around it
     app.state.tls = settings.serving_tls
     app.add_middleware(Observation, metrics=parts.metrics)
-    app.add_middleware(PredictLane, parts=parts)
+    app.add_middleware(FastPath, parts=parts)
     app.add_middleware(SecurityHeaders, tls=settings.serving_tls)  # the last one added is the outermost
     for router in (routes.router, pages.router, open_inference.router, router_for(settings.serving_only)):
         app.include_router(router)
@@ -53,7 +53,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     return app
 
 
-def _lifespan(parts: Parts) -> Callable[[FastAPI], Any]:
+def _lifespan(parts: AppServices) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
@@ -67,7 +67,7 @@ def _lifespan(parts: Parts) -> Callable[[FastAPI], Any]:
     return lifespan
 
 
-def _document(app: FastAPI, parts: Parts) -> None:
+def _document(app: FastAPI, parts: AppServices) -> None:
     """The document follows the versions that answer: it is made again when one of them has changed."""
     generic: Callable[[], dict[str, Any]] = app.openapi
     made: dict[object, dict[str, Any]] = {}

@@ -75,7 +75,7 @@ def make_bundle(folder: Path, use_case: str, number: int, kind: Kind = Kind.GOOD
 def _graph(number: int, kind: Kind) -> bytes:
     """A line through the encoded row, with what makes it misbehave."""
     from noria.core.use_case import Task
-    from noria.training.models.base.onnx_graph import INPUT, Part, as_double, assemble, constant, node
+    from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, assemble, constant, node
 
     weights = np.random.default_rng(number).normal(size=(4, 1))
     constants = [constant("weights", weights)]
@@ -85,7 +85,7 @@ def _graph(number: int, kind: Kind) -> bytes:
     constants += more[1]
     if more[0]:
         nodes.append(node("Add", ["line", more[0][-1].output[0]], "margins"))
-    return assemble(Task.BINARY_CLASSIFICATION, 4, Part(tuple(nodes), tuple(constants), nodes[-1].output[0]))
+    return assemble(Task.BINARY_CLASSIFICATION, 4, GraphPart(tuple(nodes), tuple(constants), nodes[-1].output[0]))
 
 
 def _no_number() -> tuple[list[Any], list[Any]]:

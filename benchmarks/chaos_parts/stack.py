@@ -70,7 +70,7 @@ class Stack:
 
     def champion(self, use_case: str) -> str:
         """The version that the registry calls champion."""
-        return str(self.services.registry.standing(use_case).champion)
+        return str(self.services.registry.alias_state(use_case).champion)
 
     def promote(self, use_case: str, version: str) -> None:
         """As `noria promote` does it."""

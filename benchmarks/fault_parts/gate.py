@@ -26,7 +26,7 @@ class Gate:
     Attributes:
         server: MLflow's host and port.
         port: where the gate listens.
-        writes: what each write since `watch` was, in order.
+        writes: what each write since `on_round` was, in order.
     """
 
     server: tuple[str, int]
@@ -43,7 +43,7 @@ class Gate:
         """What a client takes for MLflow."""
         return f"http://127.0.0.1:{self.port}"
 
-    def watch(self, after: int | None = None, action: Callable[[], None] | None = None, *, half: bool = False) -> None:
+    def on_round(self, after: int | None = None, action: Callable[[], None] | None = None, *, half: bool = False) -> None:
         """Count from nothing, and act once: after so many writes, with that many done and the next one not begun.
 
         Args:

@@ -51,7 +51,7 @@ def postgres_killed(world: World, kill: Callable[[], None], start: Callable[[], 
         kill()
         start()
 
-    world.gate.watch(_UNTIL_CHAMPION, stop)
+    world.gate.on_round(_UNTIL_CHAMPION, stop)
     step = Step(world.place, name, "promote", second)
     broken = [] if step.wait() is None else ["the step did not notice"]
     seconds = [time.monotonic() - step.started]
@@ -67,12 +67,12 @@ def _finding(job: str, killed: str, seconds: list[float], broken: list[str]) -> 
 def _prepared(world: World, job: str) -> tuple[str, str, str]:
     """Champion 1 and candidate 2, and whatever comes before the job."""
     name = world.a_use_case(job.replace("_", ""))
-    world.gate.watch()
+    world.gate.on_round()
     finished(world.place, name, "baseline")
     first, second = world.trained_twice(name)
     for before in {"reject": ("nominate",), "promote": ("nominate",), "roll_back": ("nominate", "promote")}.get(job, ()):
         finished(world.place, name, before, second)
-    world.gate.watch()
+    world.gate.on_round()
     return name, first, second
 
 
@@ -80,7 +80,7 @@ def _retried(world: World, name: str, job: str, first: str, second: str) -> list
     """Run the job again, and say what is not as it should be."""
     from noria.core.base.results import VersionRef
 
-    world.gate.watch()
+    world.gate.on_round()
     finished(world.place, name, job, second)
     if job != "roll_back":  # a second roll-back is another step back
         finished(world.place, name, job, second)
@@ -88,13 +88,13 @@ def _retried(world: World, name: str, job: str, first: str, second: str) -> list
     who = {"nobody": "0"} | {
         word: VersionRef.model_validate_json(one).version for word, one in (("first", first), ("second", second))
     }
-    standing = world.services.registry.standing(name)
+    alias_state = world.services.registry.alias_state(name)
     events = world.services.audit.events(name)
     about = Counter(str(found.action) for found in events if found.actor == "faults")
     world.services.audit.verify()
     return [
         *([] if about[event] == 1 else [f"{about[event]} events that it was {event}"]),
-        *([] if standing.champion == who[champion] else [f"version {standing.champion} is champion"]),
-        *([] if standing.challenger == who[challenger] else [f"version {standing.challenger} is challenger"]),
+        *([] if alias_state.champion == who[champion] else [f"version {alias_state.champion} is champion"]),
+        *([] if alias_state.challenger == who[challenger] else [f"version {alias_state.challenger} is challenger"]),
         *([] if not about["found_moved"] else ["the trail says that somebody moved the alias past Noria"]),
     ]

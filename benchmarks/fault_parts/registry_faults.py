@@ -45,7 +45,7 @@ def killed_at_file(world: World, name: str, snapshot: str, file: str) -> Finding
 def writes_of(world: World, name: str, snapshot: str) -> list[str]:
     """What a training that nobody disturbs writes to MLflow, in order."""
     forget(world, name)
-    world.gate.watch()
+    world.gate.on_round()
     finished(world.place, name, _JOB, snapshot)
     return list(world.gate.writes)
 
@@ -79,7 +79,7 @@ def champion_moved_meanwhile(world: World) -> Finding:
     forget(world, name)
     step = kill_after(world.gate, len(writes) - 1, lambda: Step(world.place, name, _JOB, snapshot))
     seconds = time.monotonic() - step.started
-    world.gate.watch()
+    world.gate.on_round()
     _another_champion(world, name, snapshot)
     candidate = VersionRef.model_validate_json(finished(world.place, name, _JOB, snapshot))
     versions = [version for version in world.versions(name) if version.key != "another"]
@@ -105,7 +105,7 @@ def mlflow_killed(world: World, kill: Callable[[], None], start: Callable[[], No
     at = writes_of(world, name, snapshot).index("file model.onnx")
     for half in (True, False):
         forget(world, name)
-        world.gate.watch(at, kill, half=half)
+        world.gate.on_round(at, kill, half=half)
         step = Step(world.place, name, _JOB, snapshot)
         broken += [] if step.wait() is None else ["the step did not notice"]
         broken += (
@@ -121,7 +121,7 @@ def mlflow_killed(world: World, kill: Callable[[], None], start: Callable[[], No
 
 def baseline_killed(world: World) -> Finding:
     """Version 0, killed between any two writes to MLflow."""
-    world.gate.watch()
+    world.gate.on_round()
     finished(world.place, world.a_use_case("rule"), "baseline")
     seconds: list[float] = []
     broken: list[str] = []
@@ -129,7 +129,7 @@ def baseline_killed(world: World) -> Finding:
         name = world.a_use_case("rule")
         step = kill_after(world.gate, moment, lambda name=name: Step(world.place, name, "baseline"))  # type: ignore[misc]
         seconds.append(time.monotonic() - step.started)
-        world.gate.watch()
+        world.gate.on_round()
         digests = {finished(world.place, name, "baseline") for _ in range(2)}
         version, runs = world.services.registry.version(name, "0"), finished_runs(world, name)
         good = world.is_whole(version) and digests == {version.bundle_digest} and len(runs) == 1
@@ -149,7 +149,7 @@ def judged(
     broken: Sequence[str] = (),
 ) -> Finding:
     """Run the step again, twice, and look at what is in the registry."""
-    world.gate.watch()
+    world.gate.on_round()
     answers = {finished(world.place, name, _JOB, snapshot) for _ in range(2)}
     versions, runs = world.versions(name), finished_runs(world, name)
     same = [version.bundle_digest for version in versions] == [world.undisturbed_bundle(name, snapshot)]
@@ -167,7 +167,7 @@ def judged(
 def kill_after(gate: Gate, moment: int, start: Callable[[], Step]) -> Step:
     """A step that is killed when MLflow has done so many of its writes; returned when it is dead or over."""
     begun: list[Step] = []
-    gate.watch(moment, lambda: begun[0].kill())  # noqa: PLW0108 - there is no step yet
+    gate.on_round(moment, lambda: begun[0].kill())  # noqa: PLW0108 - there is no step yet
     begun.append(start())
     while begun[0].is_alive:
         time.sleep(0.01)

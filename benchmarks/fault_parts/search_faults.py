@@ -38,7 +38,7 @@ def a_search(world: World, *, workers: int = 1) -> tuple[str, str]:
     """A use case with its baseline and snapshot; returns its name and the snapshot as JSON."""
     training = {"trials": TRIALS, "workers": workers, "candidates": ["linear", "gradient_boosting"]}
     name = world.a_use_case("searched", training=training)
-    world.gate.watch()
+    world.gate.on_round()
     finished(world.place, name, "baseline")
     return name, finished(world.place, name, "snapshot")
 

@@ -170,7 +170,7 @@ def _nominate(services: Any, use_case: Any, handed: str) -> str:
     from noria.core.base.results import VersionRef
     from noria.jobs import release
 
-    release.nominate(services, use_case, VersionRef.model_validate_json(handed), actor=ACTOR)
+    release.set_challenger(services, use_case, VersionRef.model_validate_json(handed), actor=ACTOR)
     return "{}"
 
 

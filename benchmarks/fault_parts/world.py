@@ -62,7 +62,7 @@ class World:
 
     def searched(self, name: str) -> str:
         """Baseline, snapshot and search of a use case, undisturbed; returns the snapshot as JSON."""
-        self.gate.watch()
+        self.gate.on_round()
         finished(self.place, name, "baseline")
         snapshot = finished(self.place, name, "snapshot")
         finished(self.place, name, "search", f"0 {snapshot}")
@@ -117,8 +117,8 @@ class World:
         for champion, key in (("0", "one"), ("1", "another")):
             outcome = GateOutcome(passed=True, summary=f"{key} version", judged_against=champion)
             version = registry.register(name, folder, digest, key=key, params={}, outcome=outcome)
-            handed_on = {"version": version.version, "bundle_digest": digest, "run_id": version.run_id, "passed": True}
-            found.append(VersionRef(**handed_on, summary=outcome.summary, champion=champion))
+            facts = {"version": version.version, "bundle_digest": digest, "run_id": version.run_id, "passed": True}
+            found.append(VersionRef(**facts, summary=outcome.summary, champion=champion))
         release.promote(self.services, source, found[0], actor="before")
         return found[0].model_dump_json(), found[1].model_dump_json()
 

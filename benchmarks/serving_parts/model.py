@@ -96,8 +96,8 @@ def manifest(task: Any) -> Any:
 def _make(folder: Path) -> None:
     from noria.core.use_case import Task
     from noria.inference.predictor import OnnxPredictor
-    from noria.training.data.target import Goal
-    from noria.training.models.base.estimator import Effort
+    from noria.training.data.target import PredictionTarget
+    from noria.training.models.base.estimator import FitContext
     from noria.training.models.gradient_boosting import GradientBoosting
 
     print(f"growing {TREES} trees into {folder}", flush=True)
@@ -106,8 +106,8 @@ def _make(folder: Path) -> None:
     known = np.nan_to_num(matrix)
     noise = np.random.default_rng(_SEED + 1).normal(size=len(rows))
     labels = known[:, 0] + known[:, 1] * known[:, 2] + (known[:, 14] - known[:, 20]) + known[:, -1] / 25 - 1 + noise > 0
-    kind = GradientBoosting(Goal(task=Task.BINARY_CLASSIFICATION, classes=2, quantile=0.5, anchor=""))
-    trees = kind.fit(matrix, labels, {**kind.defaults, "trees_rounds": TREES}, Effort(_SEED, 1))
+    kind = GradientBoosting(PredictionTarget(task=Task.BINARY_CLASSIFICATION, classes=2, quantile=0.5, anchor=""))
+    trees = kind.fit(matrix, labels, {**kind.defaults, "trees_rounds": TREES}, FitContext(_SEED, 1))
     graph = kind.to_onnx(trees, matrix.shape[1])
     (folder / "graph.onnx").write_bytes(graph)
     (folder / "booster.json").write_text(json.dumps(_booster(trees)), encoding="utf-8")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from monitoring.assessment.outcomes import label_field, label_values, prediction_field, prediction_values
 from monitoring.assessment.performance import account, ask_rule, measure_performance
-from monitoring.assessment.results import Assessment
+from monitoring.assessment.results import DriftReport
 from monitoring.assessment.rows import Reference, ScoredRows
 from monitoring.assessment.segments import worst_segments
 from noria.core.base.interval import Interval
-from noria.core.lifecycle.monitoring_verdict import Findings, judge
+from noria.core.lifecycle.monitoring_verdict import MonitoringFindings, decide_verdict
 from noria.core.model.bundle import Manifest
 from noria.core.stats.drift import FeatureDrift, compare, measure_drift
 from noria.core.use_case import UseCase
@@ -23,7 +23,7 @@ def assess(
     rows: ScoredRows,
     reference: Reference | None,
     training_runs: int,
-) -> Assessment:
+) -> DriftReport:
     """Judge an interval.
 
     Args:
@@ -39,15 +39,15 @@ def assess(
     features = measure_drift(reference.rows.columns, rows.columns, manifest.signature, limit) if reference else ()
     rule = ask_rule(use_case, rows.columns)
     performance = measure_performance(use_case, rows, rule, threshold=manifest.threshold, promised=manifest.metrics)
-    findings = Findings(
+    findings = MonitoringFindings(
         rows=len(rows),
         labelled=performance.labelled,
         features=len(features),
         drifted=sum(feature.drifted for feature in features),
         quality=performance.quality(use_case.task),
     )
-    judgement = judge(findings, policy)
-    return Assessment(
+    judgement = decide_verdict(findings, policy)
+    return DriftReport(
         use_case=use_case.name,
         task=use_case.task,
         start=interval.start,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitoring.assessment.results import Money, Performance
+from monitoring.assessment.results import LedgerEntry, Performance
 from monitoring.assessment.rows import Columns, Flags, ScoredRows
 from noria.core.base.interval import Interval
 from noria.core.metrics.measure import measure_predictions
@@ -74,11 +74,11 @@ def measure_performance(
     )
 
 
-def account(use_case: UseCase, interval: Interval, rows: ScoredRows, rule: RuleAnswers, training_runs: int) -> Money:
+def account(use_case: UseCase, interval: Interval, rows: ScoredRows, rule: RuleAnswers, training_runs: int) -> LedgerEntry:
     """The interval's line of the ledger. Value is counted on labelled rows alone: money is not guessed."""
     business, known = use_case.business, rows.known
     labels, classes = rows.labels[known], use_case.label.classes
-    return Money(
+    return LedgerEntry(
         currency=business.currency,
         decisions=len(rows),
         labelled=int(known.sum()),

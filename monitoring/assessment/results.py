@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from noria.core.lifecycle.monitoring_verdict import HEADLINE, Quality, Verdict
+from noria.core.lifecycle.monitoring_verdict import HEADLINE, QualityComparison, Verdict
 from noria.core.stats.drift import FeatureDrift
 from noria.core.use_case import Task
 
@@ -28,10 +28,10 @@ class Performance(_Model):
     baseline: dict[str, float]
     """The same, of the rule on the same rows."""
 
-    def quality(self, task: Task) -> Quality:
+    def quality(self, task: Task) -> QualityComparison:
         """The headline metric of the task beside what was promised."""
         metric = HEADLINE[task]
-        return Quality(metric, self.metrics.get(metric), self.promised.get(metric))
+        return QualityComparison(metric, self.metrics.get(metric), self.promised.get(metric))
 
 
 class SegmentFinding(_Model):
@@ -53,12 +53,12 @@ class SegmentFinding(_Model):
     """Value per 1,000 decisions above the rule's on the same rows."""
 
     @property
-    def quality(self) -> Quality:
+    def quality(self) -> QualityComparison:
         """The headline metric beside what was promised."""
-        return Quality(self.metric, self.found, self.promised)
+        return QualityComparison(self.metric, self.found, self.promised)
 
 
-class Money(_Model):
+class LedgerEntry(_Model):
     """The interval's line of the ledger, in the use case's currency."""
 
     currency: str
@@ -77,7 +77,7 @@ class Money(_Model):
         return self.value - self.baseline_value - self.cost
 
 
-class Assessment(_Model):
+class DriftReport(_Model):
     """Everything that monitoring found about one interval."""
 
     use_case: str
@@ -97,7 +97,7 @@ class Assessment(_Model):
     performance: Performance
     segments: tuple[SegmentFinding, ...]
     """The segments to look at first."""
-    money: Money
+    money: LedgerEntry
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -105,7 +105,7 @@ class Assessment(_Model):
         return tuple(feature for feature in self.features if feature.drifted)
 
     @property
-    def quality(self) -> Quality:
+    def quality(self) -> QualityComparison:
         """The headline metric of the task beside what was promised."""
         return self.performance.quality(self.task)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitoring.assessment.results import Assessment
+from monitoring.assessment.results import DriftReport
 from monitoring.email.wording import money
 from noria.core.use_case import Task
 
@@ -17,7 +17,7 @@ class Figure:
     value: str
 
 
-def worth_in_a_sentence(assessment: Assessment) -> str:
+def worth_in_a_sentence(assessment: DriftReport) -> str:
     """What the model brought: against the rule, and against its own evaluation."""
     currency, line = assessment.money.currency, assessment.money
     if not line.labelled:
@@ -33,7 +33,7 @@ def worth_in_a_sentence(assessment: Assessment) -> str:
     return f"{text}: {money(lost, currency)} over this period." if per_1000 > 0 else f"{text}."
 
 
-def rule_in_a_headline(assessment: Assessment) -> str:
+def rule_in_a_headline(assessment: DriftReport) -> str:
     """What the rule's decisions were worth, where it serves."""
     amount, currency = assessment.money.value, assessment.money.currency
     if _errs(assessment):
@@ -41,7 +41,7 @@ def rule_in_a_headline(assessment: Assessment) -> str:
     return f"the rule serves, {money(amount, currency, signed=True)}"
 
 
-def money_figures(assessment: Assessment) -> tuple[Figure, ...]:
+def money_figures(assessment: DriftReport) -> tuple[Figure, ...]:
     """The interval's line of the ledger, figure by figure; the one that counts comes last."""
     line, errs, compared = assessment.money, _errs(assessment), bool(assessment.features)
     sign = -1 if errs else 1
@@ -59,25 +59,25 @@ def money_figures(assessment: Assessment) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _errs(assessment: Assessment) -> bool:
+def _errs(assessment: DriftReport) -> bool:
     return assessment.task is Task.REGRESSION
 
 
-def _worth(assessment: Assessment, amount: float) -> str:
+def _worth(assessment: DriftReport, amount: float) -> str:
     currency = assessment.money.currency
     return (
         f"errors cost {money(-amount, currency)}" if _errs(assessment) else f"decisions were worth {money(amount, currency)}"
     )
 
 
-def _against_rule(assessment: Assessment, earned: float) -> str:
+def _against_rule(assessment: DriftReport, earned: float) -> str:
     amount = money(abs(earned), assessment.money.currency)
     if _errs(assessment):
         return f"errors cost {amount} {'less' if earned >= 0 else 'more'} than the rule's would have"
     return f"decisions were worth {amount} {'more' if earned >= 0 else 'less'} than the rule's"
 
 
-def _per_1000(assessment: Assessment, gained: float) -> str:
+def _per_1000(assessment: DriftReport, gained: float) -> str:
     amount = money(abs(gained), assessment.money.currency)
     if _errs(assessment):
         side = "less" if gained >= 0 else "more"

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from monitoring.email.wording import money
-from monitoring.store.records import LedgerLine
+from monitoring.store.records import LedgerRow
 from noria.core.use_case import Task, UseCase
 
 _MODEL, _RULE, _INK, _SOFT = "#0b5cad", "#b8c4cf", "#1c2733", "#51606f"
 _PIXELS_PER_INCH = 200  # 6 inches shown 340 pixels wide: 16 points come out as a phone's 12 pixels
 
 
-def draw_money(use_case: UseCase, ledger: Sequence[LedgerLine]) -> bytes:
+def draw_money(use_case: UseCase, ledger: Sequence[LedgerRow]) -> bytes:
     """A PNG, 1200 pixels wide: one pair of bars per line of the ledger; of errors what they cost, so that less is better."""
     figure = Figure(figsize=(6, 3.5), dpi=_PIXELS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
@@ -47,7 +47,7 @@ def draw_money(use_case: UseCase, ledger: Sequence[LedgerLine]) -> bytes:
     return output.getvalue()
 
 
-def describe_money(use_case: UseCase, ledger: Sequence[LedgerLine]) -> str:
+def describe_money(use_case: UseCase, ledger: Sequence[LedgerRow]) -> str:
     """The picture in words, for those who do not see it."""
     currency, sign = use_case.business.currency, -1 if _errs(use_case) else 1
     lines = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitoring.assessment.results import Assessment, SegmentFinding
+from monitoring.assessment.results import DriftReport, SegmentFinding
 from monitoring.email.business_value import Figure, money_figures, rule_in_a_headline, worth_in_a_sentence
 from monitoring.email.quality_table import QualityLine, quality_lines
 from monitoring.email.wording import display_name, money, period, quality_in_words
@@ -45,7 +45,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Letter:
+class ReportEmail:
     """Everything the templates lay out."""
 
     subject: str
@@ -72,9 +72,9 @@ class Letter:
     footer: str
 
 
-def write_letter(
-    use_case: UseCase, assessment: Assessment, decision: RetrainDecision, settings: Settings, report: str
-) -> Letter:
+def report_email(
+    use_case: UseCase, assessment: DriftReport, decision: RetrainDecision, settings: Settings, report: str
+) -> ReportEmail:
     """Put an assessment into words.
 
     Args:
@@ -87,7 +87,7 @@ def write_letter(
     interval = Interval(assessment.start, assessment.end)
     longest = max((feature.distance for feature in assessment.features[:_TOP]), default=0.0)
     also = [drift for drift in (assessment.prediction, assessment.label) if drift]
-    return Letter(
+    return ReportEmail(
         subject=_subject(use_case, assessment, interval),
         name=display_name(use_case),
         title=use_case.title,
@@ -110,12 +110,12 @@ def write_letter(
     )
 
 
-def _subject(use_case: UseCase, assessment: Assessment, interval: Interval) -> str:
+def _subject(use_case: UseCase, assessment: DriftReport, interval: Interval) -> str:
     where = f"[{assessment.verdict.words}] {display_name(use_case)}, {period(interval)}"
     return f"{where}: {_headline(assessment)}"
 
 
-def _headline(assessment: Assessment) -> str:
+def _headline(assessment: DriftReport) -> str:
     """The one fact of the subject."""
     match assessment.verdict:
         case Verdict.QUALITY_LOSS:
@@ -135,7 +135,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _version(assessment: Assessment) -> str:
+def _version(assessment: DriftReport) -> str:
     if not assessment.reference_rows:
         return f"version {assessment.version}, the rule of today"
     return f"version {assessment.version}, against {assessment.reference_rows:,} rows of its own evaluation"
@@ -160,7 +160,7 @@ def _segment(found: SegmentFinding, task: Task, currency: str) -> str:
     return f"{found.segment} {found.value}: {'; '.join(parts)}"
 
 
-def _next(assessment: Assessment, decision: RetrainDecision) -> str:
+def _next(assessment: DriftReport, decision: RetrainDecision) -> str:
     if decision.as_of is not None:
         return (
             f"Training is asked for as of {decision.as_of.day} {decision.as_of:%B %Y}: {decision.reason}. "

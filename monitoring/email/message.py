@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from monitoring.email.content import Letter
+from monitoring.email.content import ReportEmail
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CHART = "money@noria"
@@ -48,7 +48,7 @@ def attach(report: Path, name: str) -> tuple[Attachment | None, str]:
 
 
 def compose(
-    letter: Letter, recipients: Sequence[str], *, chart: bytes, chart_words: str, attachment: Attachment | None
+    letter: ReportEmail, recipients: Sequence[str], *, chart: bytes, chart_words: str, attachment: Attachment | None
 ) -> EmailMessage:
     """Build the message; sender, date and id are the mailer's.
 

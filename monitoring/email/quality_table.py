@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from monitoring.assessment.results import Assessment
+from monitoring.assessment.results import DriftReport
 from monitoring.email.wording import figure, money
 from noria.core.use_case import Task
 
@@ -63,7 +63,7 @@ _SHOWN: Mapping[Task, tuple[_Shown, ...]] = {
 }
 
 
-def quality_lines(assessment: Assessment) -> tuple[QualityLine, ...]:
+def quality_lines(assessment: DriftReport) -> tuple[QualityLine, ...]:
     """One line per metric that the labelled rows could give, money per 1,000 decisions last."""
     found, currency = assessment.performance, assessment.money.currency
     shown = (*_SHOWN[assessment.task], _Shown(f"{currency} per 1,000", "value", _amount))

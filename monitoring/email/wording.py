@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from monitoring.assessment.results import Assessment
+from monitoring.assessment.results import DriftReport
 from noria.core.base.interval import Cadence, Interval
-from noria.core.lifecycle.monitoring_verdict import Quality, Verdict
+from noria.core.lifecycle.monitoring_verdict import QualityComparison, Verdict
 from noria.core.stats.drift import number
 from noria.core.use_case import UseCase
 
@@ -49,7 +49,7 @@ def figure(value: float, *, signed: bool = False) -> str:
     return f"{sign}{shown}"
 
 
-def quality_in_words(quality: Quality, digits: int = 3) -> str:
+def quality_in_words(quality: QualityComparison, digits: int = 3) -> str:
     """`ROC AUC 0.681, promised 0.710`, `Error 26.0 %, promised 20.0 %`; without a promise where there was none."""
     if quality.found is None:
         return ""
@@ -57,7 +57,7 @@ def quality_in_words(quality: Quality, digits: int = 3) -> str:
     return f"{quality.name} {quality.shown(quality.found, digits)}{promised}"
 
 
-def summarise(assessment: Assessment) -> str:
+def summarise(assessment: DriftReport) -> str:
     """One line for a log or a table."""
     quality = assessment.quality
     parts = [f"{assessment.verdict.words}: {assessment.reason}"]

@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, TextClause, text
 
-from monitoring.assessment.results import Assessment
+from monitoring.assessment.results import DriftReport
 from noria.core.base.errors import NoriaError
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.monitoring_verdict import Verdict
@@ -22,12 +22,12 @@ from noria.data.postgres.warehouse import Warehouse
 class StoredVerdict:
     """An assessment as it was recorded, and where its report lies."""
 
-    assessment: Assessment
+    assessment: DriftReport
     report: str
 
 
 @dataclass(frozen=True)
-class LedgerLine:
+class LedgerRow:
     """Money of one interval."""
 
     start: datetime
@@ -37,7 +37,7 @@ class LedgerLine:
     cost: float
 
 
-def record(warehouse: Warehouse, assessment: Assessment, report: str, now: datetime) -> None:
+def record(warehouse: Warehouse, assessment: DriftReport, report: str, now: datetime) -> None:
     """Replace the interval's verdict and its line of the ledger, both or neither."""
     money = assessment.money
     interval = {"use_case": assessment.use_case, "start_at": assessment.start, "end_at": assessment.end}
@@ -72,14 +72,14 @@ def read_verdict(warehouse: Warehouse, use_case: UseCase, interval: Interval) ->
     if row is None:
         raise NoriaError(f"there is no verdict on {use_case.name} for {interval}: run its monitor step first")
     try:
-        return StoredVerdict(Assessment.model_validate(row.details), row.report)
+        return StoredVerdict(DriftReport.model_validate(row.details), row.report)
     except ValidationError as error:
         raise NoriaError(
             f"the verdict on {use_case.name} for {interval} was recorded by another release: run its monitor step again"
         ) from error
 
 
-def read_ledger(warehouse: Warehouse, use_case: UseCase, up_to: datetime, lines: int) -> tuple[LedgerLine, ...]:
+def read_ledger(warehouse: Warehouse, use_case: UseCase, up_to: datetime, lines: int) -> tuple[LedgerRow, ...]:
     """The last lines of the ledger that end at or before `up_to`, oldest first."""
     with warehouse.transaction() as connection:
         rows = connection.execute(
@@ -89,7 +89,7 @@ def read_ledger(warehouse: Warehouse, use_case: UseCase, up_to: datetime, lines:
             ),
             {"use_case": use_case.name, "up_to": up_to, "lines": lines},
         ).all()
-    return tuple(LedgerLine(row.start_at, row.version, row.value, row.baseline_value, row.cost) for row in reversed(rows))
+    return tuple(LedgerRow(row.start_at, row.version, row.value, row.baseline_value, row.cost) for row in reversed(rows))
 
 
 def lock_retraining(connection: Connection, use_case: UseCase) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from noria.core.lifecycle.audit_event import AuditEvent
-    from noria.core.lifecycle.check_line import CheckLine
+    from noria.core.lifecycle.check_line import ChecklistItem
 
 _PANEL = "Versions"
 _QUALITY = {
@@ -141,21 +141,21 @@ def checklist(use_case: UseCaseName, version: Version = None) -> None:
 
     Exit code 1 where a line says no. Example: `noria checklist flight_delays`
     """
-    from noria.core.lifecycle.check_line import State
+    from noria.core.lifecycle.check_line import CheckState
     from noria.jobs import release
 
     services, chosen = opened(use_case)
     with out.status("reading registry, audit trail and warehouse"):
         found, lines = release.checklist(services, chosen, version)
-    ready = sum(line.state is State.YES for line in lines)
+    ready = sum(line.state is CheckState.YES for line in lines)
     say(f"{chosen.name} version {found.version}: {ready} of {len(lines)}")
     for line in lines:
         out.print(_checked(line))
-    if any(line.state is State.NO for line in lines):
+    if any(line.state is CheckState.NO for line in lines):
         raise typer.Exit(1)
 
 
-def _checked(line: CheckLine) -> RenderableType:
+def _checked(line: ChecklistItem) -> RenderableType:
     """State and what on the first line; evidence and what to do below it, where they have the whole width."""
     from rich.console import Group
     from rich.padding import Padding

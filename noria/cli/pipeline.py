@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from noria.core.use_case import UseCase
 
 
-class Stage(StrEnum):
+class DataStage(StrEnum):
     """Which suite `noria validate` runs."""
 
     RAW = "raw"
     FEATURES = "features"
 
 
-_StageOption = Annotated[Stage, typer.Option("--stage", help="Raw data, or the features made of it.")]
+_StageOption = Annotated[DataStage, typer.Option("--stage", help="Raw data, or the features made of it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def ingest(use_case: UseCaseName, start: Start, end: End) -> None:
     _show("ingest", data_jobs.ingest(services, chosen, interval(chosen, start, end)))
 
 
-def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption = Stage.RAW) -> None:
+def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption = DataStage.RAW) -> None:
     """Hold an interval's rows against the use case's expectations; a critical failure names the rows."""
     from noria.jobs import data as data_jobs
 

@@ -47,7 +47,7 @@ def start(
     from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
-    number = version or services.registry.standing(chosen.name).challenger
+    number = version or services.registry.alias_state(chosen.name).challenger
     if number == BASELINE_VERSION:
         raise RolloutError(f"{chosen.name} has no challenger that waits: name a version of `noria versions {chosen.name}`")
     result = rollout_jobs.start(
@@ -72,7 +72,7 @@ def status(use_case: UseCaseName) -> None:
 
     services, chosen = opened(use_case)
     with out.status("reading what both versions have scored"):
-        found = rollout_jobs.standing(services, chosen)
+        found = rollout_jobs.rollout_status(services, chosen)
     from noria.core.lifecycle.rollout import RolloutResult
 
     _show(RolloutResult.of(found.rollout))

@@ -83,9 +83,9 @@ def show(message: str, progress: Progress, bar: TaskID) -> None:
 
 def _move(message: str, progress: Progress, bar: TaskID) -> None:
     """Move the bar to where a trial's line says that the search stands; lines of two workers can overtake each other."""
-    if standing := _STANDING.search(message):
-        done = max(int(standing["done"]), int(progress.tasks[bar].completed))
-        progress.update(bar, completed=done, left=standing["left"] or "")
+    if reported := _STANDING.search(message):
+        done = max(int(reported["done"]), int(progress.tasks[bar].completed))
+        progress.update(bar, completed=done, left=reported["left"] or "")
     if best := _BEST.search(message):
         progress.update(bar, best=f"best {best['best']}")
 

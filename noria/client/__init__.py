@@ -11,14 +11,23 @@
 
 from noria.client.asynchronous import AsyncNoriaClient
 from noria.client.errors import NoAnswerError, NoriaClientError, RefusedError, UnexpectedAnswerError
-from noria.client.models import About, Concern, Expected, Feedback, FieldError, Prediction, Predictions, Reason, Received
+from noria.client.models import (
+    About,
+    Expected,
+    Feedback,
+    FieldError,
+    Prediction,
+    Predictions,
+    PredictionWarning,
+    Reason,
+    Received,
+)
 from noria.client.retry import Retries
 from noria.client.sync import NoriaClient
 
 __all__ = [
     "About",
     "AsyncNoriaClient",
-    "Concern",
     "Expected",
     "Feedback",
     "FieldError",
@@ -26,6 +35,7 @@ __all__ = [
     "NoriaClient",
     "NoriaClientError",
     "Prediction",
+    "PredictionWarning",
     "Predictions",
     "Reason",
     "Received",

@@ -27,7 +27,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Concern:
+class PredictionWarning:
     """One value that the version has hardly learnt from."""
 
     field: str
@@ -56,7 +56,7 @@ class Prediction:
     version: str
     threshold: float | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[Concern, ...] = ()
+    warnings: tuple[PredictionWarning, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
 
@@ -194,7 +194,9 @@ def prediction_of(told: Json) -> Prediction:
         version=told["version"],
         threshold=told.get("threshold"),
         probabilities=dict(told.get("probabilities") or {}),
-        warnings=tuple(Concern(item["field"], item["found"], item["expected"]) for item in told.get("warnings") or ()),
+        warnings=tuple(
+            PredictionWarning(item["field"], item["found"], item["expected"]) for item in told.get("warnings") or ()
+        ),
         reasons=tuple(
             Reason(item["field"], item["value"], item["contribution"], item["text"]) for item in told.get("reasons") or ()
         ),

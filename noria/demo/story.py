@@ -46,7 +46,7 @@ FLIGHTS_OF_2013 = Script(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StoryOutcome:
     """What the demo saw, for the closing table."""
 
     traffic: Traffic
@@ -76,7 +76,7 @@ class Story:
         """The use case of the script."""
         return self.services.catalog.get(self.script.use_case)
 
-    def tell(self) -> Outcome:
+    def tell(self) -> StoryOutcome:
         """Run the whole loop through the real scheduler.
 
         Raises:
@@ -99,7 +99,9 @@ class Story:
         traffic = app.traffic
         if traffic.failed:
             raise PipelineError(f"{traffic.failed} of the business app's requests failed; the first: {traffic.errors[0]}")
-        return Outcome(traffic, first, last, tuple(seconds for seconds in (first_swap, last_swap) if seconds is not None))
+        return StoryOutcome(
+            traffic, first, last, tuple(seconds for seconds in (first_swap, last_swap) if seconds is not None)
+        )
 
     def _wake_pipelines(self) -> None:
         wanted = {f"{self.script.use_case}__{kind}" for kind in (*_KINDS, "train")}
@@ -172,7 +174,7 @@ class Story:
             self._await_training(f"Airflow retrains as of {as_of:%-d %B}, while requests go on", None)
         except PipelineError:
             rollout = self.services.registry.rollout(self.script.use_case)
-            if rollout is None or rollout.state is not RolloutState.TAKEN_BACK:
+            if rollout is None or rollout.state is not RolloutState.ROLLED_BACK:
                 raise
             return first, None  # the rollout's teller has said why
         if self.services.registry.champion(self.script.use_case).version == first.version:

@@ -11,7 +11,7 @@ from noria.bootstrap import Services
 from noria.core.lifecycle.registry import ModelVersion
 from noria.core.use_case import UseCase
 from noria.demo.business_app import Traffic
-from noria.demo.story import Outcome
+from noria.demo.story import StoryOutcome
 
 _LEDGER = """
 select
@@ -29,7 +29,7 @@ order by l.start_at
 """
 
 
-def show_summary(console: Console, services: Services, use_case: UseCase, outcome: Outcome) -> None:
+def show_summary(console: Console, services: Services, use_case: UseCase, outcome: StoryOutcome) -> None:
     """Print what the demo came to."""
     console.print()
     console.print(_versions(services, use_case))

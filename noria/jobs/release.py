@@ -21,8 +21,8 @@ from noria.core.use_case import UseCase
 from noria.io.bundle_files import read_manifest
 
 if TYPE_CHECKING:
-    from noria.core.lifecycle.check_line import CheckLine
-    from noria.release.rollback_drill import Rehearsal
+    from noria.core.lifecycle.check_line import ChecklistItem
+    from noria.release.rollback_drill import RollbackDrill
     from noria.reports.model_card import ModelCard
 
 EVALUATION_PAGE = "evaluation.html"
@@ -84,9 +84,9 @@ def write_evidence(
     return folder
 
 
-def nominate(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:
+def set_challenger(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:
     """Make a candidate that kept its promises challenger, so that everybody sees which version waits."""
-    from noria.release.promotion import nominate as run
+    from noria.release.promotion import set_challenger as run
 
     run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=candidate.summary)
 
@@ -154,16 +154,16 @@ def roll_back(services: Services, use_case: UseCase, *, actor: str, reason: str,
     return run(services.registry, services.audit, use_case, actor=actor, reason=reason, approved_by=approved_by)
 
 
-def rehearse(services: Services, use_case: UseCase, *, actor: str) -> Rehearsal:
+def rehearse(services: Services, use_case: UseCase, *, actor: str) -> RollbackDrill:
     """Go through promotion and roll-back of the newest trained version on a scratch model."""
-    from noria.release.rollback_drill import rehearse as run
+    from noria.release.rollback_drill import run_rollback_drill as run
 
     return run(services.registry, services.audit, use_case, cache=services.settings.bundles, actor=actor)
 
 
 def checklist(
     services: Services, use_case: UseCase, version: str | None = None
-) -> tuple[ModelVersion, tuple[CheckLine, ...]]:
+) -> tuple[ModelVersion, tuple[ChecklistItem, ...]]:
     """What must be in place before a version decides in earnest, as of now.
 
     Args:
@@ -236,14 +236,14 @@ def _card_from_bundle(services: Services, use_case: UseCase, version: ModelVersi
 
 
 def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, *, version: str) -> ModelCard:
-    from noria.reports.checklist import Facts, compute_checklist
+    from noria.reports.checklist import ChecklistFacts, compute_checklist
     from noria.reports.model_card import brought_up_to_date
     from noria.reports.operations import Operations, read_operations
 
     now: datetime = services.clock.now()
     events = services.audit.events(use_case.name)
     lines = compute_checklist(
-        Facts(
+        ChecklistFacts(
             use_case=use_case,
             report=card.report,
             gates=card.gates,

@@ -14,7 +14,7 @@ from noria.bootstrap import Services
 from noria.core.base.errors import NotifyError
 from noria.core.base.results import VersionRef
 from noria.core.lifecycle.rollout import Rollout, RolloutResult
-from noria.core.lifecycle.rollout_decision import Comparison
+from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.core.use_case import UseCase
 from noria.jobs.release import breaking_changes_of
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from noria.rollout.analysis import Scored
-    from noria.rollout.controller import Rollouts
+    from noria.rollout.analysis import VersionScores
+    from noria.rollout.controller import RolloutController
 
 _LOG = logging.getLogger(__name__)
 _DAY = 86_400
 
 
 @dataclass(frozen=True)
-class Standing:
+class RolloutStatus:
     """A rollout, and what its judge says of it now."""
 
     rollout: Rollout
-    comparison: Comparison
+    comparison: RolloutComparison
     rows: int
     """Rows that the challenger scored in the present step."""
     idle: bool = False
@@ -95,12 +95,12 @@ def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResu
         RolloutError: there never was a rollout.
     """
     moves = _moves(services, use_case, actor)
-    seen = standing(services, use_case)
+    seen = rollout_status(services, use_case)
     turned = moves.advance(seen.rollout, seen.comparison, seen.rows, idle=seen.idle)
     return _told(services, use_case, turned.rollout, turned.waiting_for)
 
 
-def standing(services: Services, use_case: UseCase) -> Standing:
+def rollout_status(services: Services, use_case: UseCase) -> RolloutStatus:
     """Where the rollout stands, and what its judge says; changes nothing.
 
     Raises:
@@ -110,9 +110,9 @@ def standing(services: Services, use_case: UseCase) -> Standing:
 
     rollout = _moves(services, use_case, actor="").current()
     if not rollout.is_live:
-        return Standing(rollout, Comparison(), 0)
+        return RolloutStatus(rollout, RolloutComparison(), 0)
     rows = count_scored(services.warehouse, use_case, rollout.challenger.version, rollout.since)
-    return Standing(rollout, _judged(services, use_case, rollout), rows, _is_idle(services, use_case, rollout))
+    return RolloutStatus(rollout, _judged(services, use_case, rollout), rows, _is_idle(services, use_case, rollout))
 
 
 def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
@@ -124,26 +124,28 @@ def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
     return not is_asked(services.warehouse, use_case, now - idle)
 
 
-def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> Comparison:
+def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> RolloutComparison:
     from noria.data.tables.rollout_rows import read_rollout_rows
-    from noria.rollout.analysis import judge
+    from noria.rollout.analysis import compare_versions
 
     now = services.clock.now()
     champion, challenger = rollout.champion.version, rollout.challenger.version
     rows = read_rollout_rows(services.warehouse, use_case, (champion, challenger), rollout.started_at, now)
     days = (now - rollout.started_at).total_seconds() / _DAY
-    return judge(use_case, rollout, _scored(use_case, rows, champion), _scored(use_case, rows, challenger), days=days)
+    return compare_versions(
+        use_case, rollout, _scored(use_case, rows, champion), _scored(use_case, rows, challenger), days=days
+    )
 
 
-def _scored(use_case: UseCase, rows: pa.Table, version: str) -> Scored:
+def _scored(use_case: UseCase, rows: pa.Table, version: str) -> VersionScores:
     """What one version has scored, as the judge looks at it."""
     import pyarrow.compute as pc
 
     from noria.core.use_case import Task
-    from noria.rollout.analysis import Scored
+    from noria.rollout.analysis import VersionScores
 
     own = rows.filter(pc.equal(rows["version"], version))
-    return Scored(
+    return VersionScores(
         outcomes=own["decision" if use_case.task is Task.MULTICLASS else "score"].to_pylist(),
         entities=own["entity"].to_pylist(),
         money=_money(use_case, own),
@@ -175,20 +177,22 @@ def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
     return found
 
 
-def _moves(services: Services, use_case: UseCase, actor: str) -> Rollouts:
-    from noria.rollout.controller import Rollouts
+def _moves(services: Services, use_case: UseCase, actor: str) -> RolloutController:
+    from noria.rollout.controller import RolloutController
 
-    return Rollouts(services.registry, services.audit, services.clock, use_case, actor)
+    return RolloutController(services.registry, services.audit, services.clock, use_case, actor)
 
 
 def _told(services: Services, use_case: UseCase, rollout: Rollout, waiting_for: str = "") -> RolloutResult:
     """The result, after owner and mailing list have been told of the last turn."""
-    from noria.rollout.email import compose, key_of, write_letter
+    from noria.rollout.email import compose, key_of, rollout_email
 
     settings = services.settings
-    letter = write_letter(use_case, rollout, airflow_url=settings.airflow_url, serving_url=settings.serving_url)
+    letter = rollout_email(use_case, rollout, airflow_url=settings.airflow_url, serving_url=settings.serving_url)
     try:
         services.mailer.deliver(compose(use_case, letter), key=key_of(rollout), use_case=use_case.name)
     except NotifyError:
-        _LOG.exception("nobody could be told that the rollout of version %s was %s", rollout.challenger.version, rollout.did)
+        _LOG.exception(
+            "nobody could be told that the rollout of version %s was %s", rollout.challenger.version, rollout.event
+        )
     return RolloutResult.of(rollout, waiting_for)

@@ -24,7 +24,7 @@ from noria.io.bundle_files import write_bundle
 from noria.jobs.release import write_evidence
 
 if TYPE_CHECKING:
-    from noria.training.bundle.build import FittedBundle
+    from noria.training.bundle.build import ModelBundle
     from noria.training.search.selection import BestTrial
 
 
@@ -117,7 +117,7 @@ def fit(
     against: ModelVersion,
     folder: Path,
     best: BestTrial | None = None,
-) -> FittedBundle:
+) -> ModelBundle:
     """Fit a trial and seal its bundle; registers nothing.
 
     Args:

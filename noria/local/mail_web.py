@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from noria.local.mailbox import Mailbox, Part, StoredMessage
+from noria.local.mailbox import Mailbox, MailPart, StoredMessage
 
 _PAGES = Path(__file__).parent / "mail_pages"
 _BODY_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox allow-popups"
@@ -77,7 +77,7 @@ def mail_app(mailbox: Mailbox) -> Starlette:
     )
 
 
-def _part_response(part: Part, *, save: bool) -> Response:
+def _part_response(part: MailPart, *, save: bool) -> Response:
     how = "inline" if part.content_type in _SHOWN and not save else "attachment"
     name = quote(part.file_name or f"part-{part.index}", safe="")
     return Response(

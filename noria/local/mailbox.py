@@ -19,7 +19,7 @@ _NAME = re.compile(r"^\d{8}T\d{12}-[0-9a-f]{12}$")
 
 
 @dataclass(frozen=True)
-class Part:
+class MailPart:
     """One leaf of a message."""
 
     index: int
@@ -47,7 +47,7 @@ class StoredMessage:
         return str(self.message.get(name, ""))
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[MailPart, ...]:
         """All leaves, in order."""
         leaves = [part for part in self.message.walk() if not part.is_multipart()]
         return tuple(_part(index, leaf) for index, leaf in enumerate(leaves))
@@ -71,7 +71,7 @@ class StoredMessage:
         return None if body is None else str(body.get_content())
 
     @property
-    def attachments(self) -> tuple[Part, ...]:
+    def attachments(self) -> tuple[MailPart, ...]:
         """What is to be saved rather than read here."""
         return tuple(part for part in self.parts if part.file_name and not part.content_id)
 
@@ -130,9 +130,9 @@ def _read(path: Path) -> StoredMessage:
     return StoredMessage(path.stem, received_at, message)
 
 
-def _part(index: int, leaf: EmailMessage) -> Part:
+def _part(index: int, leaf: EmailMessage) -> MailPart:
     content = leaf.get_payload(decode=True)
-    return Part(
+    return MailPart(
         index=index,
         content_type=leaf.get_content_type(),
         file_name=leaf.get_filename() or "",

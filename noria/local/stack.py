@@ -20,7 +20,7 @@ from noria.local import sessions
 from noria.local.credentials import load_credentials
 from noria.local.ports import Ports, refuse_taken
 from noria.local.processes import LOOPBACK
-from noria.local.state import Condition, Phase, ProcessState, StackState, read_state, supervised, write_state
+from noria.local.state import Condition, ProcessState, StackPhase, StackState, read_state, supervised, write_state
 from noria.settings import PROJECT, Settings
 
 _LAUNCH_SECONDS = 60.0
@@ -50,7 +50,7 @@ class StackReport:
     """The stack as it is now."""
 
     home: Path
-    phase: Phase
+    phase: StackPhase
     supervised: bool
     processes: tuple[ProcessReport, ...]
     error: str = ""
@@ -58,7 +58,7 @@ class StackReport:
     @property
     def is_up(self) -> bool:
         """Everything runs and is looked after."""
-        return self.supervised and self.phase is Phase.RUNNING and all(report.alive for report in self.processes)
+        return self.supervised and self.phase is StackPhase.RUNNING and all(report.alive for report in self.processes)
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ class Stack:
             state = read_state(self.home)  # read after the question, so that a last word is heard
             if state is not None:
                 yield state
-                if state.phase is Phase.RUNNING and running:
+                if state.phase is StackPhase.RUNNING and running:
                     return
-                if state.phase is Phase.FAILED and not running:
+                if state.phase is StackPhase.FAILED and not running:
                     raise StackError(state.error)
             if not running:
                 raise StackError(f"the stack in {self.home} was stopped while it was starting; see {self._log()}")
@@ -136,7 +136,7 @@ class Stack:
         state = read_state(self.home)
         running = supervised(self.home)
         if state is None:
-            return StackReport(self.home, Phase.STOPPED, running, ())
+            return StackReport(self.home, StackPhase.STOPPED, running, ())
         processes = tuple(_report(process) for process in state.processes)
         return StackReport(self.home, state.phase, running, processes, state.error)
 
@@ -190,7 +190,7 @@ class Stack:
             code = child.poll()
             state = read_state(self.home)
             if state is not None and state != before and state.supervisor == child.pid:
-                if state.phase is Phase.FAILED:
+                if state.phase is StackPhase.FAILED:
                     raise StackError(state.error)
                 return
             if code is not None:
@@ -230,7 +230,7 @@ class Stack:
         return True
 
 
-_EMPTY = StackState(phase=Phase.STOPPED, supervisor=0)
+_EMPTY = StackState(phase=StackPhase.STOPPED, supervisor=0)
 
 
 def _turn(name: str, names: tuple[str, ...] | None) -> bool:

@@ -15,7 +15,7 @@ FILE = "stack.json"
 LOCK = "supervisor.lock"
 
 
-class Phase(StrEnum):
+class StackPhase(StrEnum):
     """Where the stack as a whole stands."""
 
     STARTING = "starting"
@@ -61,7 +61,7 @@ class StackState(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    phase: Phase
+    phase: StackPhase
     supervisor: int
     error: str = ""
     processes: tuple[ProcessState, ...] = ()

@@ -25,7 +25,7 @@ from noria.local.credentials import load_credentials
 from noria.local.ports import Ports
 from noria.local.postgres import PostgresServer
 from noria.local.processes import Process, stack_processes
-from noria.local.state import LOCK, Phase, StackState, write_state
+from noria.local.state import LOCK, StackPhase, StackState, write_state
 from noria.settings import Settings, load_settings
 
 _TICK = 0.1
@@ -48,7 +48,7 @@ class Supervisor:
         self._adopts = adopts
         self._probes = ThreadPoolExecutor(max_workers=max(1, len(processes)), thread_name_prefix="probe")
         self._children = {process.name: Child(process, home / "logs", home, self._probes) for process in processes}
-        self._phase = Phase.STARTING
+        self._phase = StackPhase.STARTING
         self._error = ""
         self._written: StackState | None = None
         self._stopping = False
@@ -82,14 +82,14 @@ class Supervisor:
                 self._write()
         if self._adopts:
             sessions.bury_orphans(child.pid for child in self._children.values() if child.pid)
-        if self._phase is Phase.STARTING and all(child.is_ready for child in self._children.values()):
-            self._phase = Phase.RUNNING
+        if self._phase is StackPhase.STARTING and all(child.is_ready for child in self._children.values()):
+            self._phase = StackPhase.RUNNING
         self._write()
-        time.sleep(_TICK if self._phase is Phase.STARTING else _SLOW_TICK)
+        time.sleep(_TICK if self._phase is StackPhase.STARTING else _SLOW_TICK)
 
     def _stop_all(self) -> None:
         """Stop each when those that build upon it are gone."""
-        self._phase = Phase.STOPPING
+        self._phase = StackPhase.STOPPING
         while waiting := [child for child in self._children.values() if not child.is_gone]:
             for child in waiting:
                 if not any(child.process.name in other.process.after for other in waiting):
@@ -103,7 +103,7 @@ class Supervisor:
             log.warning("killed %s", ", ".join(str(process.pid) for process in killed))
         for child in self._children.values():
             child.stop()
-        self._phase = Phase.FAILED if self._error else Phase.STOPPED
+        self._phase = StackPhase.FAILED if self._error else StackPhase.STOPPED
         self._write()
         # A probe of a process that is gone may still be waiting for its answer.
         self._probes.shutdown(wait=False, cancel_futures=True)
@@ -136,7 +136,7 @@ def main() -> int:
         supervisor = Supervisor(home, _processes(settings), adopts=True)
     except Exception as error:
         log.exception("could not prepare")
-        write_state(home, StackState(phase=Phase.FAILED, supervisor=os.getpid(), error=str(error) or repr(error)))
+        write_state(home, StackState(phase=StackPhase.FAILED, supervisor=os.getpid(), error=str(error) or repr(error)))
         return 1
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)

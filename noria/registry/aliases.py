@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from noria.core.base.errors import RegistryError
-from noria.core.lifecycle.registry import Standing
+from noria.core.lifecycle.registry import AliasState
 from noria.core.model.bundle import BASELINE_VERSION
 
 CHAMPION = "champion"
@@ -26,7 +26,7 @@ CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 
-def read_standing(client: Any, use_case: str) -> Standing:
+def read_alias_state(client: Any, use_case: str) -> AliasState:
     """Who holds which role."""
     aliases: Mapping[str, str] = client.get_registered_model(use_case).aliases
     champion = str(aliases.get(CHAMPION, BASELINE_VERSION))
@@ -35,12 +35,12 @@ def read_standing(client: Any, use_case: str) -> Standing:
         held = str(aliases.get(alias, BASELINE_VERSION))
         return BASELINE_VERSION if held == champion else held
 
-    return Standing(champion=champion, challenger=other(CHALLENGER), previous=other(PREVIOUS))
+    return AliasState(champion=champion, challenger=other(CHALLENGER), previous=other(PREVIOUS))
 
 
 def move_champion(client: Any, use_case: str, version: str) -> None:
     """Make a version champion ("0": the rule)."""
-    outgoing = read_standing(client, use_case).champion
+    outgoing = read_alias_state(client, use_case).champion
     if outgoing != version:
         _require(client, use_case, version)  # before anything is written about the outgoing one
         if outgoing != BASELINE_VERSION:
@@ -58,7 +58,7 @@ def move_challenger(client: Any, use_case: str, version: str) -> None:
     Raises:
         RegistryError: it is champion already.
     """
-    if version != BASELINE_VERSION and version == read_standing(client, use_case).champion:
+    if version != BASELINE_VERSION and version == read_alias_state(client, use_case).champion:
         raise RegistryError(f"version {version} of {use_case} is champion already; choose another one as challenger")
     _require(client, use_case, version)
     _point(client, use_case, CHALLENGER, version)

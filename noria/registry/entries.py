@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from noria.core.base.errors import RegistryError
-from noria.core.lifecycle.registry import GateOutcome, ModelVersion, Stage, Standing
+from noria.core.lifecycle.registry import AliasState, GateOutcome, ModelVersion, Stage
 from noria.core.model.bundle import BASELINE_VERSION, Manifest
 
 
@@ -36,7 +36,7 @@ def tags_of(manifest: Manifest, digest: str, key: str, outcome: GateOutcome) -> 
     }
 
 
-def baseline_version(use_case: str, pointer: Mapping[str, str], standing: Standing, url: str) -> ModelVersion:
+def baseline_version(use_case: str, pointer: Mapping[str, str], alias_state: AliasState, url: str) -> ModelVersion:
     """Version 0, from the tag that points to it.
 
     Raises:
@@ -47,19 +47,19 @@ def baseline_version(use_case: str, pointer: Mapping[str, str], standing: Standi
     return ModelVersion(
         use_case=use_case,
         version=BASELINE_VERSION,
-        stage=Stage.CHAMPION if standing.champion == BASELINE_VERSION else Stage.RETIRED,
+        stage=Stage.CHAMPION if alias_state.champion == BASELINE_VERSION else Stage.RETIRED,
         bundle_digest=pointer["bundle_digest"],
         run_id=pointer["run_id"],
     )
 
 
-def trained_version(found: Any, standing: Standing) -> ModelVersion:
+def trained_version(found: Any, alias_state: AliasState) -> ModelVersion:
     """A trained version, from MLflow's entry."""
     tags: dict[str, str] = dict(found.tags)
     return ModelVersion(
         use_case=found.name,
         version=str(found.version),
-        stage=_stage(str(found.version), standing, tags),
+        stage=_stage(str(found.version), alias_state, tags),
         bundle_digest=tags["bundle_digest"],
         run_id=found.run_id,
         as_of=datetime.fromisoformat(tags["as_of"]),
@@ -72,9 +72,9 @@ def trained_version(found: Any, standing: Standing) -> ModelVersion:
     )
 
 
-def _stage(version: str, standing: Standing, tags: Mapping[str, str]) -> Stage:
-    if version == standing.champion:
+def _stage(version: str, alias_state: AliasState, tags: Mapping[str, str]) -> Stage:
+    if version == alias_state.champion:
         return Stage.CHAMPION
     if tags.get("retired") == "true":
         return Stage.RETIRED
-    return Stage.CHALLENGER if version == standing.challenger else Stage.CANDIDATE
+    return Stage.CHALLENGER if version == alias_state.challenger else Stage.CANDIDATE

@@ -43,11 +43,11 @@ from pathlib import Path
 from typing import Any
 
 from noria.core.base.errors import BundleError, RegistryError
-from noria.core.lifecycle.registry import EVIDENCE, GateOutcome, ModelVersion, Standing
+from noria.core.lifecycle.registry import EVIDENCE, AliasState, GateOutcome, ModelVersion
 from noria.core.lifecycle.rollout import GuardReport, Rollout
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.io.bundle_files import read_manifest
-from noria.registry.aliases import move_challenger, move_champion, read_standing
+from noria.registry.aliases import move_challenger, move_champion, read_alias_state
 from noria.registry.bundle_cache import fetch_into_cache
 from noria.registry.descriptions import ABOUT_MODEL, describe_version
 from noria.registry.entries import baseline_version, outcome_tags, tags_of, trained_version
@@ -123,10 +123,10 @@ class MlflowRegistry:
     def version(self, use_case: str, version: str) -> ModelVersion:
         """One version."""
         with self._asking(f"find version {version} of {use_case}"):
-            standing = read_standing(self._client, use_case)
+            alias_state = read_alias_state(self._client, use_case)
             if version == BASELINE_VERSION:
-                return baseline_version(use_case, self._baseline(use_case), standing, self._url)
-            return trained_version(self._client.get_model_version(use_case, version), standing)
+                return baseline_version(use_case, self._baseline(use_case), alias_state, self._url)
+            return trained_version(self._client.get_model_version(use_case, version), alias_state)
 
     def versions(self, use_case: str) -> tuple[ModelVersion, ...]:
         """All versions, version 0 first."""
@@ -135,12 +135,12 @@ class MlflowRegistry:
     def champion(self, use_case: str) -> ModelVersion:
         """The version that serves; version 0 where nothing was promoted."""
         with self._asking(f"find the champion of {use_case}"):
-            return self.version(use_case, read_standing(self._client, use_case).champion)
+            return self.version(use_case, read_alias_state(self._client, use_case).champion)
 
-    def standing(self, use_case: str) -> Standing:
+    def alias_state(self, use_case: str) -> AliasState:
         """Champion, challenger and the champion before."""
         with self._asking(f"find the aliases of {use_case}"):
-            return read_standing(self._client, use_case)
+            return read_alias_state(self._client, use_case)
 
     def set_champion(self, use_case: str, version: str) -> None:
         """Move the champion alias ("0" removes it); the outgoing champion becomes `previous`."""
@@ -267,6 +267,6 @@ class MlflowRegistry:
                 page = self._client.search_model_versions(f"name = '{use_case}'", max_results=1000, page_token=token)
                 found += page
                 token = page.token or ""
-            standing = read_standing(self._client, use_case) if found else Standing()
+            alias_state = read_alias_state(self._client, use_case) if found else AliasState()
         found.sort(key=lambda version: int(version.version))
-        return tuple(trained_version(version, standing) for version in found)
+        return tuple(trained_version(version, alias_state) for version in found)

@@ -9,7 +9,7 @@ ANONYMOUS = "anonymous"
 """What Airflow calls everybody where it lets everybody in."""
 
 
-def objection(use_case: UseCase, *, requested_by: str, approved_by: str) -> str | None:
+def approval_violation(use_case: UseCase, *, requested_by: str, approved_by: str) -> str | None:
     """Why an approval does not count; None where it does.
 
     Args:

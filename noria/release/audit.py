@@ -116,22 +116,22 @@ class AuditTrail:
 
 def promotions_in_force(events: Sequence[AuditEvent]) -> list[AuditEvent]:
     """Replay: the promotions of one use case that were not taken back, oldest first; the last one is champion."""
-    standing: list[AuditEvent] = []
+    in_force: list[AuditEvent] = []
     for event in events:
         match event.action:
             case Action.PROMOTED:
-                standing.append(event)
+                in_force.append(event)
             case Action.ROLLED_BACK:
-                standing = standing[:-1]
+                in_force = in_force[:-1]
             case Action.FOUND_MOVED:
-                standing = [] if event.version == BASELINE_VERSION else [*standing, event]
-    return standing
+                in_force = [] if event.version == BASELINE_VERSION else [*in_force, event]
+    return in_force
 
 
 def champion_of(events: Sequence[AuditEvent]) -> str:
     """The champion of one use case as the trail has it."""
-    standing = promotions_in_force(events)
-    return standing[-1].version if standing else BASELINE_VERSION
+    in_force = promotions_in_force(events)
+    return in_force[-1].version if in_force else BASELINE_VERSION
 
 
 def _insert(connection: sa.Connection, event: AuditEvent) -> None:

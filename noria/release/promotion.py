@@ -19,13 +19,13 @@ from noria.core.lifecycle.audit_event import APPROVED_BY, MOVES, Action, AuditEv
 from noria.core.lifecycle.registry import ModelRegistry, ModelVersion, Stage
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
-from noria.release.approvals import objection
+from noria.release.approvals import approval_violation
 from noria.release.audit import AuditTrail, champion_of, promotions_in_force
 
 _OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}
 
 
-class Verdict(Enum):
+class PromotionOutcome(Enum):
     """What is to become of a candidate."""
 
     PROMOTE = auto()
@@ -38,7 +38,7 @@ class Verdict(Enum):
 class PromotionDecision:
     """A verdict and its reason."""
 
-    verdict: Verdict
+    verdict: PromotionOutcome
     reason: str
 
 
@@ -60,12 +60,12 @@ def decide_promotion(
         breaks: what apps could no longer send or read (`noria.core.model.compatibility`), and nobody has allowed.
     """
     if champion == candidate.version:
-        return PromotionDecision(Verdict.ALREADY_CHAMPION, f"version {champion} is champion already")
+        return PromotionDecision(PromotionOutcome.ALREADY_CHAMPION, f"version {champion} is champion already")
     if why := _refusal(candidate, registered, returning=returning):
-        return PromotionDecision(Verdict.REFUSE, why)
+        return PromotionDecision(PromotionOutcome.REFUSE, why)
     if champion != candidate.champion:
         return PromotionDecision(
-            Verdict.CONFLICT,
+            PromotionOutcome.CONFLICT,
             f"version {candidate.version} was judged against champion {candidate.champion}, but {champion} serves now: "
             "train again, so that it is judged against that one",
         )
@@ -74,8 +74,8 @@ def decide_promotion(
             f"apps that version {champion} answers would not be answered any more: {'; '.join(breaks)}. Tell them, then "
             f"`noria promote {registered.use_case} {candidate.version} --allow-breaking`"
         )
-        return PromotionDecision(Verdict.REFUSE, why)
-    return PromotionDecision(Verdict.PROMOTE, candidate.summary)
+        return PromotionDecision(PromotionOutcome.REFUSE, why)
+    return PromotionDecision(PromotionOutcome.PROMOTE, candidate.summary)
 
 
 def _refusal(candidate: VersionRef, registered: ModelVersion, *, returning: bool) -> str:
@@ -126,14 +126,14 @@ def promote(
         champion = registry.champion(use_case.name).version
         registered = registry.version(use_case.name, candidate.version)
         decision = decide_promotion(candidate, registered, champion, returning=returning, breaks=breaks)
-        if decision.verdict is Verdict.CONFLICT:
+        if decision.verdict is PromotionOutcome.CONFLICT:
             raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
-        if decision.verdict is Verdict.PROMOTE:
+        if decision.verdict is PromotionOutcome.PROMOTE:
             move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason or decision.reason)
             _require_approval(move, use_case, registered)
             move.to(registered, Action.PROMOTION_INTENDED, candidate.summary)
         return PromotionResult(
-            promoted=decision.verdict is not Verdict.REFUSE,
+            promoted=decision.verdict is not PromotionOutcome.REFUSE,
             version=candidate.version,
             previous=champion,
             reason=decision.reason,
@@ -158,8 +158,8 @@ def roll_back(
         if champion == BASELINE_VERSION:
             why = "version 0, the rule, serves: there is nothing to roll back to"
             return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
-        standing = promotions_in_force(audit.events(use_case.name))
-        before = registry.version(use_case.name, standing[-2].version if len(standing) > 1 else BASELINE_VERSION)
+        alias_state = promotions_in_force(audit.events(use_case.name))
+        before = registry.version(use_case.name, alias_state[-2].version if len(alias_state) > 1 else BASELINE_VERSION)
         move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason)
         if approved_by:
             _require_approval(move, use_case, before)
@@ -167,7 +167,7 @@ def roll_back(
         return PromotionResult(promoted=True, version=before.version, previous=champion, reason=reason)
 
 
-def nominate(
+def set_challenger(
     registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str
 ) -> None:
     """Make a candidate challenger, so that everybody sees which version waits; harmless for one that is or was champion."""
@@ -184,7 +184,7 @@ def reject(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, versio
     """Write down that a person said no to a version, once for each nomination; it is challenger no longer."""
     with audit.exclusively(use_case.name):
         candidate = registry.version(use_case.name, version)
-        if registry.standing(use_case.name).challenger == version:
+        if registry.alias_state(use_case.name).challenger == version:
             registry.set_challenger(use_case.name, BASELINE_VERSION)
         elif _last_said(audit, candidate) is Action.REJECTED:
             return
@@ -213,7 +213,7 @@ def _note(
 
 
 def _require_approval(move: _Move, use_case: UseCase, version: ModelVersion) -> None:
-    why = objection(use_case, requested_by=move.actor, approved_by=move.approved_by)
+    why = approval_violation(use_case, requested_by=move.actor, approved_by=move.approved_by)
     if why is not None:
         move.note(Action.REFUSED, version, {"objection": why})
         raise ApprovalError(f"{use_case.name} version {version.version}: {why}")

@@ -23,7 +23,7 @@ PREFIX = "rehearsal_of_"
 _REASON = "a rehearsal"
 
 
-class Rehearsal(Result):
+class RollbackDrill(Result):
     """A promotion and a roll-back that were gone through."""
 
     version: str
@@ -71,7 +71,9 @@ class _Scratch:
         return f"version {champion.version} serves, its files are whole"
 
 
-def rehearse(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, cache: Path, actor: str) -> Rehearsal:
+def run_rollback_drill(
+    registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, cache: Path, actor: str
+) -> RollbackDrill:
     """Promote and roll back the newest trained version in a scratch model; written down in the use case's own trail.
 
     Raises:
@@ -99,4 +101,4 @@ def rehearse(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, *, c
         reason="promotion and roll-back were gone through on a scratch model",
         evidence={"scratch": scratch_case.name, "bundle_digest": newest.bundle_digest},
     )
-    return Rehearsal(version=newest.version, scratch=scratch_case.name, steps=tuple(steps))
+    return RollbackDrill(version=newest.version, scratch=scratch_case.name, steps=tuple(steps))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from noria.core.lifecycle.audit_event import Action, AuditEvent
-from noria.core.lifecycle.check_line import CheckLine, State
+from noria.core.lifecycle.check_line import ChecklistItem, CheckState
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, SegmentMetrics
 from noria.core.lifecycle.gate_conditions import MONEY, MONTH, number
-from noria.core.use_case import Approval, Severity, UseCase
+from noria.core.use_case import Approval, RiskSeverity, UseCase
 from noria.reports.lineage import Lineage
 from noria.reports.operations import Operations
 
@@ -21,7 +21,7 @@ _FEWEST_PERIODS = 2
 
 
 @dataclass(frozen=True)
-class Facts:
+class ChecklistFacts:
     """What the checklist is computed from; None where a version has no such thing.
 
     Attributes:
@@ -45,13 +45,13 @@ class Facts:
     now: datetime
 
 
-def compute_checklist(facts: Facts) -> tuple[CheckLine, ...]:
+def compute_checklist(facts: ChecklistFacts) -> tuple[ChecklistItem, ...]:
     """Every line, in the order in which a reader would ask."""
     checks = (_kpi, _promises, _data, _segments, _time, _approval, _rollback, _quality, _latency, _cost, _risks, _fairness)
     return tuple(check(facts) for check in checks)
 
 
-def _kpi(facts: Facts) -> CheckLine:
+def _kpi(facts: ChecklistFacts) -> ChecklistItem:
     what = "The KPI and today's rule are documented, and measured on the same rows"
     use_case = facts.use_case
     rule = facts.report.rival("baseline") if facts.report else None
@@ -64,7 +64,7 @@ def _kpi(facts: Facts) -> CheckLine:
     return _yes(what, f"{use_case.business.decision}: {money}")
 
 
-def _promises(facts: Facts) -> CheckLine:
+def _promises(facts: ChecklistFacts) -> ChecklistItem:
     what = "Every promise that counts is kept"
     enforced = [gate for gate in facts.gates if gate.stops or gate.passed]
     if not enforced:
@@ -77,7 +77,7 @@ def _promises(facts: Facts) -> CheckLine:
     return _yes(what, "; ".join(gate.promise for gate in enforced))
 
 
-def _data(facts: Facts) -> CheckLine:
+def _data(facts: ChecklistFacts) -> ChecklistItem:
     what = "Data are versioned, and traced back to raw data"
     if facts.lineage is None:
         return _no(what, "no lineage was kept", "train again: the card keeps it from then on")
@@ -87,7 +87,7 @@ def _data(facts: Facts) -> CheckLine:
     return _yes(what, f"training set {facts.lineage.snapshot[:16]} of {facts.lineage.rows:,} rows, from raw rows of {rows}")
 
 
-def _segments(facts: Facts) -> CheckLine:
+def _segments(facts: ChecklistFacts) -> ChecklistItem:
     what = "Results hold in every segment"
     parts = [part for part in facts.report.segments if part.segment != MONTH] if facts.report else []
     gates = _about(facts.gates, "segment")
@@ -98,7 +98,7 @@ def _segments(facts: Facts) -> CheckLine:
     return _by_gates(what, gates, "judge the segments that break it, or leave the decision there to the rule")
 
 
-def _time(facts: Facts) -> CheckLine:
+def _time(facts: ChecklistFacts) -> ChecklistItem:
     what = "Results hold over time"
     months = [part for part in facts.report.segments if part.segment == MONTH and part.judged] if facts.report else []
     verdicts = facts.operations.verdicts
@@ -112,7 +112,7 @@ def _time(facts: Facts) -> CheckLine:
     return _yes(what, f"{seen}; none lost quality")
 
 
-def _approval(facts: Facts) -> CheckLine:
+def _approval(facts: ChecklistFacts) -> ChecklistItem:
     what = "Whoever must say yes has said yes"
     if facts.use_case.approval is Approval.AUTOMATIC:
         return _yes(what, "approval: automatic, the promises decide")
@@ -127,7 +127,7 @@ def _approval(facts: Facts) -> CheckLine:
     return _not_yet(what, "approval: manual, nobody has answered", "answer in Airflow under Required Actions")
 
 
-def _rollback(facts: Facts) -> CheckLine:
+def _rollback(facts: ChecklistFacts) -> ChecklistItem:
     what = "The roll-back has been gone through"
     done = [event for event in facts.events if event.action in (Action.ROLLED_BACK, Action.REHEARSED)]
     to_do = f"`noria rehearse {facts.use_case.name}` goes through promotion and roll-back on a scratch model"
@@ -140,7 +140,7 @@ def _rollback(facts: Facts) -> CheckLine:
     return _yes(what, told)
 
 
-def _quality(facts: Facts) -> CheckLine:
+def _quality(facts: ChecklistFacts) -> ChecklistItem:
     what = "Quality and drift are watched"
     verdicts, monitoring = facts.operations.verdicts, facts.use_case.monitoring
     policy = f"letters to {', '.join(monitoring.email)}; a new model after {monitoring.retrain.after} verdicts"
@@ -150,7 +150,7 @@ def _quality(facts: Facts) -> CheckLine:
     return _yes(what, f"{counted}; {policy}")
 
 
-def _latency(facts: Facts) -> CheckLine:
+def _latency(facts: ChecklistFacts) -> ChecklistItem:
     what = "Latency is watched"
     operations = facts.operations
     if operations.p99_ms is None:
@@ -160,7 +160,7 @@ def _latency(facts: Facts) -> CheckLine:
     return _yes(what, f"99 % of the latest {operations.requests:,} answers took under {operations.p99_ms:.3g} ms")
 
 
-def _cost(facts: Facts) -> CheckLine:
+def _cost(facts: ChecklistFacts) -> ChecklistItem:
     what = "Cost is watched"
     costs, currency, operations = facts.use_case.business.costs, facts.use_case.business.currency, facts.operations
     if not (costs.monthly or costs.training_run or costs.per_1000_predictions):
@@ -175,19 +175,19 @@ def _cost(facts: Facts) -> CheckLine:
     return _yes(what, f"{_counted(operations.ledger, 'interval')} in the ledger: {earned}")
 
 
-def _risks(facts: Facts) -> CheckLine:
+def _risks(facts: ChecklistFacts) -> ChecklistItem:
     what = "Risks are documented, and watched where they can be"
     risks = facts.use_case.risks
     if not risks:
         return _no(what, "no risk is written down", "write what may go wrong, for whom, under `risks` in use_case.yaml")
-    high = sum(risk.severity is Severity.HIGH for risk in risks)
+    high = sum(risk.severity is RiskSeverity.HIGH for risk in risks)
     watched = sum(risk.gate is not None for risk in risks)
     return _yes(
         what, f"{len(risks)} risk{'s' if len(risks) > 1 else ''}, {high} of high severity; {watched} watched by a gate"
     )
 
 
-def _fairness(facts: Facts) -> CheckLine:
+def _fairness(facts: ChecklistFacts) -> ChecklistItem:
     what = "Groups of people are held against each other"
     protected = facts.use_case.protected
     if not protected:
@@ -210,7 +210,7 @@ def _about(gates: Sequence[GateResult], place: str) -> list[GateResult]:
     return [gate for gate in gates if gate.evidence == f"#{place}s"]
 
 
-def _by_gates(what: str, gates: Sequence[GateResult], to_do: str) -> CheckLine:
+def _by_gates(what: str, gates: Sequence[GateResult], to_do: str) -> ChecklistItem:
     told = "; ".join(f"{gate.promise}: found {gate.found}" for gate in gates)
     return _yes(what, told) if all(gate.passed for gate in gates) else _no(what, told, to_do)
 
@@ -225,16 +225,16 @@ def _worst_known(parts: Sequence[SegmentMetrics]) -> str:
     )
 
 
-def _yes(what: str, evidence: str) -> CheckLine:
-    return CheckLine(what=what, state=State.YES, evidence=evidence)
+def _yes(what: str, evidence: str) -> ChecklistItem:
+    return ChecklistItem(what=what, state=CheckState.YES, evidence=evidence)
 
 
-def _no(what: str, evidence: str, to_do: str) -> CheckLine:
-    return CheckLine(what=what, state=State.NO, evidence=evidence, to_do=to_do)
+def _no(what: str, evidence: str, to_do: str) -> ChecklistItem:
+    return ChecklistItem(what=what, state=CheckState.NO, evidence=evidence, to_do=to_do)
 
 
-def _not_yet(what: str, evidence: str, to_do: str) -> CheckLine:
-    return CheckLine(what=what, state=State.NOT_YET, evidence=evidence, to_do=to_do)
+def _not_yet(what: str, evidence: str, to_do: str) -> ChecklistItem:
+    return ChecklistItem(what=what, state=CheckState.NOT_YET, evidence=evidence, to_do=to_do)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from noria.core.lifecycle.evaluation import Contribution, EvaluationReport, GateResult, Rival, SegmentMetrics, ValueLine
+from noria.core.lifecycle.evaluation import (
+    Contribution,
+    EvaluationReport,
+    GateResult,
+    ReferenceResult,
+    SegmentMetrics,
+    ValueLine,
+)
 from noria.core.use_case import Task, UseCase
 from noria.reports import plots
 from noria.reports.formatting import LINE_NAMES, Lead, amount, direction, interval, lead, metric_meaning, metric_name, number
@@ -22,7 +29,7 @@ MAIN_METRIC: Mapping[Task, str] = {
 
 
 @dataclass(frozen=True)
-class MetricRow:
+class EvaluationMetricRow:
     """A metric of everybody."""
 
     name: str
@@ -45,7 +52,7 @@ class EvaluationView:
     subline: str
     rivals: tuple[str, ...]
     value_lines: tuple[tuple[str, str, str], ...]
-    quality: tuple[MetricRow, ...]
+    quality: tuple[EvaluationMetricRow, ...]
     segments: tuple[PartTable, ...]
     months: PartTable | None
     confusion: ConfusionTable | None
@@ -86,12 +93,12 @@ def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateRes
     )
 
 
-def _rivals(report: EvaluationReport) -> tuple[Rival, ...]:
+def _rivals(report: EvaluationReport) -> tuple[ReferenceResult, ...]:
     """The serving model, then the rule; once where the rule is what serves."""
     return tuple(rival for rival in (report.rival("champion"), report.rival("baseline")) if rival and not _is_rule(rival))
 
 
-def _is_rule(rival: Rival) -> bool:
+def _is_rule(rival: ReferenceResult) -> bool:
     return rival.name == "champion" and rival.version == "0"
 
 
@@ -100,7 +107,7 @@ def _rule_serves(report: EvaluationReport) -> bool:
     return champion is not None and _is_rule(champion)
 
 
-def _rival_name(report: EvaluationReport, rival: Rival) -> str:
+def _rival_name(report: EvaluationReport, rival: ReferenceResult) -> str:
     if rival.name == "champion":
         return f"{LINE_NAMES['champion']} (version {rival.version})"
     serving = ", which serves now" if _rule_serves(report) else ""
@@ -141,10 +148,10 @@ def _value_lines(lines: Sequence[ValueLine], report: EvaluationReport, currency:
         )
 
 
-def _quality(report: EvaluationReport, rivals: Sequence[Rival]) -> Iterator[MetricRow]:
+def _quality(report: EvaluationReport, rivals: Sequence[ReferenceResult]) -> Iterator[EvaluationMetricRow]:
     for metric in sorted(report.metrics, key=lambda name: name != "value"):  # money first, the others as they are
         found = report.metrics[metric]
-        yield MetricRow(
+        yield EvaluationMetricRow(
             name=metric_name(metric),
             meaning=metric_meaning(metric),
             direction=direction(metric),

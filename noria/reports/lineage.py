@@ -24,7 +24,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Stretch(_Model):
+class IngestedRange(_Model):
     """Event time that a source has brought without a gap; `start` up to `end`, exclusive."""
 
     start: datetime
@@ -42,7 +42,7 @@ class SourceLineage(_Model):
     """Path of the files, or connection of the query."""
     table: str
     """Table of raw rows."""
-    stretches: tuple[Stretch, ...] = ()
+    stretches: tuple[IngestedRange, ...] = ()
     """Of a source with event times, in order; a gap between two means that nothing was brought for it."""
     digest: str = ""
     """SHA-256 of a reference table, which is replaced whole."""
@@ -119,19 +119,19 @@ def _read(connection: sa.Connection, use_case: UseCase, source: Source, until: d
             update={"digest": found.digest, "rows": found.row_count, "ingested_at": found.ingested_at.astimezone(UTC)}
         )
     brought = connection.execute(_INGESTED, {**about, "until": until})
-    stretches = tuple(_joined(Stretch(start=row[0], end=row[1], rows=row[2], ingested_at=row[3]) for row in brought))
+    stretches = tuple(_joined(IngestedRange(start=row[0], end=row[1], rows=row[2], ingested_at=row[3]) for row in brought))
     latest = max((stretch.ingested_at for stretch in stretches), default=None)
     return bare.model_copy(
         update={"stretches": stretches, "rows": sum(stretch.rows for stretch in stretches), "ingested_at": latest}
     )
 
 
-def _joined(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+def _joined(stretches: Iterable[IngestedRange]) -> Iterator[IngestedRange]:
     """Stretches that touch, as one."""
-    current: Stretch | None = None
+    current: IngestedRange | None = None
     for stretch in map(_in_utc, stretches):
         if current is not None and stretch.start <= current.end:
-            current = Stretch(
+            current = IngestedRange(
                 start=current.start,
                 end=max(current.end, stretch.end),
                 rows=current.rows + stretch.rows,
@@ -145,6 +145,8 @@ def _joined(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         yield current
 
 
-def _in_utc(stretch: Stretch) -> Stretch:
+def _in_utc(stretch: IngestedRange) -> IngestedRange:
     whole = Interval(stretch.start, stretch.end)
-    return Stretch(start=whole.start, end=whole.end, rows=stretch.rows, ingested_at=stretch.ingested_at.astimezone(UTC))
+    return IngestedRange(
+        start=whole.start, end=whole.end, rows=stretch.rows, ingested_at=stretch.ingested_at.astimezone(UTC)
+    )

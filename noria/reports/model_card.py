@@ -17,8 +17,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from noria.core.lifecycle.audit_event import Action, AuditEvent
-from noria.core.lifecycle.check_line import CheckLine
-from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, GateResult, Rival, SegmentMetrics
+from noria.core.lifecycle.check_line import ChecklistItem
+from noria.core.lifecycle.evaluation import (
+    Difference,
+    Estimate,
+    EvaluationReport,
+    GateResult,
+    ReferenceResult,
+    SegmentMetrics,
+)
 from noria.core.model.bundle import Manifest, Provenance
 from noria.core.model.signature import Signature
 from noria.core.use_case import UseCase
@@ -65,7 +72,7 @@ class ModelCard(_Model):
     report: EvaluationReport
     """Without its curves, which the evaluation page shows."""
     gates: tuple[GateResult, ...] = ()
-    checklist: tuple[CheckLine, ...] = ()
+    checklist: tuple[ChecklistItem, ...] = ()
     history: tuple[HistoryLine, ...] = ()
     written_at: datetime
 
@@ -111,7 +118,7 @@ def make_card(
 
 
 def brought_up_to_date(
-    card: ModelCard, *, version: str, checklist: Sequence[CheckLine], events: Sequence[AuditEvent], now: datetime
+    card: ModelCard, *, version: str, checklist: Sequence[ChecklistItem], events: Sequence[AuditEvent], now: datetime
 ) -> ModelCard:
     """The card with what has happened since: the version's events, those that took its place, and the checklist of today.
 
@@ -177,7 +184,7 @@ def _segment(part: SegmentMetrics) -> SegmentMetrics:
     return part.model_copy(update={"metrics": _finite(part.metrics), "intervals": _told(part.intervals)})
 
 
-def _rival(rival: Rival) -> Rival:
+def _rival(rival: ReferenceResult) -> ReferenceResult:
     differences = {name: found for name, found in rival.differences.items() if _is_told(found)}
     return rival.model_copy(update={"metrics": _finite(rival.metrics), "differences": differences})
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from noria.core.lifecycle.audit_event import Action
-from noria.core.lifecycle.check_line import State
+from noria.core.lifecycle.check_line import CheckState
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, SegmentMetrics, ValueLine
 from noria.core.lifecycle.gate_conditions import MONEY, MONTH, number
 from noria.core.lifecycle.gates import tell
@@ -26,7 +26,7 @@ _LEAST_WORTH = 6
 
 
 @dataclass(frozen=True)
-class Bar:
+class MoneyBar:
     """One line of the money chart; places are percentages of the chart's width."""
 
     name: str
@@ -39,7 +39,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class MetricRow:
+class CardMetricRow:
     """One metric of this model, of the rule and of the model that served."""
 
     name: str
@@ -58,17 +58,17 @@ class RiskRow:
 
 
 @dataclass(frozen=True)
-class View:
+class CardView:
     """The page's own facts; everything else it reads from the card."""
 
     name: str
-    standing: str
+    alias_state: str
     headline: str
     serves: bool
     ready: int
-    bars: tuple[Bar, ...]
+    bars: tuple[MoneyBar, ...]
     payoffs: tuple[tuple[str, str], ...]
-    metrics: tuple[MetricRow, ...]
+    metrics: tuple[CardMetricRow, ...]
     told: tuple[tuple[GateResult, str], ...]
     worst: tuple[SegmentMetrics, ...]
     months: tuple[SegmentMetrics, ...]
@@ -77,15 +77,15 @@ class View:
     risks: tuple[RiskRow, ...]
 
 
-def view_of(card: ModelCard) -> View:
+def view_of(card: ModelCard) -> CardView:
     """Work out everything that the page shows."""
     report, currency = card.report, card.use_case.business.currency
-    return View(
+    return CardView(
         name=f"version {card.version}" if card.version else f"candidate {card.bundle_digest[:12]}",
-        standing=_standing(card),
+        alias_state=_alias_states(card),
         headline=_headline(report, currency),
         serves=_serves(card),
-        ready=sum(line.state is State.YES for line in card.checklist),
+        ready=sum(line.state is CheckState.YES for line in card.checklist),
         bars=_bars(_lines(report), currency),
         payoffs=tuple(_payoffs(card.use_case.business.value, currency)),
         metrics=tuple(_metric_rows(report)),
@@ -98,7 +98,7 @@ def view_of(card: ModelCard) -> View:
     )
 
 
-def _standing(card: ModelCard) -> str:
+def _alias_states(card: ModelCard) -> str:
     last = _last_move(card)
     if last is None:
         stopped = any(gate.stops for gate in card.gates)
@@ -136,7 +136,7 @@ def _lines(report: EvaluationReport) -> tuple[ValueLine, ...]:
     return tuple(line for line in report.values if not (rule_serves and line.name == "champion"))
 
 
-def _bars(values: Sequence[ValueLine], currency: str) -> tuple[Bar, ...]:
+def _bars(values: Sequence[ValueLine], currency: str) -> tuple[MoneyBar, ...]:
     if not values:
         return ()
     ends = [0.0, *(end for line in values for end in (line.per_1000.low, line.per_1000.high, line.per_1000.value))]
@@ -150,7 +150,7 @@ def _bars(values: Sequence[ValueLine], currency: str) -> tuple[Bar, ...]:
     for line in values:
         value, low, high = line.per_1000.value, line.per_1000.low, line.per_1000.high
         bars.append(
-            Bar(
+            MoneyBar(
                 name=_WHO.get(line.name, line.name),
                 words=f"{currency} {number(value)} ({number(low)} to {number(high)})",
                 left=place(min(0.0, value)),
@@ -182,13 +182,13 @@ def _payoffs(value: Value, currency: str) -> list[tuple[str, str]]:
     return [(words, f"{currency} {money:,.10g}") for words, money in found.items()]
 
 
-def _metric_rows(report: EvaluationReport) -> list[MetricRow]:
+def _metric_rows(report: EvaluationReport) -> list[CardMetricRow]:
     champion, rule = report.rival("champion"), report.rival("baseline")
     rows = []
     for name, found in report.metrics.items():
         interval = report.intervals.get(name)
         rows.append(
-            MetricRow(
+            CardMetricRow(
                 name=name,
                 ours=number(found),
                 interval=f"{number(interval.low)} to {number(interval.high)}" if interval else "",

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from noria.core.lifecycle.rollout import Rollout
-from noria.core.lifecycle.rollout_decision import Comparison
+from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.model.signature import Field, Kind
 from noria.core.model.value import DAYS_PER_MONTH
-from noria.core.stats.confidence_sequence import Interval, difference, paired_difference, share_of_alpha
+from noria.core.stats.confidence_sequence import AnytimeInterval, mean_difference, paired_mean, share_of_alpha
 from noria.core.stats.drift import compare
 from noria.core.use_case import RolloutMode, Task, UseCase
 
@@ -31,7 +31,7 @@ _LEAST_DAYS = 1.0
 
 
 @dataclass(frozen=True)
-class Scored:
+class VersionScores:
     """What one version has scored, in the order of the requests; sequences are equally long.
 
     Attributes:
@@ -55,7 +55,7 @@ class _Cell:
     """One difference of money that was looked at."""
 
     where: str
-    interval: Interval
+    interval: AnytimeInterval
     per_month: float
     """0 where it is too early to tell."""
 
@@ -72,7 +72,9 @@ class _Sides:
         return tuple(entity for entity in self.challenger if entity in self.champion)
 
 
-def judge(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Scored, *, days: float) -> Comparison:
+def compare_versions(
+    use_case: UseCase, rollout: Rollout, champion: VersionScores, challenger: VersionScores, *, days: float
+) -> RolloutComparison:
     """What the rows say.
 
     Args:
@@ -89,14 +91,14 @@ def judge(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Sco
         tolerated = 0.0
     lost = [cell for cell in cells if cell.interval.is_below and cell.interval.difference <= tolerated]
     whole = cells[0] if cells and not cells[0].where else None
-    return Comparison(
+    return RolloutComparison(
         worse=shift or (_loss(use_case, rollout, lost) if lost else ""),
         better=_gain(use_case, rollout, whole) if whole and whole.interval.is_above else "",
         summary=_summary(use_case, whole, champion, challenger),
     )
 
 
-def _shift(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Scored) -> str:
+def _shift(use_case: UseCase, rollout: Rollout, champion: VersionScores, challenger: VersionScores) -> str:
     """Scores that are too different; the rule has none, so nothing is different from it."""
     limits = rollout.policy.judge
     if rollout.champion.version == BASELINE_VERSION or min(len(champion), len(challenger)) < limits.min_rows:
@@ -112,7 +114,9 @@ def _shift(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Sc
     )
 
 
-def _cells(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Scored, days: float) -> Iterator[_Cell]:
+def _cells(
+    use_case: UseCase, rollout: Rollout, champion: VersionScores, challenger: VersionScores, days: float
+) -> Iterator[_Cell]:
     """The whole first, then every value of every segment that has enough rows."""
     policy = rollout.policy
     confidence = policy.stop.confidence if policy.mode is RolloutMode.AB else policy.judge.confidence
@@ -135,13 +139,13 @@ def _cells(use_case: UseCase, rollout: Rollout, champion: Scored, challenger: Sc
 
 
 def _difference(
-    champion: Scored,
-    challenger: Scored,
+    champion: VersionScores,
+    challenger: VersionScores,
     places: tuple[Mapping[str, int], Mapping[str, int]],
     *,
     alpha: float,
     least: int,
-) -> Interval | None:
+) -> AnytimeInterval | None:
     """The surer of two looks, at the rows that both have and at the others; each may err half as often."""
     sides = _Sides(*places)
     both = frozenset(sides.both)
@@ -149,21 +153,21 @@ def _difference(
         return _apart(champion, challenger, sides, both, alpha, least)
     ours = challenger.money[[sides.challenger[entity] for entity in sides.both]]
     theirs = champion.money[[sides.champion[entity] for entity in sides.both]]
-    pairs = paired_difference(ours - theirs, alpha=alpha / 2, least=least, best_at=5 * least)
+    pairs = paired_mean(ours - theirs, alpha=alpha / 2, least=least, best_at=5 * least)
     apart = _apart(champion, challenger, sides, both, alpha / 2, least)
     found = [interval for interval in (pairs, apart) if interval is not None]
     return min(found, key=lambda interval: interval.high - interval.low, default=None)
 
 
 def _apart(  # noqa: PLR0917 - one comparison: whose, which rows, how sure
-    champion: Scored, challenger: Scored, sides: _Sides, both: frozenset[str], alpha: float, least: int
-) -> Interval | None:
+    champion: VersionScores, challenger: VersionScores, sides: _Sides, both: frozenset[str], alpha: float, least: int
+) -> AnytimeInterval | None:
     theirs = champion.money[[place for entity, place in sides.champion.items() if entity not in both]]
     ours = challenger.money[[place for entity, place in sides.challenger.items() if entity not in both]]
-    return difference(theirs, ours, alpha=alpha, least=least, best_at=5 * least)
+    return mean_difference(theirs, ours, alpha=alpha, least=least, best_at=5 * least)
 
 
-def _labelled(side: Scored, segment: str = "", value: str = "") -> Mapping[str, int]:
+def _labelled(side: VersionScores, segment: str = "", value: str = "") -> Mapping[str, int]:
     """Place of the first row of each entity that has a label, by entity: asking again is no further evidence."""
     column = side.segments[segment] if segment else None
     places: dict[str, int] = {}
@@ -174,7 +178,7 @@ def _labelled(side: Scored, segment: str = "", value: str = "") -> Mapping[str, 
     return places
 
 
-def _values(champion: Scored, challenger: Scored, segment: str) -> Mapping[str, int]:
+def _values(champion: VersionScores, challenger: VersionScores, segment: str) -> Mapping[str, int]:
     """Rows of each value of a segment, in the order in which the values turned up: an order that no result has chosen."""
     counts: dict[str, int] = defaultdict(int)
     for side in (champion, challenger):
@@ -184,7 +188,7 @@ def _values(champion: Scored, challenger: Scored, segment: str) -> Mapping[str, 
     return counts
 
 
-def _typical(champion: Scored) -> float:
+def _typical(champion: VersionScores) -> float:
     """Money that moves per decision of the champion, gained or lost."""
     known = champion.money[~np.isnan(champion.money)]
     return float(np.abs(known).mean()) if len(known) else 0.0
@@ -219,7 +223,7 @@ def _a_month(amount: float, use_case: UseCase) -> str:
     return f"; that is about {_money(amount, use_case)} a month" if amount else ""
 
 
-def _summary(use_case: UseCase, whole: _Cell | None, champion: Scored, challenger: Scored) -> str:
+def _summary(use_case: UseCase, whole: _Cell | None, champion: VersionScores, challenger: VersionScores) -> str:
     rows = f"{len(challenger):,} rows against {len(champion):,} of the champion"
     if whole is None:
         labelled = int(np.count_nonzero(~np.isnan(challenger.money)))
@@ -227,7 +231,7 @@ def _summary(use_case: UseCase, whole: _Cell | None, champion: Scored, challenge
     return f"{rows}; money per decision {_signed(whole.interval.difference, use_case)} ({_bounds(whole.interval, use_case)})"
 
 
-def _bounds(interval: Interval, use_case: UseCase) -> str:
+def _bounds(interval: AnytimeInterval, use_case: UseCase) -> str:
     return f"surely between {_signed(interval.low, use_case)} and {_signed(interval.high, use_case)}"
 
 

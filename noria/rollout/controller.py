@@ -14,20 +14,30 @@ from noria.core.base.errors import ApprovalError, PromotionConflictError, Rollou
 from noria.core.base.results import VersionRef
 from noria.core.lifecycle.audit_event import APPROVED_BY, Action, AuditEvent
 from noria.core.lifecycle.registry import ModelVersion
-from noria.core.lifecycle.rollout import Contender, Did, Rollout, RolloutState
-from noria.core.lifecycle.rollout_decision import Comparison, Next, Situation, Turn, decide_turn
+from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState, RolloutVersion
+from noria.core.lifecycle.rollout_decision import (
+    RolloutAction,
+    RolloutComparison,
+    RolloutContext,
+    RolloutDecision,
+    decide_rollout,
+)
 from noria.core.use_case import RolloutPolicy
-from noria.release.approvals import objection
-from noria.release.promotion import PromotionDecision, Verdict, decide_promotion, promote
-from noria.rollout.store import STATES, RolloutBook
+from noria.release.approvals import approval_violation
+from noria.release.promotion import PromotionDecision, PromotionOutcome, decide_promotion, promote
+from noria.rollout.store import STATES, RolloutStore
 
-_ENDED_BADLY = (Action.ROLLOUT_TAKEN_BACK, Action.ROLLOUT_ABORTED)
-_ENDS = {Next.KEEP_CHAMPION: Did.COMPLETED, Next.TAKE_BACK: Did.TAKEN_BACK, Next.ABORT: Did.ABORTED}
+_ENDED_BADLY = (Action.ROLLOUT_ROLLED_BACK, Action.ROLLOUT_ABORTED)
+_ENDS = {
+    RolloutAction.KEEP_CHAMPION: RolloutEvent.COMPLETED,
+    RolloutAction.ROLL_BACK: RolloutEvent.ROLLED_BACK,
+    RolloutAction.ABORT: RolloutEvent.ABORTED,
+}
 """How a rollout ends without a promotion."""
 
 
 @dataclass(frozen=True)
-class Turned:
+class RolloutStep:
     """A rollout after a turn.
 
     Attributes:
@@ -38,7 +48,7 @@ class Turned:
     waiting_for: str = ""
 
 
-class Rollouts(RolloutBook):
+class RolloutController(RolloutStore):
     """The rollouts of one use case, as somebody moves them."""
 
     def start(
@@ -94,17 +104,17 @@ class Rollouts(RolloutBook):
 
     def pause(self, reason: str) -> Rollout:
         """Stay at the present share until somebody resumes."""
-        return self._change(Did.PAUSED, reason, only=(RolloutState.RUNNING,))
+        return self._change(RolloutEvent.PAUSED, reason, only=(RolloutState.RUNNING,))
 
     def resume(self, reason: str) -> Rollout:
         """Go on; the present step begins again."""
-        return self._change(Did.RESUMED, reason, only=(RolloutState.PAUSED,))
+        return self._change(RolloutEvent.RESUMED, reason, only=(RolloutState.PAUSED,))
 
     def abort(self, reason: str) -> Rollout:
         """Let the champion answer everything again."""
-        return self._change(Did.ABORTED, reason, only=(RolloutState.RUNNING, RolloutState.PAUSED))
+        return self._change(RolloutEvent.ABORTED, reason, only=(RolloutState.RUNNING, RolloutState.PAUSED))
 
-    def advance(self, seen: Rollout, comparison: Comparison, rows: int, *, idle: bool = False) -> Turned:
+    def advance(self, seen: Rollout, comparison: RolloutComparison, rows: int, *, idle: bool = False) -> RolloutStep:
         """One turn: wait, step, win or lose. Repeated, or by two at once, it acts once.
 
         Args:
@@ -115,41 +125,41 @@ class Rollouts(RolloutBook):
         """
         with self.audit.exclusively(self.use_case.name):
             rollout = self.settled() or self.current()
-            if (rollout.id, rollout.turn) != (seen.id, seen.turn):
-                return Turned(rollout, "" if not rollout.is_live else "the next turn: it was changed meanwhile")
+            if (rollout.id, rollout.revision) != (seen.id, seen.revision):
+                return RolloutStep(rollout, "" if not rollout.is_live else "the next turn: it was changed meanwhile")
             turn = self._decide(rollout, comparison, rows, idle)
             turned = self._do(rollout, turn)
-        return Turned(self._finish(turned.rollout)) if turn.next is Next.FINISH else turned
+        return RolloutStep(self._finish(turned.rollout)) if turn.next is RolloutAction.FINISH else turned
 
-    def _decide(self, rollout: Rollout, comparison: Comparison, rows: int, idle: bool) -> Turn:
+    def _decide(self, rollout: Rollout, comparison: RolloutComparison, rows: int, idle: bool) -> RolloutDecision:
         name = self.use_case.name
         champion, guard = self.registry.champion(name).version, self.registry.guard_report(name)
-        return decide_turn(rollout, Situation(champion, guard, comparison, rows, idle, self.clock.now()))
+        return decide_rollout(rollout, RolloutContext(champion, guard, comparison, rows, idle, self.clock.now()))
 
-    def _do(self, rollout: Rollout, turn: Turn) -> Turned:
-        if turn.next is Next.WAIT:
-            return Turned(rollout, turn.reason if rollout.is_live else "")
+    def _do(self, rollout: Rollout, turn: RolloutDecision) -> RolloutStep:
+        if turn.next is RolloutAction.WAIT:
+            return RolloutStep(rollout, turn.reason if rollout.is_live else "")
         if turn.next in _ENDS:
-            return Turned(self.end(rollout, _ENDS[turn.next], turn.reason))
-        if turn.next is Next.STEP:
+            return RolloutStep(self.end(rollout, _ENDS[turn.next], turn.reason))
+        if turn.next is RolloutAction.STEP:
             step = 0 if rollout.shadow else rollout.step + 1
-            stepped = self.write(rollout, Did.STEPPED, turn.reason, step=step, shadow=False, since=self.clock.now())
-            return Turned(stepped, "the time of this step")
-        if turn.next is Next.COMPLETE:
-            return Turned(self.write(rollout, Did.COMPLETED, turn.reason, promoted=True))
+            stepped = self.write(rollout, RolloutEvent.STEPPED, turn.reason, step=step, shadow=False, since=self.clock.now())
+            return RolloutStep(stepped, "the time of this step")
+        if turn.next is RolloutAction.COMPLETE:
+            return RolloutStep(self.write(rollout, RolloutEvent.COMPLETED, turn.reason, promoted=True))
         announced = rollout.state is RolloutState.FINISHING
-        return Turned(rollout if announced else self.write(rollout, Did.WON, turn.reason))
+        return RolloutStep(rollout if announced else self.write(rollout, RolloutEvent.WON, turn.reason))
 
     def _finish(self, rollout: Rollout) -> Rollout:
         """Promote the winner, by compare-and-swap, and write that down."""
         refused = self._promote(rollout)
         with self.audit.exclusively(self.use_case.name):
             current = self.current()
-            if (current.id, current.turn) != (rollout.id, rollout.turn):
+            if (current.id, current.revision) != (rollout.id, rollout.revision):
                 return current  # another call has written it down
             if refused:
-                return self.end(rollout, Did.ABORTED, refused)
-            return self.write(rollout, Did.COMPLETED, rollout.reason, promoted=True)
+                return self.end(rollout, RolloutEvent.ABORTED, refused)
+            return self.write(rollout, RolloutEvent.COMPLETED, rollout.reason, promoted=True)
 
     def _promote(self, rollout: Rollout) -> str:
         """Why the winner may not become champion after all; empty where it has."""
@@ -163,7 +173,7 @@ class Rollouts(RolloutBook):
                 actor=rollout.requested_by,
                 approved_by=rollout.approved_by,
                 reason=rollout.reason,
-                returning=rollout.returning,
+                returning=rollout.allow_retired,
             )
         except (ApprovalError, PromotionConflictError) as error:
             return str(error)
@@ -189,9 +199,9 @@ class Rollouts(RolloutBook):
 
     def _require_startable(self, decision: PromotionDecision, version: str, *, returning: bool) -> None:
         name = self.use_case.name
-        if decision.verdict is Verdict.CONFLICT:
+        if decision.verdict is PromotionOutcome.CONFLICT:
             raise PromotionConflictError(f"{name}: {decision.reason}")
-        if decision.verdict is not Verdict.PROMOTE:
+        if decision.verdict is not PromotionOutcome.PROMOTE:
             raise RolloutError(f"{name}: {decision.reason}")
         ends = [event for event in self.audit.events(name) if _is_end(event, version)]
         if ends and ends[-1].action in _ENDED_BADLY and not returning:
@@ -201,7 +211,7 @@ class Rollouts(RolloutBook):
             )
 
     def _require_approval(self, registered: ModelVersion, champion: ModelVersion, approved_by: str) -> None:
-        why = objection(self.use_case, requested_by=self.actor, approved_by=approved_by)
+        why = approval_violation(self.use_case, requested_by=self.actor, approved_by=approved_by)
         if why is None:
             return
         self.audit.append(
@@ -221,8 +231,8 @@ class Rollouts(RolloutBook):
         rollout = Rollout(
             id=f"{self.use_case.name}/{registered.version}/{now:%Y%m%dT%H%M%S.%f}",
             use_case=self.use_case.name,
-            champion=Contender(version=champion.version, digest=champion.bundle_digest),
-            challenger=Contender(version=registered.version, digest=registered.bundle_digest),
+            champion=RolloutVersion(version=champion.version, digest=champion.bundle_digest),
+            challenger=RolloutVersion(version=registered.version, digest=registered.bundle_digest),
             policy=policy,
             state=RolloutState.RUNNING,
             shadow=policy.shadow_for.total_seconds() > 0,
@@ -235,19 +245,21 @@ class Rollouts(RolloutBook):
         )
         return self.open(rollout)
 
-    def _change(self, did: Did, reason: str, *, only: tuple[RolloutState, ...]) -> Rollout:
+    def _change(self, event: RolloutEvent, reason: str, *, only: tuple[RolloutState, ...]) -> Rollout:
         with self.audit.exclusively(self.use_case.name):
             rollout = self.settled() or self.current()
-            if rollout.state is STATES[did] and did is not Did.RESUMED:
+            if rollout.state is STATES[event] and event is not RolloutEvent.RESUMED:
                 return rollout  # asked for twice
             if rollout.state not in only:
                 raise RolloutError(
                     f"{self.use_case.name}: the rollout of version {rollout.challenger.version} is "
-                    f"{rollout.state.replace('_', ' ')}, it cannot be {did}; `noria rollout status {self.use_case.name}`"
+                    f"{rollout.state.replace('_', ' ')}, it cannot be {event}; `noria rollout status {self.use_case.name}`"
                 )
-            if did is Did.ABORTED:
-                return self.end(rollout, did, reason)
-            return self.write(rollout, did, reason, since=self.clock.now() if did is Did.RESUMED else rollout.since)
+            if event is RolloutEvent.ABORTED:
+                return self.end(rollout, event, reason)
+            return self.write(
+                rollout, event, reason, since=self.clock.now() if event is RolloutEvent.RESUMED else rollout.since
+            )
 
 
 def _is_end(event: AuditEvent, version: str) -> bool:

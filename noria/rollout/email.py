@@ -7,25 +7,25 @@ from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 
-from noria.core.lifecycle.rollout import Did, Rollout, RolloutState
+from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.use_case import RolloutMode, UseCase, format_duration
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _GOOD, _BAD, _PLAIN = "#1a7f4b", "#b42318", "#51606f"
 _WORDS = {
-    Did.STARTED: ("rollout started", _PLAIN),
-    Did.STEPPED: ("next step", _GOOD),
-    Did.PAUSED: ("paused", _PLAIN),
-    Did.RESUMED: ("resumed", _PLAIN),
-    Did.WON: ("won", _GOOD),
-    Did.COMPLETED: ("completed", _GOOD),
-    Did.TAKEN_BACK: ("taken back", _BAD),
-    Did.ABORTED: ("aborted", _BAD),
+    RolloutEvent.STARTED: ("rollout started", _PLAIN),
+    RolloutEvent.STEPPED: ("next step", _GOOD),
+    RolloutEvent.PAUSED: ("paused", _PLAIN),
+    RolloutEvent.RESUMED: ("resumed", _PLAIN),
+    RolloutEvent.WON: ("won", _GOOD),
+    RolloutEvent.COMPLETED: ("completed", _GOOD),
+    RolloutEvent.ROLLED_BACK: ("taken back", _BAD),
+    RolloutEvent.ABORTED: ("aborted", _BAD),
 }
 
 
 @dataclass(frozen=True)
-class Letter:
+class RolloutEmail:
     """Everything the templates lay out."""
 
     subject: str
@@ -44,7 +44,7 @@ class Letter:
 
 def key_of(rollout: Rollout) -> str:
     """Identifies the mail about the last turn, so that it goes out once."""
-    return f"rollout/{rollout.id}/{rollout.turn}"
+    return f"rollout/{rollout.id}/{rollout.revision}"
 
 
 def recipients_of(use_case: UseCase) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def recipients_of(use_case: UseCase) -> tuple[str, ...]:
     return tuple(dict.fromkeys((use_case.owner, *use_case.monitoring.email)))
 
 
-def write_letter(use_case: UseCase, rollout: Rollout, *, airflow_url: str, serving_url: str) -> Letter:
+def rollout_email(use_case: UseCase, rollout: Rollout, *, airflow_url: str, serving_url: str) -> RolloutEmail:
     """Put the last turn into words.
 
     Args:
@@ -61,11 +61,11 @@ def write_letter(use_case: UseCase, rollout: Rollout, *, airflow_url: str, servi
         airflow_url: for the link to the training runs.
         serving_url: for the link to what serves.
     """
-    badge, colour = _WORDS[rollout.did]
-    if rollout.did is Did.COMPLETED and not rollout.promoted:
+    badge, colour = _WORDS[rollout.event]
+    if rollout.event is RolloutEvent.COMPLETED and not rollout.promoted:
         badge, colour = "no difference", _PLAIN
     name = use_case.name.replace("_", " ").capitalize()
-    return Letter(
+    return RolloutEmail(
         subject=f"[{badge}] {name}, version {rollout.challenger.version}: {_headline(rollout)}",
         badge=badge,
         colour=colour,
@@ -83,7 +83,7 @@ def write_letter(use_case: UseCase, rollout: Rollout, *, airflow_url: str, servi
     )
 
 
-def compose(use_case: UseCase, letter: Letter) -> EmailMessage:
+def compose(use_case: UseCase, letter: RolloutEmail) -> EmailMessage:
     """The message as text and HTML; sender, date and id are the mailer's."""
     message = EmailMessage()
     message["Subject"] = letter.subject
@@ -93,7 +93,7 @@ def compose(use_case: UseCase, letter: Letter) -> EmailMessage:
     return message
 
 
-def _render(template: str, letter: Letter) -> str:
+def _render(template: str, letter: RolloutEmail) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -142,7 +142,7 @@ def _now(rollout: Rollout) -> str:
 
 def _next(rollout: Rollout) -> str:
     name = rollout.use_case
-    if rollout.state is RolloutState.TAKEN_BACK:
+    if rollout.state is RolloutState.ROLLED_BACK:
         return (
             "Nothing has to be done tonight. Look at the reason, then train again; this version does not return by itself: "
             f"`noria rollout start {name} {rollout.challenger.version} --reason ...` would try it again."

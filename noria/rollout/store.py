@@ -14,26 +14,26 @@ from noria.core.base.clock import Clock
 from noria.core.base.errors import RolloutError
 from noria.core.lifecycle.audit_event import APPROVED_BY, Action
 from noria.core.lifecycle.registry import ModelRegistry
-from noria.core.lifecycle.rollout import Did, Rollout, RolloutState
+from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.release.audit import AuditTrail
 
-_ACTIONS = {did: Action(f"rollout_{did.value}") for did in Did}
+_ACTIONS = {event: Action(f"rollout_{event.value}") for event in RolloutEvent}
 STATES = {
-    Did.STARTED: RolloutState.RUNNING,
-    Did.STEPPED: RolloutState.RUNNING,
-    Did.PAUSED: RolloutState.PAUSED,
-    Did.RESUMED: RolloutState.RUNNING,
-    Did.WON: RolloutState.FINISHING,
-    Did.COMPLETED: RolloutState.COMPLETED,
-    Did.TAKEN_BACK: RolloutState.TAKEN_BACK,
-    Did.ABORTED: RolloutState.ABORTED,
+    RolloutEvent.STARTED: RolloutState.RUNNING,
+    RolloutEvent.STEPPED: RolloutState.RUNNING,
+    RolloutEvent.PAUSED: RolloutState.PAUSED,
+    RolloutEvent.RESUMED: RolloutState.RUNNING,
+    RolloutEvent.WON: RolloutState.FINISHING,
+    RolloutEvent.COMPLETED: RolloutState.COMPLETED,
+    RolloutEvent.ROLLED_BACK: RolloutState.ROLLED_BACK,
+    RolloutEvent.ABORTED: RolloutState.ABORTED,
 }
 
 
 @dataclass(frozen=True)
-class RolloutBook:
+class RolloutStore:
     """Document and events of one use case. Whoever writes holds `AuditTrail.exclusively`.
 
     Attributes:
@@ -62,7 +62,7 @@ class RolloutBook:
         rollout = self.registry.rollout(self.use_case.name)
         if rollout is None:
             return None
-        written = {"rollout": rollout.id, "turn": str(rollout.turn)}
+        written = {"rollout": rollout.id, "turn": str(rollout.revision)}
         if not any(event.evidence.items() >= written.items() for event in self.audit.events(self.use_case.name)):
             self._note(rollout)
         return rollout
@@ -72,14 +72,14 @@ class RolloutBook:
         self.registry.set_challenger(self.use_case.name, rollout.challenger.version)
         return self._keep(rollout)
 
-    def write(self, rollout: Rollout, did: Did, reason: str, **changes: Any) -> Rollout:
+    def write(self, rollout: Rollout, event: RolloutEvent, reason: str, **changes: Any) -> Rollout:
         """Replace the document: what was done, why, and what that changes."""
         written = rollout.model_copy(
             update={
                 **changes,
-                "did": did,
-                "state": STATES[did],
-                "turn": rollout.turn + 1,
+                "event": event,
+                "state": STATES[event],
+                "revision": rollout.revision + 1,
                 "actor": self.actor,
                 "reason": reason,
                 "changed_at": self.clock.now(),
@@ -87,12 +87,12 @@ class RolloutBook:
         )
         return self._keep(written)
 
-    def end(self, rollout: Rollout, did: Did, reason: str) -> Rollout:
+    def end(self, rollout: Rollout, event: RolloutEvent, reason: str) -> Rollout:
         """End it without a promotion; the challenger waits no more."""
         name = self.use_case.name
-        if self.registry.standing(name).challenger == rollout.challenger.version:
+        if self.registry.alias_state(name).challenger == rollout.challenger.version:
             self.registry.set_challenger(name, BASELINE_VERSION)
-        return self.write(rollout, did, reason)
+        return self.write(rollout, event, reason)
 
     def _keep(self, rollout: Rollout) -> Rollout:
         self.registry.set_rollout(rollout)
@@ -101,10 +101,10 @@ class RolloutBook:
 
     def _note(self, rollout: Rollout) -> None:
         challenger = self.registry.version(self.use_case.name, rollout.challenger.version)
-        facts = {"rollout": rollout.id, "turn": str(rollout.turn), "share": str(rollout.share)}
+        facts = {"rollout": rollout.id, "turn": str(rollout.revision), "share": str(rollout.share)}
         self.audit.append(
             self.use_case.name,
-            _ACTIONS[rollout.did],
+            _ACTIONS[rollout.event],
             version=rollout.challenger.version,
             previous=rollout.champion.version,
             as_of=challenger.as_of,

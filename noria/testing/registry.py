@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from noria.core.base.errors import RegistryError
-from noria.core.lifecycle.registry import EVIDENCE, GateOutcome, ModelVersion, Stage, Standing
+from noria.core.lifecycle.registry import EVIDENCE, AliasState, GateOutcome, ModelVersion, Stage
 from noria.core.lifecycle.rollout import GuardReport, Rollout
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.io.bundle_files import read_manifest
@@ -20,7 +20,7 @@ class InMemoryRegistry:
         self._versions: dict[str, dict[str, ModelVersion]] = {}
         self._folders: dict[str, Path] = {}
         self._evidence: dict[tuple[str, str], Path] = {}
-        self._standing: dict[str, Standing] = {}
+        self._alias_states: dict[str, AliasState] = {}
         self._retired: set[tuple[str, str]] = set()
         self.moves: list[tuple[str, str]] = []
         """Every champion that was set, in order: (use case, version)."""
@@ -109,7 +109,7 @@ class InMemoryRegistry:
         """The version that serves; version 0 where nothing was promoted."""
         return self.version(use_case, self._roles(use_case).champion)
 
-    def standing(self, use_case: str) -> Standing:
+    def alias_state(self, use_case: str) -> AliasState:
         """Champion, challenger and the champion before."""
         if not self._of(use_case):
             raise RegistryError(f"there is no model of {use_case}")
@@ -120,7 +120,7 @@ class InMemoryRegistry:
         self.version(use_case, version)
         before = self._roles(use_case)
         self._retired.add((use_case, before.champion))
-        self._standing[use_case] = Standing(
+        self._alias_states[use_case] = AliasState(
             champion=version,
             challenger=BASELINE_VERSION if before.challenger == version else before.challenger,
             previous=before.previous if before.champion == version else before.champion,
@@ -129,24 +129,24 @@ class InMemoryRegistry:
 
     def set_challenger(self, use_case: str, version: str) -> None:
         """Make a version challenger ("0": nobody)."""
-        roles = self.standing(use_case)
+        roles = self.alias_state(use_case)
         if version != BASELINE_VERSION and self.version(use_case, version).version == roles.champion:
             raise RegistryError(f"version {version} of {use_case} is champion already; choose another one as challenger")
-        self._standing[use_case] = roles.model_copy(update={"challenger": version})
+        self._alias_states[use_case] = roles.model_copy(update={"challenger": version})
 
     def rollout(self, use_case: str) -> Rollout | None:
         """The rollout that is under way, or the last one."""
-        self.standing(use_case)
+        self.alias_state(use_case)
         return self._rollouts.get(use_case)
 
     def set_rollout(self, rollout: Rollout) -> None:
         """Keep a rollout's document in place of the one before."""
-        self.standing(rollout.use_case)
+        self.alias_state(rollout.use_case)
         self._rollouts[rollout.use_case] = Rollout.model_validate_json(rollout.model_dump_json())
 
     def guard_report(self, use_case: str) -> GuardReport | None:
         """What serving said when it last took a challenger back by itself."""
-        self.standing(use_case)
+        self.alias_state(use_case)
         return self.guard_reports.get(use_case)
 
     def download(self, version: ModelVersion, cache: Path) -> Path:  # noqa: ARG002 - the port has a cache
@@ -163,8 +163,8 @@ class InMemoryRegistry:
     def _of(self, use_case: str) -> Mapping[str, ModelVersion]:
         return self._versions.get(use_case, {})
 
-    def _roles(self, use_case: str) -> Standing:
-        return self._standing.get(use_case, Standing())
+    def _roles(self, use_case: str) -> AliasState:
+        return self._alias_states.get(use_case, AliasState())
 
     def _stage(self, use_case: str, version: str) -> Stage:
         roles = self._roles(use_case)

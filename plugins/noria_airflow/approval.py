@@ -21,7 +21,7 @@ from noria_airflow.retries import retry_arguments
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from noria_airflow.runs import Step
+    from noria_airflow.runs import TaskContext
 
 _LOG = logging.getLogger(__name__)
 APPROVE_WITHIN = timedelta(days=7)
@@ -31,7 +31,7 @@ _REASON = "reason"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApprovalResponse:
     """What a person answered, and why.
 
     Attributes:
@@ -45,7 +45,7 @@ class Answer:
     reason: str
 
     @classmethod
-    def of(cls, event: Mapping[str, Any] | None) -> Answer:
+    def of(cls, event: Mapping[str, Any] | None) -> ApprovalResponse:
         """Read what Airflow hands on; nobody was asked where it is None."""
         said = event or {}
         user = said.get("responded_by_user") or {}
@@ -56,7 +56,7 @@ class Answer:
         )
 
 
-class PersonsApproval(ApprovalOperator):
+class HumanApproval(ApprovalOperator):
     """Waits for a person, without a worker. A no fails the run, in plain sight: clearing the task asks again.
 
     Args:
@@ -77,12 +77,12 @@ class PersonsApproval(ApprovalOperator):
             AirflowFailException: the answer is no.
         """
         said = HITLOperator.execute_complete(self, context, event)  # the approval's own would skip what follows, silently
-        answer = Answer.of(said)
+        answer = ApprovalResponse.of(said)
         if not answer.yes:
             self._write_down(context, answer)
         return said
 
-    def _write_down(self, context: Context, answer: Answer) -> None:
+    def _write_down(self, context: Context, answer: ApprovalResponse) -> None:
         from noria.core.base.results import VersionRef
         from noria.jobs import release
         from noria_airflow.runs import current_step
@@ -112,7 +112,7 @@ class EvidenceLink(BaseOperatorLink):
         return str(ti_key.xcom_pull(task_ids=operator.task_id, key=EVIDENCE) or "")
 
 
-def ask(use_case: UseCase, question: str, candidate: str) -> PersonsApproval:
+def ask(use_case: UseCase, question: str, candidate: str) -> HumanApproval:
     """The task that asks whether a candidate may be promoted.
 
     Args:
@@ -120,7 +120,7 @@ def ask(use_case: UseCase, question: str, candidate: str) -> PersonsApproval:
         question: what stands above the buttons, in Markdown.
         candidate: id of the task that registered it.
     """
-    return PersonsApproval(
+    return HumanApproval(
         task_id="approve",
         use_case=use_case.name,
         candidate=candidate,
@@ -159,7 +159,7 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
     return message
 
 
-def tell_owner(step: Step, version: str, summary: str) -> None:
+def tell_owner(step: TaskContext, version: str, summary: str) -> None:
     """Mail the owner that a version waits; once per run. A mail that cannot be sent keeps nobody from answering."""
     from noria.core.base.errors import NotifyError
 
@@ -178,13 +178,13 @@ def tell_owner(step: Step, version: str, summary: str) -> None:
         _LOG.exception("version %s waits for an answer, and the owner could not be told by mail", version)
 
 
-def asked_by(step: Step) -> str:
+def asked_by(step: TaskContext) -> str:
     """Who wants the promotion: the person who triggered the run, or the run itself where time or an event did."""
     run = step.context["dag_run"]
     return str(run.triggering_user_name or f"airflow {run.dag_id} {run.run_id}")
 
 
-def evidence_page(step: Step, version: str) -> str:
+def evidence_page(step: TaskContext, version: str) -> str:
     """Address of a version in the registry, with its model card and evaluation, for a person's browser."""
     public = step.services.settings.mlflow_public_url.rstrip("/")
     return f"{public}/#/models/{step.use_case.name}/versions/{version}"

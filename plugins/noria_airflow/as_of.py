@@ -9,7 +9,7 @@ from datetime import datetime
 from noria.core.base.errors import IntervalError
 from noria.core.base.interval import parse_instant
 from noria.core.use_case import Schedule
-from noria_airflow.partitions import Span
+from noria_airflow.partitions import DatasetIntervals
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def resolve_as_of(
     Raises:
         IntervalError: the date cannot be read, nothing is known by then, or it has not come yet.
     """
-    span = Span.of(schedule)
+    span = DatasetIntervals.of(schedule)
     if chosen:
         as_of = AsOf(parse_instant(chosen), "as of a date chosen by hand")
     elif key:

@@ -45,7 +45,7 @@ def instant_of(key: str, cadence: Cadence) -> datetime:
 
 
 @dataclass(frozen=True)
-class Span:
+class DatasetIntervals:
     """The intervals that a data set has.
 
     Attributes:
@@ -59,7 +59,7 @@ class Span:
     end: datetime | None
 
     @classmethod
-    def of(cls, schedule: Schedule) -> Span:
+    def of(cls, schedule: Schedule) -> DatasetIntervals:
         """The intervals of a use case."""
         start = schedule.data.floor(parse_instant(schedule.start.isoformat()))
         if schedule.span is None:
@@ -67,7 +67,7 @@ class Span:
         return cls(schedule.data, start, schedule.data.intervals(schedule.span)[-1].end)
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> Span:
+    def deserialize(cls, data: dict[str, Any]) -> DatasetIntervals:
         """Read what `serialize` wrote."""
         end = parse_instant(data["end"]) if data["end"] else None
         return cls(Cadence(data["cadence"]), parse_instant(data["start"]), end)

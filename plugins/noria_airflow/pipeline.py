@@ -9,7 +9,7 @@ from airflow.sdk import DAG
 
 from noria.core.use_case import UseCase
 from noria_airflow.failures import mail_owner
-from noria_airflow.partitions import Span, key_of
+from noria_airflow.partitions import DatasetIntervals, key_of
 from noria_airflow.retries import retry_arguments
 from noria_airflow.use_cases import readme
 
@@ -44,7 +44,7 @@ def pipeline(
         by_hand: where Airflow's pages take what a run needs to know; `{key}` becomes an example of a partition key.
     """
     start = use_case.schedule.start
-    first = Span.of(use_case.schedule)
+    first = DatasetIntervals.of(use_case.schedule)
     how = by_hand.format(key=key_of(first.start, first.cadence))
     return DAG(
         f"{use_case.name}__{kind}",

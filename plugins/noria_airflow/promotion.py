@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from noria.core.use_case import Approval
-from noria_airflow.approval import Answer, asked_by, evidence_page, tell_owner
+from noria_airflow.approval import ApprovalResponse, asked_by, evidence_page, tell_owner
 from noria_airflow.runs import current_as_of
 
 if TYPE_CHECKING:
     from noria.core.base.results import PromotionResult
-    from noria_airflow.runs import Step
+    from noria_airflow.runs import TaskContext
 
 
-def nominate(step: Step, candidate: Mapping[str, Any]) -> str:
+def set_challenger(step: TaskContext, candidate: Mapping[str, Any]) -> str:
     """Make a candidate that kept its promises challenger, and tell the owner where a person must approve it.
 
     Returns:
@@ -31,13 +31,13 @@ def nominate(step: Step, candidate: Mapping[str, Any]) -> str:
     registered = VersionRef.model_validate(candidate)
     if not registered.passed:
         raise AirflowSkipException(f"version {registered.version} is not promoted: {registered.summary}")
-    release.nominate(step.services, step.use_case, registered, actor=asked_by(step))
+    release.set_challenger(step.services, step.use_case, registered, actor=asked_by(step))
     if step.use_case.approval is Approval.MANUAL:
         tell_owner(step, registered.version, registered.summary)
     return f"{registered.summary}\n\n[Model card and evaluation]({evidence_page(step, registered.version)})"
 
 
-def promote(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any] | None) -> PromotionResult:
+def promote(step: TaskContext, candidate: Mapping[str, Any], approval: Mapping[str, Any] | None) -> PromotionResult:
     """Make a candidate champion.
 
     Args:
@@ -53,7 +53,7 @@ def promote(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any
     from noria.core.base.results import VersionRef
     from noria.jobs import release
 
-    registered, answer = VersionRef.model_validate(candidate), Answer.of(approval)
+    registered, answer = VersionRef.model_validate(candidate), ApprovalResponse.of(approval)
     reason = "; ".join(part for part in (current_as_of(step).reason, registered.summary, answer.reason) if part)
     who, approved_by = asked_by(step), answer.who
     try:

@@ -13,13 +13,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from noria.core.base.errors import RegistryError
 from noria.core.lifecycle.rollout import RolloutResult, RolloutState
 from noria.core.use_case import RolloutPolicy, UseCase
-from noria_airflow.approval import Answer, asked_by
-from noria_airflow.runs import current_as_of, current_step, handed_on
+from noria_airflow.approval import ApprovalResponse, asked_by
+from noria_airflow.runs import current_as_of, current_step, to_xcom
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-    from noria_airflow.runs import Step
+    from noria_airflow.runs import TaskContext
 
 _LOG = logging.getLogger(__name__)
 _SLACK = timedelta(days=1)
@@ -38,7 +38,7 @@ def tasks(use_case: UseCase, policy: RolloutPolicy, model: Asset) -> Callable[..
 
     @task(doc_md="Let the candidate score beside the champion, for a small share of the requests.")
     def start_rollout(candidate: dict[str, Any], approval: dict[str, Any] | None = None) -> dict[str, Any]:
-        return handed_on(start(current_step(name), candidate, approval))
+        return to_xcom(start(current_step(name), candidate, approval))
 
     @task.sensor(
         mode="reschedule",
@@ -53,8 +53,8 @@ def tasks(use_case: UseCase, policy: RolloutPolicy, model: Asset) -> Callable[..
         result = is_over(step, begun)
         if result is None:
             return PokeReturnValue(is_done=False)
-        step.announce(model, {"version": result.challenger, "previous": result.champion})
-        return PokeReturnValue(is_done=True, xcom_value=handed_on(result))
+        step.emit_asset_event(model, {"version": result.challenger, "previous": result.champion})
+        return PokeReturnValue(is_done=True, xcom_value=to_xcom(result))
 
     def put_in_place(candidate: Any, *approval: Any) -> Any:
         begun: Any = start_rollout(candidate, *approval)
@@ -74,7 +74,7 @@ def timeout_seconds(policy: RolloutPolicy) -> float:
     return (policy.stop.at_most + _SLACK).total_seconds()
 
 
-def start(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any] | None) -> RolloutResult:
+def start(step: TaskContext, candidate: Mapping[str, Any], approval: Mapping[str, Any] | None) -> RolloutResult:
     """Let a candidate score beside the champion; a task that is repeated finds the rollout that it began.
 
     Args:
@@ -90,7 +90,7 @@ def start(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any] 
     from noria.core.base.results import VersionRef
     from noria.jobs import rollout
 
-    registered, answer = VersionRef.model_validate(candidate), Answer.of(approval)
+    registered, answer = VersionRef.model_validate(candidate), ApprovalResponse.of(approval)
     reason = "; ".join(part for part in (current_as_of(step).reason, registered.summary, answer.reason) if part)
     try:
         begun = rollout.start(
@@ -105,7 +105,7 @@ def start(step: Step, candidate: Mapping[str, Any], approval: Mapping[str, Any] 
     return begun
 
 
-def is_over(step: Step, begun: Mapping[str, Any]) -> RolloutResult | None:
+def is_over(step: TaskContext, begun: Mapping[str, Any]) -> RolloutResult | None:
     """Take one turn; the rollout where its challenger has become champion, None where there is something to wait for.
 
     Args:

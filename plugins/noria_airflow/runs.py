@@ -12,7 +12,7 @@ from airflow.sdk import get_current_context
 
 from noria.core.base.interval import Interval
 from noria_airflow.as_of import AsOf, resolve_as_of
-from noria_airflow.partitions import Span, key_of
+from noria_airflow.partitions import DatasetIntervals, key_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Step:
+class TaskContext:
     """A task's surroundings: services, the use case as it is written now, and the run."""
 
     services: Services
@@ -39,14 +39,14 @@ class Step:
         Raises:
             IntervalError: it names none of the data set.
         """
-        return Span.of(self.use_case.schedule).interval_of(self.context["dag_run"].partition_key)
+        return DatasetIntervals.of(self.use_case.schedule).interval_of(self.context["dag_run"].partition_key)
 
     @property
     def run_id(self) -> str:
         """Which run this is."""
         return str(self.context["dag_run"].run_id)
 
-    def announce(self, asset: Asset, extra: Mapping[str, str], *, partition: datetime | None = None) -> None:
+    def emit_asset_event(self, asset: Asset, extra: Mapping[str, str], *, partition: datetime | None = None) -> None:
         """Send facts along with the event that the task's success brings.
 
         Args:
@@ -60,22 +60,22 @@ class Step:
             event.add_partitions(key_of(partition, self.use_case.schedule.data))
 
 
-def current_step(name: str) -> Step:
+def current_step(name: str) -> TaskContext:
     """The surroundings of the task that runs, for the use case of that name."""
     from noria.bootstrap import bootstrap
 
     services = bootstrap()
-    return Step(services, services.use_case(name), get_current_context())
+    return TaskContext(services, services.use_case(name), get_current_context())
 
 
-def handed_on(result: Result) -> dict[str, Any]:
+def to_xcom(result: Result) -> dict[str, Any]:
     """A job's result as XCom carries it, and in the task's log."""
     content = result.model_dump(mode="json")
     _LOG.info("%s: %s", type(result).__name__, ", ".join(f"{name}={value}" for name, value in content.items()))
     return content
 
 
-def current_as_of(step: Step) -> AsOf:
+def current_as_of(step: TaskContext) -> AsOf:
     """Up to when the training run that this task belongs to may look."""
     run = step.context["dag_run"]
     events = step.context["triggering_asset_events"]

@@ -24,7 +24,7 @@ from airflow.utils.strings import get_random_string
 from pendulum import instance
 
 from noria.core.base.errors import IntervalError
-from noria_airflow.partitions import Span, key_format, key_of
+from noria_airflow.partitions import DatasetIntervals, key_format, key_of
 
 if TYPE_CHECKING:
     from airflow.utils.types import DagRunType
@@ -36,7 +36,7 @@ _GRACE = timedelta(hours=1)
 class IntervalTimetable(CronPartitionTimetable):
     """Runs once for each interval, when it is over."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: DatasetIntervals) -> None:
         super().__init__(span.cadence.cron, timezone="UTC", run_offset=-1, key_format=key_format(span.cadence))
         self._span = span
         self.description = f"When an interval is over ({span.cadence.value})"
@@ -53,7 +53,7 @@ class IntervalTimetable(CronPartitionTimetable):
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> IntervalTimetable:
         """Read what `serialize` wrote."""
-        return cls(Span.deserialize(data))
+        return cls(DatasetIntervals.deserialize(data))
 
     def next_dagrun_info_v2(self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction) -> DagRunInfo | None:
         """The next interval that time starts; None once the data set has ended."""
@@ -70,12 +70,12 @@ class IntervalTimetable(CronPartitionTimetable):
         return _interval_start(self._span, partition_key)
 
 
-class _WokenTimetable(PartitionedAssetTimetable):
+class _AssetTriggeredTimetable(PartitionedAssetTimetable):
     """Runs once for each partition of which an asset brings word, and lets Airflow list the partitions."""
 
     periodic = True
 
-    def __init__(self, asset: Any, span: Span) -> None:
+    def __init__(self, asset: Any, span: DatasetIntervals) -> None:
         form = key_format(span.cadence)
         # Keys pass unchanged; the mapper is there because it also tells Airflow the date that a key stands for.
         super().__init__(assets=asset, default_partition_mapper=StartOfHourMapper(input_format=form, output_format=form))
@@ -102,10 +102,10 @@ class _WokenTimetable(PartitionedAssetTimetable):
         return run_type.generate_run_id(suffix="__".join(part for part in parts if part))
 
 
-class IntervalAssetTimetable(_WokenTimetable):
+class IntervalAssetTimetable(_AssetTriggeredTimetable):
     """Runs once for each interval of which an asset brings word. Time never starts a run; a backfill can."""
 
-    def __init__(self, asset: Any, span: Span) -> None:
+    def __init__(self, asset: Any, span: DatasetIntervals) -> None:
         super().__init__(asset, span)
         self.description = f"When {self._asset_names} has an interval ({span.cadence.value})"
 
@@ -119,7 +119,7 @@ class IntervalAssetTimetable(_WokenTimetable):
         """Read what `serialize` wrote."""
         from airflow.serialization.decoders import decode_asset_like
 
-        return cls(decode_asset_like(data["asset_condition"]), Span.deserialize(data))
+        return cls(decode_asset_like(data["asset_condition"]), DatasetIntervals.deserialize(data))
 
     def iter_partition_dagrun_infos(self, *, earliest: datetime, latest: datetime) -> Iterator[DagRunInfo]:
         """What a backfill creates."""
@@ -129,13 +129,13 @@ class IntervalAssetTimetable(_WokenTimetable):
         return _interval_start(self._span, partition_key)
 
 
-class TrainingTimetable(_WokenTimetable):
+class TrainingTimetable(_AssetTriggeredTimetable):
     """Runs on a plan, and whenever an asset asks; the partition is the date as of which training looks.
 
     A planned run looks up to the last interval bound. There is none before the DAG was there, nor after the data's end.
     """
 
-    def __init__(self, asset: Any, cron: str, span: Span) -> None:
+    def __init__(self, asset: Any, cron: str, span: DatasetIntervals) -> None:
         super().__init__(asset, span)
         self._cron = cron
         self._plan = CronTriggerTimetable(cron, timezone="UTC")
@@ -157,7 +157,7 @@ class TrainingTimetable(_WokenTimetable):
         """Read what `serialize` wrote."""
         from airflow.serialization.decoders import decode_asset_like
 
-        return cls(decode_asset_like(data["asset_condition"]), data["cron"], Span.deserialize(data))
+        return cls(decode_asset_like(data["asset_condition"]), data["cron"], DatasetIntervals.deserialize(data))
 
     def next_dagrun_info_v2(
         self,
@@ -211,7 +211,7 @@ class TrainingTimetable(_WokenTimetable):
             raise InvalidPartitionKeyError(str(error)) from error
 
 
-def _interval_runs(span: Span, earliest: datetime, latest: datetime) -> Iterator[DagRunInfo]:
+def _interval_runs(span: DatasetIntervals, earliest: datetime, latest: datetime) -> Iterator[DagRunInfo]:
     """One run per interval, as time would have started it when the interval was over."""
     for interval in span.between(earliest, latest, datetime.now(UTC)):
         yield DagRunInfo(
@@ -222,7 +222,7 @@ def _interval_runs(span: Span, earliest: datetime, latest: datetime) -> Iterator
         )
 
 
-def _interval_start(span: Span, key: str) -> datetime:
+def _interval_start(span: DatasetIntervals, key: str) -> datetime:
     """The start that a key names, or Airflow's own error for whoever typed it."""
     try:
         return span.interval_of(key).start

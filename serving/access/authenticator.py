@@ -19,7 +19,7 @@ from noria.core.base.errors import SettingsError
 from noria.settings import Settings
 from serving.access.admin_log import AdminLog
 from serving.access.key_file import KeyFile
-from serving.access.key_ring import Holder, KeyRing, key_text
+from serving.access.key_ring import KeyHolder, KeyRing, key_text
 from serving.access.rate_limit import RateLimits
 from serving.contract.errors import ForbiddenError, RequestError, TooManyRequestsError, UnauthenticatedError
 
@@ -27,7 +27,7 @@ _USE_CASE = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _log = logging.getLogger(__name__)
 
 
-class Admitted(NamedTuple):
+class AuthenticatedCaller(NamedTuple):
     """A request that may be answered.
 
     Attributes:
@@ -51,11 +51,11 @@ class AdminLine(msgspec.Struct, omit_defaults=True):
     """Why it was refused."""
 
 
-_ANYBODY = Admitted("", ())
+_ANYBODY = AuthenticatedCaller("", ())
 _encode = msgspec.json.Encoder().encode
 
 
-class Gatekeeper:
+class Authenticator:
     """Admits or refuses; costs microseconds, and asks neither disk nor network.
 
     Args:
@@ -89,7 +89,7 @@ class Gatekeeper:
         """Whether nobody needs a key at the moment."""
         return self._always_open or (self._open_without_keys and not self.keys.ring.ever_made)
 
-    def admit(
+    def authenticate(
         self,
         authorization: str | None,
         use_case: str,
@@ -97,7 +97,7 @@ class Gatekeeper:
         rows: int = 1,  # noqa: ARG002 - requests are limited, not rows; the caller need not know
         *,
         action: str = "",
-    ) -> Admitted:
+    ) -> AuthenticatedCaller:
         """Let a request in.
 
         Args:
@@ -117,7 +117,7 @@ class Gatekeeper:
             return self._admit_on_record(authorization, use_case, action)
         return _ANYBODY if self.is_open else self._admit_holder(authorization, use_case, scope)
 
-    def _admit_holder(self, authorization: str | None, use_case: str, scope: Scope) -> Admitted:
+    def _admit_holder(self, authorization: str | None, use_case: str, scope: Scope) -> AuthenticatedCaller:
         holder = self.keys.ring.holder(authorization) if authorization else None
         if holder is None:
             raise UnauthenticatedError(_not_known(authorization, use_case, scope))
@@ -127,13 +127,13 @@ class Gatekeeper:
             raise ForbiddenError(_not_for_this(holder, use_case, scope))
         holder.used = True
         if holder.bucket is None:
-            return Admitted(holder.name, ())
+            return AuthenticatedCaller(holder.name, ())
         taken = holder.bucket.take(self._now())
         if taken.wait:
             raise TooManyRequestsError(_too_many(holder, taken.wait), taken.wait, taken.headers)
-        return Admitted(holder.name, taken.headers)
+        return AuthenticatedCaller(holder.name, taken.headers)
 
-    def _admit_on_record(self, authorization: str | None, use_case: str, action: str) -> Admitted:
+    def _admit_on_record(self, authorization: str | None, use_case: str, action: str) -> AuthenticatedCaller:
         """Who was refused stands there too: somebody who tries doors is worth knowing of."""
         try:
             admitted = _ANYBODY if self.is_open else self._admit_holder(authorization, use_case, Scope.ADMIN)
@@ -153,7 +153,7 @@ class Gatekeeper:
         return "" if holder is None else holder.name
 
 
-def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Gatekeeper:
+def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Authenticator:
     """The gatekeeper that the settings ask for, with the keys that were known last; nothing runs yet.
 
     Args:
@@ -171,7 +171,7 @@ def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Gatek
         clock=clock,
         seconds=settings.serving_poll_seconds,
     )
-    gatekeeper = Gatekeeper(
+    gatekeeper = Authenticator(
         keys,
         mode=settings.serving_access,
         loopback=is_loopback(settings.serving_host),
@@ -199,19 +199,19 @@ def _not_known(authorization: str | None, use_case: str, scope: Scope) -> str:
     return f"the key is not known, or was revoked; `noria keys list` shows those there are, `{make}` makes another"
 
 
-def _expired(holder: Holder) -> str:
+def _expired(holder: KeyHolder) -> str:
     return (
         f"key {holder.name} ({holder.id}) was good until {holder.until:%Y-%m-%d %H:%M} UTC, or has a newer secret; send "
         f"that one, or `noria keys rotate {holder.id} --expires 90d` makes another"
     )
 
 
-def _not_for_this(holder: Holder, use_case: str, scope: Scope) -> str:
+def _not_for_this(holder: KeyHolder, use_case: str, scope: Scope) -> str:
     wanted = f"{scope} on {use_case[:60]}" if use_case else f"{scope} on every use case"
     return f"key {holder.name} ({holder.id}) may {holder.may}; this needs {wanted}"
 
 
-def _too_many(holder: Holder, wait: float) -> str:
+def _too_many(holder: KeyHolder, wait: float) -> str:
     return (
         f"key {holder.name} ({holder.id}) has sent as many requests as it may; the next one is answered in {wait:.1f} s. "
         "Several instances in one request count as one"

@@ -26,7 +26,7 @@ _USED_EVERY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Holder:
+class KeyHolder:
     """A key that is let in, as the request path needs it."""
 
     __slots__ = ("bucket", "id", "name", "scopes", "until", "use_cases", "used")
@@ -48,22 +48,22 @@ class Holder:
         return in_words(scopes, None if self.use_cases is None else sorted(self.use_cases))
 
 
-class Ring:
+class KeySnapshot:
     """Keys as they were known at one moment; never changed, but replaced whole, and what it remembers with it."""
 
     def __init__(self, known: KnownKeys, limits: RateLimits) -> None:
         self.known = known
         self.ever_made = known.ever_made
-        self.holders: Mapping[str, Holder] = {
-            item.digest: Holder(item, limits.bucket(item.id, item.per_minute)) for item in known.secrets
+        self.holders: Mapping[str, KeyHolder] = {
+            item.digest: KeyHolder(item, limits.bucket(item.id, item.per_minute)) for item in known.secrets
         }
-        self._seen: dict[str, Holder] = {}
+        self._seen: dict[str, KeyHolder] = {}
 
-    def holder(self, authorization: str) -> Holder | None:
+    def holder(self, authorization: str) -> KeyHolder | None:
         """Whose key a header brings, such as ``Bearer noria_...`` or the key alone; None where it is nobody's."""
         return self._seen.get(authorization) or self._look_up(authorization)
 
-    def _look_up(self, authorization: str) -> Holder | None:
+    def _look_up(self, authorization: str) -> KeyHolder | None:
         presented = read_key(key_text(authorization))
         holder = None if presented is None else self.holders.get(digest(presented.secret))
         if presented is None or holder is None or holder.id != presented.id:
@@ -96,7 +96,7 @@ class KeyRing:
         self._stopping = threading.Event()
         self._first_round = threading.Event()
         self._thread = threading.Thread(target=self._run, name="key-ring", daemon=True)
-        self.ring = Ring(NO_KEYS, limits)
+        self.ring = KeySnapshot(NO_KEYS, limits)
         self.trouble = ""
         """Why keys are not up to date; empty when they are."""
 
@@ -156,7 +156,7 @@ class KeyRing:
 
     def _take(self, known: KnownKeys) -> None:
         used = {holder.id for holder in self.ring.holders.values() if holder.used}
-        ring = Ring(known, self.limits)
+        ring = KeySnapshot(known, self.limits)
         for holder in ring.holders.values():
             holder.used = holder.id in used
         self.ring = ring

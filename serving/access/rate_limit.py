@@ -15,7 +15,7 @@ from typing import NamedTuple
 _Headers = tuple[tuple[bytes, bytes], ...]
 
 
-class Taken(NamedTuple):
+class RateLimitDecision(NamedTuple):
     """What came of asking for a token.
 
     Attributes:
@@ -45,7 +45,7 @@ class Bucket:
         self._limit = (b"ratelimit-limit", b"%d" % self._capacity)
         self._lock = threading.Lock()
 
-    def take(self, now: float) -> Taken:
+    def take(self, now: float) -> RateLimitDecision:
         """Take a token, if there is one.
 
         Args:
@@ -58,7 +58,7 @@ class Bucket:
             self._at = now
         remaining = (b"ratelimit-remaining", b"%d" % tokens)
         reset = (b"ratelimit-reset", b"%d" % math.ceil((self._capacity - tokens) / self._per_second))
-        return Taken(wait, (self._limit, remaining, reset))
+        return RateLimitDecision(wait, (self._limit, remaining, reset))
 
 
 class RateLimits:

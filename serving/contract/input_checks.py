@@ -13,14 +13,14 @@ import msgspec
 from noria.core.model.bundle import Manifest
 from noria.core.model.encoder_columns import LookupColumn, OneHotColumn
 from noria.core.model.signature import Field, Kind
-from noria.core.use_case import Serving, Treatment
+from noria.core.use_case import InputPolicy, Serving
 from serving.contract.errors import FieldProblem
 
 _SHOWN_CATEGORIES = 20
 _Check = Callable[[Any], str | None]
 
 
-class Concern(msgspec.Struct, frozen=True, gc=False):
+class InputConcern(msgspec.Struct, frozen=True, gc=False):
     """One value that the version has hardly learnt from.
 
     Attributes:
@@ -34,7 +34,7 @@ class Concern(msgspec.Struct, frozen=True, gc=False):
     expected: str
 
 
-class Concerns:
+class InputChecks:
     """What to look at in the instances of one version; made once."""
 
     def __init__(self, serving: Serving, fields: Mapping[str, Field], manifest: Manifest) -> None:
@@ -45,26 +45,26 @@ class Concerns:
             if name in read and any(checks := _checks(serving, field, _known(manifest, field)))
         )
 
-    def find(self, features: Mapping[str, Any]) -> list[tuple[Treatment, Concern]]:
+    def find(self, features: Mapping[str, Any]) -> list[tuple[InputPolicy, InputConcern]]:
         """Every concern about an instance, with what becomes of it; empty where there is none."""
-        found: list[tuple[Treatment, Concern]] = []
+        found: list[tuple[InputPolicy, InputConcern]] = []
         for name, missing, range_, category in self._fields:
             value = features.get(name)
             if value is None:
                 if missing:
-                    found.append((missing, Concern(name, None, "a value")))
+                    found.append((missing, InputConcern(name, None, "a value")))
             elif range_ is not None:
                 treatment, low, high = range_
                 if not low <= value <= high:
-                    found.append((treatment, Concern(name, value, f"{low:g} to {high:g}")))
+                    found.append((treatment, InputConcern(name, value, f"{low:g} to {high:g}")))
             elif category is not None:
                 treatment, known, shown = category
                 if value not in known:
-                    found.append((treatment, Concern(name, value, shown)))
+                    found.append((treatment, InputConcern(name, value, shown)))
         return found
 
 
-def problem(where: str, concern: Concern) -> FieldProblem:
+def problem(where: str, concern: InputConcern) -> FieldProblem:
     """A concern as a reason to refuse."""
     found = "nothing" if concern.found is None else msgspec.json.encode(concern.found).decode()
     shown = found if len(found) <= 60 else f"{found[:57]}..."
@@ -74,11 +74,11 @@ def problem(where: str, concern: Concern) -> FieldProblem:
 
 
 def _checks(serving: Serving, field: Field, known: frozenset[str]) -> tuple[Any, Any, Any]:
-    missing = serving.missing if serving.missing is not Treatment.ACCEPT else None
+    missing = serving.missing if serving.missing is not InputPolicy.ACCEPT else None
     numeric = field.kind is Kind.NUMERIC
     low, high = field.minimum, field.maximum
-    ranged = numeric and serving.out_of_range is not Treatment.ACCEPT and low is not None and high is not None
-    named = not numeric and known and serving.unseen_category is not Treatment.ACCEPT
+    ranged = numeric and serving.out_of_range is not InputPolicy.ACCEPT and low is not None and high is not None
+    named = not numeric and known and serving.unseen_category is not InputPolicy.ACCEPT
     return (
         missing,
         (serving.out_of_range, low, high) if ranged else None,

@@ -28,7 +28,7 @@ _KINDS = {'"': "a text", "[": "a list", "{": "an object", "a": "an integer"}
 """By the first character of a value as JSON, which errors show; `an integer of 400 bits` is no JSON."""
 
 
-class Protector:
+class Pseudonymiser:
     """The privacy of one use case, applied to what apps send.
 
     Attributes:
@@ -50,7 +50,7 @@ class Protector:
         self.hidden = frozenset((*self._replaced, *self._dropped))
 
     @classmethod
-    def of(cls, use_case: UseCase, key: str) -> Protector | None:
+    def of(cls, use_case: UseCase, key: str) -> Pseudonymiser | None:
         """The protector of a use case; None where nothing that apps may send is personal.
 
         Raises:

@@ -27,14 +27,14 @@ class Instance(NamedTuple):
     features: dict[str, Any]
 
 
-class Wanted(NamedTuple):
+class PredictBody(NamedTuple):
     """What a body asks for: instances, or entities whose features are to be looked up; one of the two is empty."""
 
     instances: list[Instance]
     entities: list[str]
 
 
-class Contract:
+class RequestSchema:
     """What a body must look like for one version."""
 
     def __init__(self, fields: Iterable[Field], entity: str, most: int) -> None:
@@ -66,7 +66,7 @@ class Contract:
         self._rows: Any = list[row]  # type: ignore[valid-type]
         self._decode = msgspec.json.Decoder(body).decode
 
-    def read(self, body: bytes) -> Wanted | None:
+    def read(self, body: bytes) -> PredictBody | None:
         """What a body asks for; None where something is wrong, or might be."""
         if b"\\u0000" in body:  # PostgreSQL does not store NUL
             return None
@@ -77,8 +77,8 @@ class Contract:
         if (found.instances is msgspec.UNSET) == (found.entities is msgspec.UNSET):
             return None
         if found.entities is not msgspec.UNSET:
-            return Wanted([], [str(name) for name in found.entities])
-        return Wanted([self._split(msgspec.structs.asdict(row)) for row in found.instances], [])
+            return PredictBody([], [str(name) for name in found.entities])
+        return PredictBody([self._split(msgspec.structs.asdict(row)) for row in found.instances], [])
 
     def accept(self, rows: Sequence[object]) -> list[Instance] | None:
         """Rows that another protocol has read; None where something is wrong, or might be."""

@@ -13,7 +13,7 @@ import msgspec
 
 from noria.core.use_case import Task, UseCase
 from serving.contract.errors import BodyTooLargeError, FieldProblem, MalformedBodyError
-from serving.contract.pseudonymiser import Protector
+from serving.contract.pseudonymiser import Pseudonymiser
 from serving.predict.instances import shown
 
 MAX_STATEMENTS = 1000
@@ -23,7 +23,7 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _LONGEST_ENTITY = 1000
 
 
-class Said(NamedTuple):
+class FeedbackItem(NamedTuple):
     """One statement as it was sent: about a prediction or about an entity.
 
     Attributes:
@@ -39,8 +39,8 @@ class Said(NamedTuple):
 
 
 def read_statements(
-    body: bytes, use_case: UseCase, now: datetime, protector: Protector | None
-) -> tuple[list[Said], list[FieldProblem]]:
+    body: bytes, use_case: UseCase, now: datetime, protector: Pseudonymiser | None
+) -> tuple[list[FeedbackItem], list[FieldProblem]]:
     """The statements of a request, and everything that is wrong with them; the statements count only where nothing is.
 
     Raises:
@@ -75,20 +75,20 @@ def _items(body: bytes) -> list[Any]:
 class _Reader:
     """Reads one statement after another, and keeps what is wrong."""
 
-    def __init__(self, use_case: UseCase, now: datetime, protector: Protector | None) -> None:
+    def __init__(self, use_case: UseCase, now: datetime, protector: Pseudonymiser | None) -> None:
         self.problems: list[FieldProblem] = []
         self._use_case = use_case
         self._latest = now + _CLOCKS_DIFFER
         self._protector = protector
         self._entity_is_hidden = protector is not None and use_case.entity in protector.hidden
 
-    def read(self, where: str, item: object) -> Said | None:
+    def read(self, where: str, item: object) -> FeedbackItem | None:
         """One statement; None where it is not even an object."""
         if not isinstance(item, dict):
             self._wrong(where, shown(item), "an object with id or entity, and label")
             return None
         self._check_names(where, item)
-        return Said(
+        return FeedbackItem(
             prediction_id=self._prediction_id(f"{where}.id", item["id"]) if "id" in item else None,
             entity=self._entity(f"{where}.entity", item["entity"]) if "entity" in item else None,
             event_time=self._instant(f"{where}.event_time", item.get("event_time")),
@@ -124,7 +124,7 @@ class _Reader:
                 hint = "send the id of the prediction"
                 self._wrong(where, "an entity", "none: the privacy of the use case drops it, so no prediction has one", hint)
             return safe
-        found = Protector.kind_of(value) if self._entity_is_hidden else shown(value)
+        found = Pseudonymiser.kind_of(value) if self._entity_is_hidden else shown(value)
         self._wrong(
             where, found, f"a string of 1 to {_LONGEST_ENTITY:,} characters or an integer, as you sent it to predict"
         )

@@ -10,8 +10,8 @@ import msgspec
 from noria.core.base.clock import Clock
 from noria.core.base.errors import InstanceError
 from serving.contract.prediction_id import uuid7
-from serving.feedback.request import Said, read_statements
-from serving.feedback.table import FeedbackTable, Line, Statement, journal_line
+from serving.feedback.request import FeedbackItem, read_statements
+from serving.feedback.table import FeedbackLine, FeedbackTable, LoggedFeedback, journal_line
 from serving.journal.background_log import BackgroundLog
 from serving.journal.journal import Journal
 from serving.models.served_model import ServedModel
@@ -19,7 +19,7 @@ from serving.models.served_model import ServedModel
 _encode = msgspec.json.Encoder().encode
 
 
-class Accepted(msgspec.Struct, gc=False):
+class AcceptedFeedback(msgspec.Struct, gc=False):
     """The answer for one statement."""
 
     id: str
@@ -27,11 +27,11 @@ class Accepted(msgspec.Struct, gc=False):
     status: str = "accepted"
 
 
-class Receipt(msgspec.Struct, gc=False):
+class FeedbackReceipt(msgspec.Struct, gc=False):
     """The answer for a request."""
 
     use_case: str
-    feedback: list[Accepted]
+    feedback: list[AcceptedFeedback]
     """In the order they were sent."""
 
 
@@ -60,7 +60,7 @@ class FeedbackLog(BackgroundLog):
         self._journal.append(line)
 
 
-class FeedbackDesk:
+class FeedbackService:
     """Where feedback is handed in.
 
     Args:
@@ -94,15 +94,15 @@ class FeedbackDesk:
         # of two statements about the same in one request the later one counts: its id is the greater
         ids = sorted(uuid7(now) for _ in statements)
         feedback = [self._statement(identity, said, now) for identity, said in zip(ids, statements, strict=True)]
-        line = Line(
+        line = FeedbackLine(
             use_case=model.name, received_at=now.isoformat(), request_id=request_id, caller=caller, feedback=feedback
         )
         self._record(journal_line(line))
-        return _encode(Receipt(model.name, [Accepted(statement.id) for statement in feedback]))
+        return _encode(FeedbackReceipt(model.name, [AcceptedFeedback(statement.id) for statement in feedback]))
 
     @staticmethod
-    def _statement(identity: str, said: Said, now: datetime) -> Statement:
-        return Statement(
+    def _statement(identity: str, said: FeedbackItem, now: datetime) -> LoggedFeedback:
+        return LoggedFeedback(
             id=identity,
             prediction_id=said.prediction_id,
             entity=said.entity,

@@ -10,7 +10,7 @@ import msgspec
 from serving.journal.append_table import AppendTable
 
 
-class Row(NamedTuple):
+class FeedbackRow(NamedTuple):
     """One statement, as the table has it."""
 
     id: str
@@ -26,7 +26,7 @@ class Row(NamedTuple):
     request_id: str | None
 
 
-class Statement(msgspec.Struct, kw_only=True, gc=False):
+class LoggedFeedback(msgspec.Struct, kw_only=True, gc=False):
     """What came true, of one prediction or of one entity; one of a journal line.
 
     Attributes:
@@ -42,21 +42,21 @@ class Statement(msgspec.Struct, kw_only=True, gc=False):
     at: str
 
 
-class Line(msgspec.Struct, kw_only=True, gc=False):
+class FeedbackLine(msgspec.Struct, kw_only=True, gc=False):
     """One line of the journal of feedback: what one request said."""
 
     use_case: str
     received_at: str
     request_id: str
     caller: str
-    feedback: list[Statement]
+    feedback: list[LoggedFeedback]
 
 
-_decode = msgspec.json.Decoder(Line).decode
+_decode = msgspec.json.Decoder(FeedbackLine).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def journal_line(line: Line) -> bytes:
+def journal_line(line: FeedbackLine) -> bytes:
     """The line as the journal keeps it, newline included."""
     return _encode(line) + b"\n"
 
@@ -65,9 +65,9 @@ class FeedbackTable(AppendTable):
     """`ops.feedback`."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, "ops.feedback", Row._fields)
+        super().__init__(url, "ops.feedback", FeedbackRow._fields)
 
-    def rows_of(self, line: bytes) -> Iterator[Row]:
+    def rows_of(self, line: bytes) -> Iterator[FeedbackRow]:
         """The statements of one journal line.
 
         Raises:
@@ -78,7 +78,7 @@ class FeedbackTable(AppendTable):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"not a journal line: {line[:80]!r}") from error
         for said in found.feedback:
-            yield Row(
+            yield FeedbackRow(
                 id=said.id,
                 use_case=found.use_case,
                 prediction_id=said.prediction_id,

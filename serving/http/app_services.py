@@ -8,37 +8,37 @@ from starlette.requests import Request
 
 from noria.core.base.clock import Clock
 from noria.settings import Settings, traces_wanted
-from serving.access.authenticator import Gatekeeper, make_gatekeeper
-from serving.feedback.service import FeedbackDesk, FeedbackLog
+from serving.access.authenticator import Authenticator, make_gatekeeper
+from serving.feedback.service import FeedbackLog, FeedbackService
 from serving.journal.journal import Journal
 from serving.journal.prediction_log import PredictionLog
 from serving.models.bundle_store import BundleStore
 from serving.models.model_source import ModelSource
 from serving.models.registry_client import RegistryClient
-from serving.models.rollouts import Rollouts
+from serving.models.rollouts import ActiveRollouts
 from serving.models.served_model import ServedModels
 from serving.models.use_case_files import UseCaseFiles
 from serving.observability.lifecycle import Lifecycle
 from serving.observability.metrics import Metrics, RolloutFigure
-from serving.observability.readiness import Behind, Readiness, readiness_of
+from serving.observability.readiness import DependencyHealth, Readiness, readiness_of
 from serving.observability.tracing import Tracing
 from serving.predict.online_store import OnlineStore
 from serving.predict.service import PredictionService
 
 
 @dataclass(frozen=True)
-class Parts:
+class AppServices:
     """What requests are answered with."""
 
     models: ServedModels
     source: ModelSource
-    rollouts: Rollouts
-    gate: Gatekeeper
+    rollouts: ActiveRollouts
+    gate: Authenticator
     service: PredictionService
     online: OnlineStore
     log: PredictionLog
     feedback_log: FeedbackLog
-    feedback: FeedbackDesk
+    feedback: FeedbackService
     metrics: Metrics
     tracing: Tracing
     lifecycle: Lifecycle
@@ -68,12 +68,12 @@ class Parts:
     @property
     def readiness(self) -> Readiness:
         """Whether to send requests here, and what to look at."""
-        behind = Behind(
+        behind = DependencyHealth(
             registry_trouble=self.source.trouble,
             refused=self.source.refusals,
             predictions=self.log.state,
             feedback=self.feedback_log.state,
-            taken_back=self.source.taken_back,
+            rolled_back=self.source.rolled_back,
             others=(
                 *((self.gate.keys.trouble,) if self.gate.keys.trouble else ()),
                 *(f"{name}: {told}" for name, told in self.source.troubles.items()),
@@ -82,7 +82,7 @@ class Parts:
         return readiness_of(self.models, self.lifecycle.phase, behind)
 
 
-def assemble(settings: Settings, clock: Clock) -> Parts:
+def assemble(settings: Settings, clock: Clock) -> AppServices:
     """Make the parts; nothing runs yet, and nothing outside the state folder is needed.
 
     Raises:
@@ -90,7 +90,7 @@ def assemble(settings: Settings, clock: Clock) -> Parts:
     """
     state, url = settings.serving_state, settings.warehouse_url.get_secret_value()
     limit = settings.serving_journal_mb * 1024 * 1024
-    models, rollouts = ServedModels(), Rollouts(state / "rollouts", clock)
+    models, rollouts = ServedModels(), ActiveRollouts(state / "rollouts", clock)
     journal = Journal(state / "journal", clock, limit_bytes=limit)
 
     def backlog() -> tuple[int, int]:
@@ -120,7 +120,7 @@ def assemble(settings: Settings, clock: Clock) -> Parts:
         poll_seconds=settings.serving_poll_seconds,
         pseudonym_key=settings.pseudonym_key.get_secret_value(),
     )
-    return Parts(
+    return AppServices(
         models=models,
         source=source,
         rollouts=rollouts,
@@ -129,7 +129,7 @@ def assemble(settings: Settings, clock: Clock) -> Parts:
         online=online,
         log=log,
         feedback_log=feedback_log,
-        feedback=FeedbackDesk(feedback_log.append, clock),
+        feedback=FeedbackService(feedback_log.append, clock),
         metrics=metrics,
         tracing=Tracing(traces_wanted()),
         lifecycle=Lifecycle(),
@@ -137,7 +137,7 @@ def assemble(settings: Settings, clock: Clock) -> Parts:
     )
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: Request) -> AppServices:
     """The parts of the app that got a request."""
-    parts: Parts = request.app.state.parts
+    parts: AppServices = request.app.state.parts
     return parts

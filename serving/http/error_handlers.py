@@ -103,7 +103,7 @@ ADMIN_RESPONSES: dict[int | str, dict[str, object]] = {
 }
 
 
-class Problem(NamedTuple):
+class ProblemDetails(NamedTuple):
     """A refusal, as it is sent (RFC 9457).
 
     Attributes:
@@ -116,7 +116,7 @@ class Problem(NamedTuple):
     slug: str
 
 
-def problem_of(error: Exception, request_id: str = "") -> Problem:
+def problem_of(error: Exception, request_id: str = "") -> ProblemDetails:
     """How an error looks over HTTP; one that nobody thought of goes to the log."""
     for kind, (status, slug) in _STATUS.items():
         if isinstance(error, kind):
@@ -158,7 +158,7 @@ async def _answer_surprise(request: Request, _error: Exception) -> Response:
     return _response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", detail, headers=headers))
 
 
-def _response(problem: Problem) -> Response:
+def _response(problem: ProblemDetails) -> Response:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in problem.headers}
     return Response(problem.body, problem.status, headers)
 
@@ -207,7 +207,7 @@ def _problem(
     *,
     headers: _Headers = (),
     request_id: str = "",
-) -> Problem:
+) -> ProblemDetails:
     report = ProblemReport(
         type=f"urn:noria:problem:{slug}",
         title=_TITLES.get(slug, status.phrase),
@@ -218,4 +218,4 @@ def _problem(
     )
     content = report.model_dump(exclude={name for name in ("errors", "instance") if not getattr(report, name)})
     body = (json.dumps(content, indent=1) + "\n").encode()
-    return Problem(status.value, body, ((b"content-type", MEDIA_TYPE.encode()), *headers), slug)
+    return ProblemDetails(status.value, body, ((b"content-type", MEDIA_TYPE.encode()), *headers), slug)

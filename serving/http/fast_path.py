@@ -22,18 +22,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from noria.core.base.api_key import Scope as AccessScope
 from serving.contract.errors import MalformedBodyError, MethodError
 from serving.http.error_handlers import problem_of
-from serving.http.microbatch import Together, Waiting
-from serving.http.request_head import Head, body_of, head_of
+from serving.http.microbatch import MicroBatcher, PendingRequest
+from serving.http.request_head import RequestHead, body_of, head_of
 from serving.models.served_model import ServedModel
 from serving.observability import structured_log
 from serving.observability.structured_log import RefusalLog
-from serving.observability.tracing import Answered
+from serving.observability.tracing import AnsweredRequest
 from serving.predict.instances import read_body
-from serving.predict.prediction import Asked, Predicted, Prediction, alias_of
+from serving.predict.prediction import AnsweredPrediction, PredictResult, RequestContext, alias_of
 
 if TYPE_CHECKING:
-    from serving.contract.request_schema import Wanted
-    from serving.http.app_services import Parts
+    from serving.contract.request_schema import PredictBody
+    from serving.http.app_services import AppServices
 
 _PACKED_FROM = 16 * 1024
 """Bytes of an answer from which on it is packed for callers that can unpack it."""
@@ -44,16 +44,16 @@ _UNLOGGED = (b"x-noria-unlogged", b"true")
 _encode = msgspec.json.Encoder().encode
 
 
-class Answer(msgspec.Struct, gc=False):
+class PredictResponse(msgspec.Struct, gc=False):
     """What is sent back."""
 
     use_case: str
     version: str
-    predictions: list[Prediction]
+    predictions: list[AnsweredPrediction]
 
 
 @dataclass(slots=True)
-class Reply:
+class PendingResponse:
     """An answer in the making.
 
     Attributes:
@@ -76,17 +76,22 @@ def use_case_of(path: str) -> str | None:
     return None if "/" in name else name
 
 
-class PredictLane:
+class FastPath:
     """Takes requests for predictions, and passes every other one on."""
 
-    def __init__(self, app: ASGIApp, parts: Parts) -> None:
+    def __init__(self, app: ASGIApp, parts: AppServices) -> None:
         self._app = app
         self._parts = parts
         self._refusals = RefusalLog()
-        self._together = Together(parts.service)
+        self._together = MicroBatcher(parts.service)
 
     def at_once(
-        self, name: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, done: Callable[[Reply], None]
+        self,
+        name: str,
+        query: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes,
+        done: Callable[[PendingResponse], None],
     ) -> bool:
         """Answer a POST whose body is here; false, with nothing done, where the answer has to be waited for.
 
@@ -104,9 +109,9 @@ class PredictLane:
         wanted = None if model is None or head.packed else model.contract.read(body)
         if head.packed or (model is not None and wanted is not None and not parts.service.is_quick(model, wanted, query)):
             return False
-        reply = Reply(model, [(b"x-request-id", head.request_id.encode())])
+        reply = PendingResponse(model, [(b"x-request-id", head.request_id.encode())])
 
-        def finish(outcome: Predicted | Exception) -> None:
+        def finish(outcome: PredictResult | Exception) -> None:
             if isinstance(outcome, Exception):
                 self._refuse(reply, outcome, head)
             else:
@@ -123,9 +128,9 @@ class PredictLane:
                     return False
             instances = model.protected(wanted.instances)
             if parts.service.may_wait_for_others(model, asked, len(instances)):
-                self._together.add(Waiting(model, instances[0], asked, finish))
+                self._together.add(PendingRequest(model, instances[0], asked, finish))
                 return True
-            outcome: Predicted | Exception = parts.service.answer_protected(model, instances, asked)
+            outcome: PredictResult | Exception = parts.service.answer_protected(model, instances, asked)
         except Exception as error:
             outcome = error
         finish(outcome)
@@ -143,7 +148,7 @@ class PredictLane:
             return
         started = perf_counter()
         head = head_of(scope["headers"], self._parts.clock.now())
-        reply = Reply(self._parts.models.find(name), [(b"x-request-id", head.request_id.encode())])
+        reply = PendingResponse(self._parts.models.find(name), [(b"x-request-id", head.request_id.encode())])
         structured_log.request_id.set(head.request_id)
         try:
             await self._answer(name, scope, receive, reply, head)
@@ -156,45 +161,45 @@ class PredictLane:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.content})
 
-    async def _answer(self, name: str, scope: Scope, receive: Receive, reply: Reply, head: Head) -> None:
+    async def _answer(self, name: str, scope: Scope, receive: Receive, reply: PendingResponse, head: RequestHead) -> None:
         if scope["method"] != "POST":
             raise MethodError(scope["method"], scope["path"], "POST")
         asked = self._admit(name, head, scope["query_string"], reply, self._parts.clock.now())
         model = self._parts.models.get(name)
         body = await body_of(receive, head)
-        wanted: Wanted = model.contract.read(body) or read_body(body, model)
+        wanted: PredictBody = model.contract.read(body) or read_body(body, model)
         self._fill(reply, await self._parts.service.answer(model, wanted, asked))
 
-    def _admit(self, name: str, head: Head, query: bytes, reply: Reply, now: datetime) -> Asked:
+    def _admit(self, name: str, head: RequestHead, query: bytes, reply: PendingResponse, now: datetime) -> RequestContext:
         parts = self._parts
-        admitted = parts.gate.admit(head.authorization, name, AccessScope.PREDICT)
+        admitted = parts.gate.authenticate(head.authorization, name, AccessScope.PREDICT)
         reply.headers += admitted.headers
-        return Asked(head.request_id, admitted.caller, now, _reasons(query))
+        return RequestContext(head.request_id, admitted.caller, now, _reasons(query))
 
     @staticmethod
-    def _fill(reply: Reply, predicted: Predicted) -> None:
+    def _fill(reply: PendingResponse, predicted: PredictResult) -> None:
         model = reply.model
         name, version = (model.name, model.version) if model else ("", "")
-        reply.content = _encode(Answer(name, version, predicted.predictions))
+        reply.content = _encode(PredictResponse(name, version, predicted.predictions))
         reply.headers.append(_JSON)
         reply.rows = len(predicted.predictions)
         if not predicted.logged:
             reply.headers.append(_UNLOGGED)
 
-    def _refuse(self, reply: Reply, error: Exception, head: Head) -> None:
+    def _refuse(self, reply: PendingResponse, error: Exception, head: RequestHead) -> None:
         problem = problem_of(error, request_id=head.request_id)
         reply.status, reply.content = problem.status, problem.body
         reply.headers += problem.headers
         wrong = [found.where for found in getattr(error, "problems", ())]
         self._refusals.tell(problem.status, problem.slug, reply.model.name if reply.model else "", wrong, head.request_id)
 
-    def _tell(self, reply: Reply, head: Head, seconds: float) -> None:
+    def _tell(self, reply: PendingResponse, head: RequestHead, seconds: float) -> None:
         """Count the answer, and tell whoever collects traces."""
         model = reply.model
         self._parts.metrics.answered(model, reply.status, seconds)
         if traces := self._parts.tracing.traces:
             name, version, alias = (model.name, model.version, alias_of(model)) if model else ("", "", "")
-            told = Answered(name, version, alias, reply.rows, head.request_id, reply.status, seconds)
+            told = AnsweredRequest(name, version, alias, reply.rows, head.request_id, reply.status, seconds)
             traces.answered(head.traceparent, told)
 
 
@@ -212,7 +217,7 @@ def _reasons(query: bytes) -> int:
     return int(asked)
 
 
-def _pack(reply: Reply) -> None:
+def _pack(reply: PendingResponse) -> None:
     packer = zlib.compressobj(1, wbits=31)
     reply.content = packer.compress(reply.content) + packer.flush()
     reply.headers += ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from serving.http.fast_path import Reply, use_case_of
-from serving.http.header_timeout_protocol import PatientProtocol
+from serving.http.fast_path import PendingResponse, use_case_of
+from serving.http.header_timeout_protocol import HeaderTimeoutProtocol
 from serving.http.security_headers import data_headers
 
 if TYPE_CHECKING:
-    from serving.http.fast_path import PredictLane
+    from serving.http.fast_path import FastPath
 
 _BEGUN: Any = {}
 """Stands for uvicorn's scope while a request is read: `_in_head` wants to see that one has begun."""
@@ -27,13 +27,13 @@ MOST_BYTES = 64 * 1024
 """Of a body: what is larger holds too many instances to be predicted in the event loop."""
 
 
-class FastProtocol(PatientProtocol):
+class FastProtocol(HeaderTimeoutProtocol):
     """See above."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         state = self.config.app.state  # type: ignore[union-attr]  # always our app, not a name of one
-        self._lane: PredictLane = state.lane
+        self._lane: FastPath = state.lane
         self._always = b"".join(b"%b: %b\r\n" % header for header in data_headers(state.tls))
         self._name: str | None = None
         """Use case of the request that is being read, where it is one for here."""
@@ -141,7 +141,7 @@ class FastProtocol(PatientProtocol):
                 return int(value) if value.isdigit() else 0
         return 0
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: PendingResponse) -> None:
         self._owed = False
         if self.transport.is_closing():
             return

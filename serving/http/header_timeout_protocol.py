@@ -11,7 +11,7 @@ HEAD_SECONDS = 30.0
 body may take is the routes' matter."""
 
 
-class PatientProtocol(HttpToolsProtocol):
+class HeaderTimeoutProtocol(HttpToolsProtocol):
     """Closes a connection on which the head of a request does not arrive in time.
 
     A few hundred such connections cost their sender nothing, and would take the place of everybody else.

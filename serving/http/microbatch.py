@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving.contract.request_schema import Instance
 from serving.models.served_model import ServedModel
-from serving.predict.prediction import Asked, Predicted
+from serving.predict.prediction import PredictResult, RequestContext
 
 if TYPE_CHECKING:
     from serving.predict.service import PredictionService
@@ -23,7 +23,7 @@ _MOST = 100
 """Requests of one batch."""
 
 
-class Waiting(NamedTuple):
+class PendingRequest(NamedTuple):
     """A request for one prediction.
 
     Attributes:
@@ -33,18 +33,18 @@ class Waiting(NamedTuple):
 
     model: ServedModel
     instance: Instance
-    asked: Asked
-    done: Callable[[Predicted | Exception], None]
+    asked: RequestContext
+    done: Callable[[PredictResult | Exception], None]
 
 
-class Together:
+class MicroBatcher:
     """Collects requests until the event loop has nothing more to read."""
 
     def __init__(self, service: PredictionService) -> None:
         self._service = service
-        self._waiting: list[Waiting] = []
+        self._waiting: list[PendingRequest] = []
 
-    def add(self, request: Waiting) -> None:
+    def add(self, request: PendingRequest) -> None:
         """Predict it soon, with all others that came by then; called in the event loop."""
         self._waiting.append(request)
         if len(self._waiting) == 1:
@@ -55,14 +55,14 @@ class Together:
     def flush(self) -> None:
         """Predict all of them now."""
         waiting, self._waiting = self._waiting, []
-        by_model: dict[int, list[Waiting]] = {}
+        by_model: dict[int, list[PendingRequest]] = {}
         for request in waiting:
             by_model.setdefault(id(request.model), []).append(request)
         for requests in by_model.values():
             for request, outcome in zip(requests, self._outcomes(requests), strict=True):
                 request.done(outcome)
 
-    def _outcomes(self, requests: list[Waiting]) -> list[Any]:
+    def _outcomes(self, requests: list[PendingRequest]) -> list[Any]:
         if len(requests) > 1:
             try:
                 return self._service.answer_together(
@@ -72,7 +72,7 @@ class Together:
                 return [self._alone(request) for request in requests]
         return [self._alone(request) for request in requests]
 
-    def _alone(self, request: Waiting) -> Predicted | Exception:
+    def _alone(self, request: PendingRequest) -> PredictResult | Exception:
         try:
             return self._service.answer_protected(request.model, [request.instance], request.asked)
         except Exception as error:

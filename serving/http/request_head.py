@@ -21,7 +21,7 @@ _BODY_SECONDS = 10.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 
 
-class Head(NamedTuple):
+class RequestHead(NamedTuple):
     """What is read of a request's headers.
 
     Attributes:
@@ -41,7 +41,7 @@ class Head(NamedTuple):
     traceparent: str | None
 
 
-def head_of(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> Head:
+def head_of(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> RequestHead:
     """Look at each header once."""
     length, packed, unpacks, request_id, authorization, traceparent = -1, False, False, "", None, None
     for name, value in headers:
@@ -57,10 +57,10 @@ def head_of(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> Head:
             traceparent = value.decode("latin-1")
         elif name == b"accept-encoding":
             unpacks = b"gzip" in value
-    return Head(length, packed, unpacks, request_id or uuid7(now), authorization, traceparent)
+    return RequestHead(length, packed, unpacks, request_id or uuid7(now), authorization, traceparent)
 
 
-async def body_of(receive: Receive, head: Head) -> bytes:
+async def body_of(receive: Receive, head: RequestHead) -> bytes:
     """The whole body, and no more of it than is allowed.
 
     Raises:

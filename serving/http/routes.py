@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from noria.core.base.api_key import Scope
-from serving.http.app_services import Parts, parts_of
+from serving.http.app_services import AppServices, parts_of
 from serving.http.error_handlers import ADMIN_RESPONSES, UNREADY
 from serving.http.request_head import body_of, head_of
 from serving.http.schemas import UseCaseList, UseCaseReport, report
 from serving.observability.readiness import Readiness
 
 router = APIRouter()
-WithParts = Annotated[Parts, Depends(parts_of)]
+WithParts = Annotated[AppServices, Depends(parts_of)]
 
 
 @router.get("/v1/{use_case}")
@@ -40,7 +40,7 @@ async def healthz() -> dict[str, str]:
 async def feedback(use_case: str, request: Request, parts: WithParts) -> Response:
     """Say what really happened, by the id of a prediction or by entity; late, repeated and corrected statements are kept."""
     head = head_of(request.scope["headers"], parts.clock.now())
-    admitted = parts.gate.admit(head.authorization, use_case, Scope.FEEDBACK)
+    admitted = parts.gate.authenticate(head.authorization, use_case, Scope.FEEDBACK)
     model = parts.models.get(use_case)
     body = await body_of(request.receive, head)
     receipt = parts.feedback.take(body, model, admitted.caller, head.request_id)
@@ -52,7 +52,7 @@ async def feedback(use_case: str, request: Request, parts: WithParts) -> Respons
 async def refresh(use_case: str, request: Request, parts: WithParts) -> dict[str, str]:
     """Ask the model registry now whether another version is to serve, instead of in a few seconds; needs scope admin."""
     head = head_of(request.scope["headers"], parts.clock.now())
-    parts.gate.admit(head.authorization, use_case, Scope.ADMIN, action=f"POST /v1/{use_case}/refresh")
+    parts.gate.authenticate(head.authorization, use_case, Scope.ADMIN, action=f"POST /v1/{use_case}/refresh")
     parts.models.get(use_case)
     parts.source.wake()
     return {"status": "asked"}

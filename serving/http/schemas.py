@@ -114,7 +114,7 @@ class ProblemReport(_Schema):
     """Identifies the request: `urn:noria:request:` and the answer's X-Request-Id."""
 
 
-class Serving(_Schema):
+class ServingVersion(_Schema):
     """The version that answers now."""
 
     version: str
@@ -163,7 +163,7 @@ class UseCaseReport(_Schema):
     """Optional field of an instance: your name for what is predicted. It is logged, and not read by the model."""
     expects: tuple[SignatureField, ...]
     """The fields of an instance."""
-    serves: Serving
+    serves: ServingVersion
     """The version that answers."""
     predict: str
     """Where to send instances."""
@@ -191,7 +191,7 @@ def report(model: ServedModel) -> UseCaseReport:
         value=use_case.business.value,
         entity=use_case.entity,
         expects=tuple(model.fields.values()),
-        serves=Serving(
+        serves=ServingVersion(
             version=model.version,
             kind=f"rule: {manifest.rule}" if manifest.kind == "rule" else manifest.candidate,
             since=model.since,

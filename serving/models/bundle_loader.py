@@ -9,7 +9,7 @@ from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, load_predictor
 from serving.models.admission import admit
 from serving.models.bundle_store import BundleStore
-from serving.models.registry_client import Champion, RegistryClient
+from serving.models.registry_client import PublishedVersion, RegistryClient
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class BundleLoader:
         self._registry = registry
         self._store = store
 
-    def load(self, use_case: UseCase, version: Champion) -> Predictor:
+    def load(self, use_case: UseCase, version: PublishedVersion) -> Predictor:
         """The version's predictor; it fits the use case.
 
         Raises:
@@ -34,7 +34,7 @@ class BundleLoader:
         admit(use_case, predictor)
         return predictor
 
-    def _loaded_before(self, version: Champion) -> Predictor | None:
+    def _loaded_before(self, version: PublishedVersion) -> Predictor | None:
         folder = self._store.folder(version.use_case, version.digest)
         if not folder.is_dir():
             return None
@@ -44,7 +44,7 @@ class BundleLoader:
             _log.warning("fetching it again: %s", error)
             return None
 
-    def _fetch(self, use_case: UseCase, version: Champion) -> Predictor:
+    def _fetch(self, use_case: UseCase, version: PublishedVersion) -> Predictor:
         name, digest = version.use_case, version.digest
         folder = self._store.fetch(name, digest, lambda file, into: self._registry.download(version, file, into))
         try:

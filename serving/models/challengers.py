@@ -15,8 +15,8 @@ from noria.core.lifecycle.rollout import Rollout
 from noria.core.use_case import UseCase
 from serving.models.admission import admit
 from serving.models.bundle_loader import BundleLoader
-from serving.models.registry_client import RegistryClient, Wanted
-from serving.models.rollouts import ActiveRollout, Rollouts
+from serving.models.registry_client import RegistryClient, RegistryView
+from serving.models.rollouts import ActiveRollout, ActiveRollouts
 from serving.models.served_model import Origin, ServedModel
 
 _log = logging.getLogger(__name__)
@@ -25,13 +25,13 @@ _log = logging.getLogger(__name__)
 class Challengers:
     """The only one who begins and ends rollouts in this process; works in the thread that asks the registry."""
 
-    def __init__(self, registry: RegistryClient, loader: BundleLoader, rollouts: Rollouts, clock: Clock) -> None:
+    def __init__(self, registry: RegistryClient, loader: BundleLoader, rollouts: ActiveRollouts, clock: Clock) -> None:
         self._registry = registry
         self._loader = loader
         self._rollouts = rollouts
         self._clock = clock
 
-    def follow(self, use_case: UseCase, champion: ServedModel, wanted: Wanted) -> None:
+    def follow(self, use_case: UseCase, champion: ServedModel, wanted: RegistryView) -> None:
         """Do what the registry says of one use case.
 
         Args:
@@ -56,7 +56,7 @@ class Challengers:
         except RegistryError:
             raise  # that is no fault of the bundle
         except NoriaError as error:
-            self._rollouts.take_back(rollout, f"version {rollout.challenger.version} cannot be loaded: {error}")
+            self._rollouts.roll_back_challenger(rollout, f"version {rollout.challenger.version} cannot be loaded: {error}")
             self._taken_back(rollout, wanted)
             return
         if self._rollouts.begin(rollout, challenger):
@@ -67,12 +67,12 @@ class Challengers:
         """A use case whose folder has gone has no rollout."""
         self._rollouts.end(use_case)
 
-    def _taken_back(self, rollout: Rollout, wanted: Wanted) -> bool:
+    def _taken_back(self, rollout: Rollout, wanted: RegistryView) -> bool:
         """Whether it was, here or elsewhere; each side tells the other."""
         told = wanted.guard if wanted.guard is not None and wanted.guard.rollout == rollout.id else None
         stopped = self._rollouts.stopped(rollout)
         if stopped is None and told is not None:
-            self._rollouts.take_back(rollout, told.reason, by=told.by)
+            self._rollouts.roll_back_challenger(rollout, told.reason, by=told.by)
         elif stopped is not None and told is None:
             self._registry.report(rollout.use_case, stopped)
         return stopped is not None or told is not None
@@ -91,5 +91,5 @@ class Challengers:
 
 
 def _is_as_wanted(active: ActiveRollout, rollout: Rollout, use_case: UseCase) -> bool:
-    same = (active.rollout.id, active.rollout.turn) == (rollout.id, rollout.turn)
+    same = (active.rollout.id, active.rollout.revision) == (rollout.id, rollout.revision)
     return same and active.challenger.use_case == use_case

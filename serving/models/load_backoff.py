@@ -6,32 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
-from serving.models.registry_client import Champion
+from serving.models.registry_client import PublishedVersion
 
 _FIRST_RETRY, _LAST_RETRY = 5.0, 300.0
 
 
 @dataclass(frozen=True)
 class _Refusal:
-    champion: Champion
+    champion: PublishedVersion
     reason: str
     retry_at: float
     """Monotonic seconds."""
     pause: float
 
 
-class Refusals:
+class LoadBackoff:
     """One for each use case at most; a champion that is refused again waits twice as long, five minutes at most."""
 
     def __init__(self) -> None:
         self._by_use_case: dict[str, _Refusal] = {}
 
-    def may_try(self, champion: Champion) -> bool:
+    def may_try(self, champion: PublishedVersion) -> bool:
         """Whether this very champion was not refused, or has waited long enough."""
         refusal = self._by_use_case.get(champion.use_case)
         return refusal is None or refusal.champion != champion or monotonic() >= refusal.retry_at
 
-    def refuse(self, champion: Champion, reason: str) -> float:
+    def refuse(self, champion: PublishedVersion, reason: str) -> float:
         """Remember why; returns after how many seconds it may be tried again."""
         earlier = self._by_use_case.get(champion.use_case)
         again = earlier is not None and earlier.champion == champion

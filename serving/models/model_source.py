@@ -20,14 +20,14 @@ from noria.core.base.errors import BundleError, NoriaError, RegistryError, Setti
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, baseline_predictor, load_predictor
-from serving.contract.pseudonymiser import Protector
+from serving.contract.pseudonymiser import Pseudonymiser
 from serving.models.admission import admit
 from serving.models.bundle_loader import BundleLoader
 from serving.models.bundle_store import BundleStore, Pointer
 from serving.models.challengers import Challengers
-from serving.models.load_backoff import Refusals
-from serving.models.registry_client import Champion, RegistryClient
-from serving.models.rollouts import Rollouts
+from serving.models.load_backoff import LoadBackoff
+from serving.models.registry_client import PublishedVersion, RegistryClient
+from serving.models.rollouts import ActiveRollouts
 from serving.models.served_model import Origin, ServedModel, ServedModels
 from serving.models.use_case_files import UseCaseFiles
 
@@ -63,7 +63,7 @@ class ModelSource:
         models: ServedModels,
         registry: RegistryClient,
         store: BundleStore,
-        rollouts: Rollouts,
+        rollouts: ActiveRollouts,
         *,
         metrics: SourceMetrics,
         clock: Clock,
@@ -79,15 +79,15 @@ class ModelSource:
         self._metrics = metrics
         self._clock = clock
         self._poll_seconds = poll_seconds
-        self._refusals = Refusals()
+        self._refusals = LoadBackoff()
         self._loader = BundleLoader(registry, store)
-        rollouts.on_take_back = metrics.count_rolled_back
+        rollouts.on_roll_back = metrics.count_rolled_back
         self._challengers = Challengers(registry, self._loader, rollouts, clock)
         self._use_cases: Mapping[str, UseCase] = {}
         """As they are written now; a version may still answer for one as it was."""
-        self._protectors: Mapping[str, Protector | None] = {}
+        self._protectors: Mapping[str, Pseudonymiser | None] = {}
         """What keeps personal values out, by use case as it is written now."""
-        self._outgrown: dict[str, str] = {}
+        self._incompatible: dict[str, str] = {}
         """Why a version that answers does not fit its use case any more."""
         self._stopping = threading.Event()
         self._woken = threading.Event()
@@ -131,7 +131,7 @@ class ModelSource:
     @property
     def refusals(self) -> Mapping[str, str]:
         """Why a champion is not served, or answers for its use case only as it was; by use case."""
-        return {**self._outgrown, **self._refusals.reasons()}
+        return {**self._incompatible, **self._refusals.reasons()}
 
     @property
     def troubles(self) -> Mapping[str, str]:
@@ -139,9 +139,9 @@ class ModelSource:
         return self._files.troubles
 
     @property
-    def taken_back(self) -> Mapping[str, str]:
+    def rolled_back(self) -> Mapping[str, str]:
         """Why a challenger of a rollout that is not over yet was taken back, by use case."""
-        return self._rollouts.taken_back
+        return self._rollouts.rolled_back
 
     def refresh(self) -> None:
         """One round: every use case against its champion, then against its rollout."""
@@ -197,7 +197,7 @@ class ModelSource:
 
     def _read_use_cases(self) -> None:
         use_cases, key = self._files.read(), self._pseudonym_key
-        self._protectors = {name: Protector.of(use_case, key) for name, use_case in use_cases.items()}
+        self._protectors = {name: Pseudonymiser.of(use_case, key) for name, use_case in use_cases.items()}
         self._use_cases = use_cases
 
     def _take_up(self, use_case: UseCase) -> None:
@@ -211,17 +211,17 @@ class ModelSource:
         try:
             admit(use_case, model.predictor)
         except BundleError as error:
-            self._outgrown = {**self._outgrown, use_case.name: f"version {model.version} answers as before: {error}"}
-            _log.error("%s was edited; %s", use_case.name, self._outgrown[use_case.name])
+            self._incompatible = {**self._incompatible, use_case.name: f"version {model.version} answers as before: {error}"}
+            _log.error("%s was edited; %s", use_case.name, self._incompatible[use_case.name])
             return
         self._forget(use_case.name)
         self._models.put(replace(model, use_case=use_case, protector=self._protectors[use_case.name]))
 
     def _forget(self, use_case: str) -> None:
         self._refusals.clear(use_case)
-        self._outgrown = {name: reason for name, reason in self._outgrown.items() if name != use_case}
+        self._incompatible = {name: reason for name, reason in self._incompatible.items() if name != use_case}
 
-    def _follow(self, model: ServedModel, champion: Champion | None) -> None:
+    def _follow(self, model: ServedModel, champion: PublishedVersion | None) -> None:
         use_case = self._use_cases[model.name]
         if champion is None:
             self._refusals.clear(model.name)
@@ -242,7 +242,7 @@ class ModelSource:
             return
         self._swap(self._served(use_case, predictor, Pointer(champion.version, champion.digest), Origin.REGISTRY))
 
-    def _refuse(self, champion: Champion, reason: str) -> None:
+    def _refuse(self, champion: PublishedVersion, reason: str) -> None:
         pause = self._refusals.refuse(champion, reason)
         self._metrics.count_refused(champion.use_case)
         _log.error(

@@ -27,7 +27,7 @@ _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
 
 @dataclass(frozen=True)
-class Champion:
+class PublishedVersion:
     """A version that the registry wants served, alone or beside another.
 
     Attributes:
@@ -42,7 +42,7 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RegistryView:
     """What the registry wants of a use case.
 
     Attributes:
@@ -51,7 +51,7 @@ class Wanted:
         guard: what serving said last of a rollout.
     """
 
-    champion: Champion | None = None
+    champion: PublishedVersion | None = None
     rollout: Rollout | None = None
     guard: GuardReport | None = None
 
@@ -65,7 +65,7 @@ class RegistryClient:
         self._unreadable: dict[tuple[str, str], str] = {}
         """Tags that could not be read, so that each is complained of once."""
 
-    def wanted(self, use_case: str) -> Wanted:
+    def wanted(self, use_case: str) -> RegistryView:
         """Champion and rollout. Without the alias, or the model, there is no champion, which means version 0.
 
         Raises:
@@ -74,13 +74,13 @@ class RegistryClient:
         model = self._ask("registered-models/get", name=use_case).get("registered_model", {})
         number = next((str(alias["version"]) for alias in model.get("aliases", ()) if alias["alias"] == _ALIAS), None)
         tags = {tag["key"]: tag["value"] for tag in model.get("tags", ())}
-        return Wanted(
+        return RegistryView(
             None if number is None else self.version(use_case, number),
             self._document(use_case, tags, ROLLOUT_TAG, Rollout),
             self._document(use_case, tags, GUARD_TAG, GuardReport),
         )
 
-    def version(self, use_case: str, number: str) -> Champion:
+    def version(self, use_case: str, number: str) -> PublishedVersion:
         """One version, and where it lies.
 
         Raises:
@@ -117,7 +117,7 @@ class RegistryClient:
                 _log.error("%s: its tag %s cannot be read, the champion answers alone: %s", use_case, name, error)
             return None
 
-    def download(self, champion: Champion, name: str, into: Path) -> None:
+    def download(self, champion: PublishedVersion, name: str, into: Path) -> None:
         """Fetch one file of the champion's bundle.
 
         Raises:
@@ -157,12 +157,12 @@ class RegistryClient:
         raise RegistryError(f"{self._url}/{method}: HTTP {response.status_code}: {response.text[:200]}")
 
 
-def _champion(use_case: str, number: str, version: dict[str, Any]) -> Champion:
+def _champion(use_case: str, number: str, version: dict[str, Any]) -> PublishedVersion:
     tags = {tag["key"]: tag["value"] for tag in version.get("tags", ())}
-    return Champion(use_case, number, tags.get("bundle_digest", ""), str(version.get("source", "")))
+    return PublishedVersion(use_case, number, tags.get("bundle_digest", ""), str(version.get("source", "")))
 
 
-def _artifact_path(champion: Champion, name: str) -> str:
+def _artifact_path(champion: PublishedVersion, name: str) -> str:
     source = urlsplit(champion.source)
     if source.scheme != "mlflow-artifacts":
         raise BundleError(

@@ -45,12 +45,14 @@ class ActiveRollout:
 
     __slots__ = ("_take_back", "challenger", "guard", "rollout", "shadow", "share")
 
-    def __init__(self, rollout: Rollout, challenger: ServedModel, guard: Guard, take_back: Callable[[str], None]) -> None:
+    def __init__(
+        self, rollout: Rollout, challenger: ServedModel, guard: Guard, roll_back_challenger: Callable[[str], None]
+    ) -> None:
         self.rollout = rollout
         self.challenger = challenger
         self.shadow = rollout.shadow
         self.share = rollout.share
-        self._take_back = take_back
+        self._take_back = roll_back_challenger
         self.guard = guard
 
     def takes(self, key: str) -> bool:
@@ -100,7 +102,7 @@ def _nobody(_use_case: str) -> None:
     return None
 
 
-class Rollouts:
+class ActiveRollouts:
     """The rollouts of all use cases. `active` is for every request; the rest is for the thread that asks the registry."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -110,7 +112,7 @@ class Rollouts:
         self._stops: dict[str, GuardReport] = {}
         self._seen: dict[str, int] = {}
         self._lock = threading.Lock()
-        self.on_take_back: Callable[[str], object] = _nobody
+        self.on_roll_back: Callable[[str], object] = _nobody
         """Told the use case when this process takes a challenger back."""
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rollouts", daemon=True)
@@ -123,7 +125,7 @@ class Rollouts:
         return iter(tuple(self._active.values()))
 
     @property
-    def taken_back(self) -> Mapping[str, str]:
+    def rolled_back(self) -> Mapping[str, str]:
         """Why challengers were taken back, by use case; only of rollouts that are not over yet."""
         return {name: report.reason for name, report in self._stops.copy().items()}
 
@@ -147,7 +149,9 @@ class Rollouts:
                 return False
             self._stops.pop(name, None)
             guard = _guard_of(rollout, self._active.get(name))
-            self._active[name] = ActiveRollout(rollout, challenger, guard, lambda reason: self.take_back(rollout, reason))
+            self._active[name] = ActiveRollout(
+                rollout, challenger, guard, lambda reason: self.roll_back_challenger(rollout, reason)
+            )
         return True
 
     def end(self, use_case: str) -> None:
@@ -156,7 +160,7 @@ class Rollouts:
             self._active.pop(use_case, None)
             self._stops.pop(use_case, None)
 
-    def take_back(self, rollout: Rollout, reason: str, *, by: str = "") -> None:
+    def roll_back_challenger(self, rollout: Rollout, reason: str, *, by: str = "") -> None:
         """The champion answers everything from now on, here, in the processes beside this one, and after a restart.
 
         Args:
@@ -175,7 +179,7 @@ class Rollouts:
                 self._keep(rollout.use_case, report)
             except OSError as error:
                 _log.error("%s: other processes hear of it from the registry only: %s", rollout.use_case, error)
-        self.on_take_back(rollout.use_case)
+        self.on_roll_back(rollout.use_case)
 
     def stopped(self, rollout: Rollout) -> GuardReport | None:
         """What this folder's processes say of a rollout that one of them has taken back."""

@@ -16,9 +16,9 @@ from noria.core.model.signature import Field, Kind
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor
 from serving.contract.errors import FieldProblem, UnknownUseCaseError
-from serving.contract.input_checks import Concerns
-from serving.contract.pseudonymiser import Protector
-from serving.contract.request_schema import Contract, Instance
+from serving.contract.input_checks import InputChecks
+from serving.contract.pseudonymiser import Pseudonymiser
+from serving.contract.request_schema import Instance, RequestSchema
 
 
 class Origin(StrEnum):
@@ -47,7 +47,7 @@ class ServedModel:
     digest: str
     since: datetime
     origin: Origin
-    protector: Protector | None = None
+    protector: Pseudonymiser | None = None
 
     @property
     def name(self) -> str:
@@ -68,14 +68,14 @@ class ServedModel:
         return declared_signature(self.use_case).fields
 
     @cached_property
-    def contract(self) -> Contract:
+    def contract(self) -> RequestSchema:
         """What a request must look like."""
-        return Contract(self.fields.values(), self.use_case.entity, self.use_case.serving.max_batch)
+        return RequestSchema(self.fields.values(), self.use_case.entity, self.use_case.serving.max_batch)
 
     @cached_property
-    def concerns(self) -> Concerns:
+    def concerns(self) -> InputChecks:
         """What to look at in an instance that fits."""
-        return Concerns(self.use_case.serving, self.fields, self.predictor.manifest)
+        return InputChecks(self.use_case.serving, self.fields, self.predictor.manifest)
 
     def protected(self, instances: Sequence[Instance]) -> Sequence[Instance]:
         """The instances with nothing personal in them, as training's rows were."""

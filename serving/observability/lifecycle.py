@@ -7,7 +7,7 @@ from enum import StrEnum
 from fastapi import FastAPI
 
 
-class Phase(StrEnum):
+class ProcessPhase(StrEnum):
     """A process goes through these once, in this order."""
 
     STARTING = "starting"
@@ -20,20 +20,20 @@ class Lifecycle:
     """The phase of one app in this process. An app that no server of ours runs is serving."""
 
     def __init__(self) -> None:
-        self.phase = Phase.SERVING
+        self.phase = ProcessPhase.SERVING
 
     def starting(self) -> None:
         """Begin."""
-        self.phase = Phase.STARTING
+        self.phase = ProcessPhase.STARTING
 
     def started(self) -> None:
         """Everything that answers needs is there; ends the start, and nothing else."""
-        if self.phase is Phase.STARTING:
-            self.phase = Phase.SERVING
+        if self.phase is ProcessPhase.STARTING:
+            self.phase = ProcessPhase.SERVING
 
     def drain(self) -> None:
         """Told to stop. May be called in a signal handler."""
-        self.phase = Phase.DRAINING
+        self.phase = ProcessPhase.DRAINING
 
 
 def lifecycle_of(app: FastAPI) -> Lifecycle:

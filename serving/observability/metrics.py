@@ -119,7 +119,7 @@ class Metrics:
             ("use_case",),
             registry=registry,
         )
-        self.taken_back = Counter(
+        self.rolled_back = Counter(
             "noria_serving_rollout_taken_back",
             "Challengers that the guard took back, by use case.",
             ("use_case",),
@@ -162,7 +162,7 @@ class Metrics:
 
     def count_rolled_back(self, use_case: str) -> None:
         """Count a challenger that was rolled back."""
-        self.taken_back.labels(use_case).inc()
+        self.rolled_back.labels(use_case).inc()
 
     def answered(self, model: ServedModel | None, status: int, seconds: float, alias: str = "") -> None:
         """Count one request.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from serving.journal.background_log import LogState
 from serving.models.served_model import ServedModel
-from serving.observability.lifecycle import Phase
+from serving.observability.lifecycle import ProcessPhase
 
 
 class _Schema(BaseModel):
@@ -43,7 +43,7 @@ class Readiness(_Schema):
 
     ready: bool
     """Whether to send requests here."""
-    phase: Phase
+    phase: ProcessPhase
     """starting, serving or draining: a process that was told to stop answers what comes in, and wants no more."""
     reason: str
     """Why not to send requests here."""
@@ -60,7 +60,7 @@ class Readiness(_Schema):
 
 
 @dataclass(frozen=True)
-class Behind:
+class DependencyHealth:
     """How that is doing which answers depend on only in the long run.
 
     Attributes:
@@ -76,11 +76,11 @@ class Behind:
     refused: Mapping[str, str]
     predictions: LogState
     feedback: LogState | None = None
-    taken_back: Mapping[str, str] = field(default_factory=dict)
+    rolled_back: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
 
-def readiness_of(models: Iterable[ServedModel], phase: Phase, behind: Behind) -> Readiness:
+def readiness_of(models: Iterable[ServedModel], phase: ProcessPhase, behind: DependencyHealth) -> Readiness:
     """What to tell whoever asks.
 
     Args:
@@ -108,17 +108,17 @@ def readiness_of(models: Iterable[ServedModel], phase: Phase, behind: Behind) ->
     )
 
 
-def _reason(phase: Phase, versions: Mapping[str, str], log: LogState) -> str:
-    if phase is Phase.STARTING:
+def _reason(phase: ProcessPhase, versions: Mapping[str, str], log: LogState) -> str:
+    if phase is ProcessPhase.STARTING:
         return "it is starting; ask again in a second"
-    if phase is Phase.DRAINING:
+    if phase is ProcessPhase.DRAINING:
         return "it was told to stop; send requests elsewhere"
     if not versions:
         return "there is no use case; add a folder with a use_case.yaml"
     return log.journal_trouble
 
 
-def _warnings(behind: Behind) -> Iterator[str]:
+def _warnings(behind: DependencyHealth) -> Iterator[str]:
     if behind.registry_trouble:
         yield f"the model registry does not answer, so no new champion is served: {behind.registry_trouble}"
     logs = {"predictions": behind.predictions, "feedback": behind.feedback}
@@ -127,7 +127,7 @@ def _warnings(behind: Behind) -> Iterator[str]:
             yield from _warnings_of(what, log)
     for name, reason in behind.refused.items():
         yield f"{name}: a champion is not served: {reason}"
-    for name, reason in behind.taken_back.items():
+    for name, reason in behind.rolled_back.items():
         yield f"{name}: the challenger was taken back: {reason}"
     yield from behind.others
 

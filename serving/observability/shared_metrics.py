@@ -40,7 +40,7 @@ class SharedMetrics:
         """Count as the worker of that number from now on; called once in each process after it was forked."""
         self._writer.name = str(worker)
 
-    def bury(self, worker: int) -> None:
+    def on_exit(self, worker: int) -> None:
         """Forget the gauges of a worker that has died; its counters stay."""
         mark_process_dead(worker, str(self.folder))  # type: ignore[no-untyped-call]
 

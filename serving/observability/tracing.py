@@ -23,7 +23,7 @@ _SERVICE = "noria-serving"
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredRequest:
     """What a span says of a request.
 
     Attributes:
@@ -69,7 +69,7 @@ class Traces:
         self._kind = SpanKind.SERVER
         self._failed = Status(StatusCode.ERROR)
 
-    def answered(self, traceparent: str | None, request: Answered) -> None:
+    def answered(self, traceparent: str | None, request: AnsweredRequest) -> None:
         """Tell of one request that is over.
 
         Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 from noria.core.model.encoder_columns import LARGEST
 from noria.core.model.signature import Field, Kind
-from noria.core.use_case import Treatment
+from noria.core.use_case import InputPolicy
 from serving.http.error_handlers import PREDICT_RESPONSES
 from serving.http.schemas import ProblemReport, ReasonReport, WarningReport
 from serving.models.example import example_request
@@ -176,7 +176,7 @@ def _field(field: Field, model: ServedModel) -> _JSON:
     # Values beyond what training saw are told, and enforced only where the use case refuses them.
     if field.minimum is not None or field.maximum is not None:
         document["x-seen-range"] = [field.minimum, field.maximum]
-    if model.use_case.serving.out_of_range is Treatment.REFUSE:
+    if model.use_case.serving.out_of_range is InputPolicy.REFUSE:
         document |= {"minimum": field.minimum} if field.minimum is not None else {}
         document |= {"maximum": field.maximum} if field.maximum is not None else {}
     if field.categories:

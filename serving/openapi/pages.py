@@ -14,7 +14,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from noria.core.model.signature import Field
-from serving.http.app_services import Parts, parts_of
+from serving.http.app_services import AppServices, parts_of
 from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
 from serving.openapi.task_words import TASKS, how_it_decides, meaning, treatment, what_is_at_stake
@@ -25,7 +25,7 @@ class _Html(str):
 
 
 router = APIRouter(include_in_schema=False)
-WithParts = Annotated[Parts, Depends(parts_of)]
+WithParts = Annotated[AppServices, Depends(parts_of)]
 _TEMPLATES = Path(__file__).parent / "templates"
 _CATEGORIES = 15
 _ORIGINS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from noria.core.use_case import ConfusionValue, Task, Treatment, UnitValue
+from noria.core.use_case import ConfusionValue, InputPolicy, Task, UnitValue
 from serving.models.served_model import ServedModel
 
 TASKS = {
@@ -11,9 +11,9 @@ TASKS = {
     Task.REGRESSION: "a number",
 }
 _TREATED = {
-    Treatment.ACCEPT: "are answered",
-    Treatment.WARN: "are answered with a warning",
-    Treatment.REFUSE: "are refused",
+    InputPolicy.ACCEPT: "are answered",
+    InputPolicy.WARN: "are answered with a warning",
+    InputPolicy.REFUSE: "are refused",
 }
 
 

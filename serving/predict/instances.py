@@ -16,13 +16,13 @@ from noria.core.base.errors import InstanceError
 from noria.core.model.encoder_columns import LARGEST
 from noria.core.model.signature import Field, Kind
 from serving.contract.errors import BodyTooLargeError, FieldProblem, MalformedBodyError
-from serving.contract.request_schema import Instance, Wanted
+from serving.contract.request_schema import Instance, PredictBody
 from serving.models.served_model import ServedModel
 
 _EXPECTED_BODY = '{"instances": [{...}, ...]} or {"entities": ["...", ...]}'
 
 
-def read_body(body: bytes, model: ServedModel) -> Wanted:
+def read_body(body: bytes, model: ServedModel) -> PredictBody:
     """What a request asks for.
 
     Raises:
@@ -33,8 +33,8 @@ def read_body(body: bytes, model: ServedModel) -> Wanted:
     content = _fields_of(parse(body))
     most = model.use_case.serving.max_batch
     if "entities" in content:
-        return Wanted([], _entities(content["entities"], model))
-    return Wanted(check_rows(_rows("instances", content["instances"], "objects", most), model), [])
+        return PredictBody([], _entities(content["entities"], model))
+    return PredictBody(check_rows(_rows("instances", content["instances"], "objects", most), model), [])
 
 
 def check_rows(rows: Sequence[object], model: ServedModel) -> list[Instance]:

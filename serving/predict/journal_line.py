@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from serving.contract.request_schema import Instance
-from serving.predict.prediction import Asked, Group
+from serving.predict.prediction import Group, RequestContext
 
 
-class Logged(msgspec.Struct, kw_only=True, gc=False):
+class LoggedPrediction(msgspec.Struct, kw_only=True, gc=False):
     """What the journal keeps of one prediction."""
 
     id: str
@@ -27,7 +27,7 @@ class Logged(msgspec.Struct, kw_only=True, gc=False):
     digest: str
 
 
-class Line(msgspec.Struct, kw_only=True, gc=False):
+class PredictionLine(msgspec.Struct, kw_only=True, gc=False):
     """One line of the journal: what one request was answered."""
 
     use_case: str
@@ -35,13 +35,13 @@ class Line(msgspec.Struct, kw_only=True, gc=False):
     request_id: str
     caller: str
     latency_ms: float
-    predictions: list[Logged]
+    predictions: list[LoggedPrediction]
 
 
-def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: Asked, latency_ms: float) -> bytes:
+def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: RequestContext, latency_ms: float) -> bytes:
     """What the journal keeps of a request, newline included."""
     logged = [
-        Logged(
+        LoggedPrediction(
             id=one.id,
             entity=instances[place].entity,
             features=instances[place].features,
@@ -56,7 +56,7 @@ def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: 
         for group in groups
         for place, one in zip(group.places, group.predictions, strict=True)
     ]
-    line = Line(
+    line = PredictionLine(
         use_case=groups[0].model.name,
         requested_at=asked.now,
         request_id=asked.request_id,

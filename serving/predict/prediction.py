@@ -13,22 +13,22 @@ import msgspec
 from noria.core.base.errors import InstanceError
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.model.decision import Scores
-from noria.core.use_case import Task, Treatment
+from noria.core.use_case import InputPolicy, Task
 from serving.contract.answers import Answers, answers_of, answers_of_one
 from serving.contract.errors import FieldProblem
-from serving.contract.input_checks import Concern, problem
+from serving.contract.input_checks import InputConcern, problem
 from serving.contract.prediction_id import uuid7
 from serving.contract.request_schema import Instance
 from serving.models.rollouts import ActiveRollout
 from serving.models.served_model import ServedModel
-from serving.predict.reasons import Reason, explain
+from serving.predict.reasons import FieldReason, explain
 from serving.predict.scoring import raw_scores, score_instances, score_one
 
 _log = logging.getLogger(__name__)
 _CHAMPION, _CHALLENGER, _SHADOW, _RULE = "champion", "challenger", "shadow", "rule"
 
 
-class Asked(NamedTuple):
+class RequestContext(NamedTuple):
     """Who asks, and for what.
 
     Attributes:
@@ -46,7 +46,7 @@ class Asked(NamedTuple):
     alone: bool = False
 
 
-class Prediction(msgspec.Struct, kw_only=True, gc=False):
+class AnsweredPrediction(msgspec.Struct, kw_only=True, gc=False):
     """The answer for one instance, as it is sent; `serving.http.schemas` says what the fields mean."""
 
     id: str
@@ -55,8 +55,8 @@ class Prediction(msgspec.Struct, kw_only=True, gc=False):
     threshold: float | msgspec.UnsetType = msgspec.UNSET
     probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     version: str
-    warnings: list[Concern] | msgspec.UnsetType = msgspec.UNSET
-    reasons: list[Reason] | msgspec.UnsetType = msgspec.UNSET
+    warnings: list[InputConcern] | msgspec.UnsetType = msgspec.UNSET
+    reasons: list[FieldReason] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Group(NamedTuple):
@@ -71,10 +71,10 @@ class Group(NamedTuple):
     alias: str
     places: Sequence[int]
     answers: Answers
-    predictions: list[Prediction]
+    predictions: list[AnsweredPrediction]
 
 
-class Tried(NamedTuple):
+class ChallengerResult(NamedTuple):
     """What came of asking a challenger.
 
     Attributes:
@@ -86,7 +86,7 @@ class Tried(NamedTuple):
     invalid: str
 
 
-class Predicted(NamedTuple):
+class PredictResult(NamedTuple):
     """Every prediction of a request.
 
     Attributes:
@@ -95,7 +95,7 @@ class Predicted(NamedTuple):
         logged: whether they were kept; they are not where the journal is full, and the setting says to answer nevertheless.
     """
 
-    predictions: list[Prediction]
+    predictions: list[AnsweredPrediction]
     groups: list[Group]
     logged: bool = True
 
@@ -111,21 +111,21 @@ class Batch(NamedTuple):
     places: Sequence[int]
     ids: Sequence[str]
     instances: Sequence[Instance]
-    asked: Asked
+    asked: RequestContext
 
     def part(self, places: Sequence[int]) -> Batch:
         """Some of them."""
         return Batch(places, [self.ids[place] for place in places], [self.instances[place] for place in places], self.asked)
 
 
-def batch_of(instances: Sequence[Instance], asked: Asked) -> Batch:
+def batch_of(instances: Sequence[Instance], asked: RequestContext) -> Batch:
     """All instances of a request, each with an id for its prediction."""
     return Batch(range(len(instances)), [uuid7(asked.now) for _ in instances], instances, asked)
 
 
 def predict(
-    model: ServedModel, instances: Sequence[Instance], asked: Asked, rollout: ActiveRollout | None = None
-) -> Predicted:
+    model: ServedModel, instances: Sequence[Instance], asked: RequestContext, rollout: ActiveRollout | None = None
+) -> PredictResult:
     """Predict every instance of a request.
 
     Args:
@@ -155,10 +155,12 @@ def predict(
     if asked.reasons:  # after the guard has looked: what it takes to explain is nothing against a challenger
         for group in groups:
             _explain(group, instances, asked.reasons)
-    return Predicted(predictions, groups)
+    return PredictResult(predictions, groups)
 
 
-def predict_together(model: ServedModel, instances: Sequence[Instance], asked: Sequence[Asked]) -> list[Predicted]:
+def predict_together(
+    model: ServedModel, instances: Sequence[Instance], asked: Sequence[RequestContext]
+) -> list[PredictResult]:
     """The same for one instance each of several requests; in every group stand the answers to all of them.
 
     Raises:
@@ -170,17 +172,17 @@ def predict_together(model: ServedModel, instances: Sequence[Instance], asked: S
     for place, concerns in warnings.items():
         predictions[place].warnings = concerns
     alias = alias_of(model)
-    return [Predicted([one], [Group(model, alias, (0,), answers, [one])]) for one in predictions]
+    return [PredictResult([one], [Group(model, alias, (0,), answers, [one])]) for one in predictions]
 
 
-def _predict_one(model: ServedModel, instance: Instance, asked: Asked) -> Predicted:
+def _predict_one(model: ServedModel, instance: Instance, asked: RequestContext) -> PredictResult:
     """The most common request, without the lists that others need."""
     warnings = concerns_of(model, (instance,)) if model.concerns.find(instance.features) else ()
     answers = _answers(model, (instance,))
     predictions = _predictions(model.version, answers, (uuid7(asked.now),))
     for _, concerns in warnings:
         predictions[0].warnings = concerns
-    return Predicted(predictions, [Group(model, alias_of(model), (0,), answers, predictions)])
+    return PredictResult(predictions, [Group(model, alias_of(model), (0,), answers, predictions)])
 
 
 def _explain(group: Group, instances: Sequence[Instance], count: int) -> None:
@@ -190,7 +192,7 @@ def _explain(group: Group, instances: Sequence[Instance], count: int) -> None:
         prediction.reasons = reasons
 
 
-def concerns_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple[int, list[Concern]]]:
+def concerns_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple[int, list[InputConcern]]]:
     """What to warn of, by place of the instance.
 
     Raises:
@@ -198,18 +200,18 @@ def concerns_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple
     """
     find = model.concerns.find
     refused: list[FieldProblem] = []
-    warned: list[tuple[int, list[Concern]]] = []
+    warned: list[tuple[int, list[InputConcern]]] = []
     for place, instance in enumerate(instances):
         if found := find(instance.features):
             where = f"instances[{place}]"
-            refused += [problem(where, concern) for treatment, concern in found if treatment is Treatment.REFUSE]
+            refused += [problem(where, concern) for treatment, concern in found if treatment is InputPolicy.REFUSE]
             warned.append((place, [concern for _, concern in found]))
     if refused:
         raise InstanceError(refused)
     return warned
 
 
-def shadow_of(rollout: ActiveRollout, instances: Sequence[Instance], asked: Asked) -> Tried:
+def shadow_of(rollout: ActiveRollout, instances: Sequence[Instance], asked: RequestContext) -> ChallengerResult:
     """What a challenger would have said; nobody hears it."""
     return try_challenger(rollout, batch_of(instances, asked._replace(reasons=0)), _SHADOW)
 
@@ -261,35 +263,35 @@ def _by_challenger(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> 
     return group
 
 
-def try_challenger(rollout: ActiveRollout, batch: Batch, alias: str) -> Tried:
+def try_challenger(rollout: ActiveRollout, batch: Batch, alias: str) -> ChallengerResult:
     """What a challenger says; whatever a new version can make fail must not reach a caller."""
     rows = [instance.features for instance in batch.instances]
     try:
         scores = raw_scores(rollout.challenger, rows)
         if invalid := rollout.fault(scores, len(rows)):
-            return Tried(None, invalid)
-        return Tried(group_of(rollout.challenger, alias, batch, scores), "")
+            return ChallengerResult(None, invalid)
+        return ChallengerResult(group_of(rollout.challenger, alias, batch, scores), "")
     except Exception:
         _log.warning("version %s of %s failed", rollout.challenger.version, rollout.challenger.name, exc_info=True)
-        return Tried(None, "")
+        return ChallengerResult(None, "")
 
 
-def _predictions(version: str, answers: Answers, ids: Sequence[str]) -> list[Prediction]:
+def _predictions(version: str, answers: Answers, ids: Sequence[str]) -> list[AnsweredPrediction]:
     threshold: float | msgspec.UnsetType = msgspec.UNSET if answers.threshold is None else answers.threshold
     if answers.task is Task.MULTICLASS:
         rows = zip(ids, answers.scores, answers.decisions, answers.probabilities, strict=True)
         return [
-            Prediction(id=identity, score=score, decision=decision, probabilities=probabilities, version=version)
+            AnsweredPrediction(id=identity, score=score, decision=decision, probabilities=probabilities, version=version)
             for identity, score, decision, probabilities in rows
         ]
     return [
-        Prediction(id=identity, score=score, decision=decision, threshold=threshold, version=version)
+        AnsweredPrediction(id=identity, score=score, decision=decision, threshold=threshold, version=version)
         for identity, score, decision in zip(ids, answers.scores, answers.decisions, strict=True)
     ]
 
 
-def _in_order(groups: Sequence[Group], count: int) -> list[Prediction]:
-    placed: dict[int, Prediction] = {
+def _in_order(groups: Sequence[Group], count: int) -> list[AnsweredPrediction]:
+    placed: dict[int, AnsweredPrediction] = {
         place: one for group in groups for place, one in zip(group.places, group.predictions, strict=True)
     }
     return [placed[place] for place in range(count)]

@@ -29,7 +29,7 @@ MOST_STEPS = 200_000_000
 Row = Mapping[str, Any]
 
 
-class Reason(msgspec.Struct, gc=False):
+class FieldReason(msgspec.Struct, gc=False):
     """One field's part in a prediction.
 
     Attributes:
@@ -45,7 +45,9 @@ class Reason(msgspec.Struct, gc=False):
     text: str
 
 
-def explain(model: ServedModel, rows: Sequence[Row], count: int, decisions: Sequence[object] = ()) -> list[list[Reason]]:
+def explain(
+    model: ServedModel, rows: Sequence[Row], count: int, decisions: Sequence[object] = ()
+) -> list[list[FieldReason]]:
     """The fields that moved each prediction most, the strongest first; fewer than `count` where fewer moved it.
 
     Args:
@@ -114,7 +116,7 @@ def _classes(model: ServedModel, rows: Sequence[Row], decisions: Sequence[object
 
 def _strongest(  # noqa: PLR0917 - the parts of one sentence
     model: ServedModel, explainer: FieldExplainer, row: Row, moved: Any, decided: str, count: int
-) -> list[Reason]:
+) -> list[FieldReason]:
     order = np.argsort(-np.abs(moved), kind="stable")[: max(count, 0)].tolist()
     return [
         _reason(model, explainer, explainer.fields[place], row, float(moved[place]), decided)
@@ -125,15 +127,17 @@ def _strongest(  # noqa: PLR0917 - the parts of one sentence
 
 def _reason(  # noqa: PLR0917 - the parts of one sentence
     model: ServedModel, explainer: FieldExplainer, name: str, row: Row, contribution: float, decided: str
-) -> Reason:
+) -> FieldReason:
     value = row.get(name)
     known = not isinstance(value, str) or explainer.knows(name, value)
     told = finding(model.fields[name], value, known=known)
-    return Reason(name, value, contribution, f"{told}: {direction(model.use_case, contribution, decided)}")
+    return FieldReason(name, value, contribution, f"{told}: {direction(model.use_case, contribution, decided)}")
 
 
-def _of_rule(model: ServedModel, rule: str, row: Row, count: int) -> list[Reason]:
+def _of_rule(model: ServedModel, rule: str, row: Row, count: int) -> list[FieldReason]:
     return [
-        Reason(name, row.get(name), None, f"{finding(model.fields[name], row.get(name))}: {what_came_of(rule, name, row)}")
+        FieldReason(
+            name, row.get(name), None, f"{finding(model.fields[name], row.get(name))}: {what_came_of(rule, name, row)}"
+        )
         for name in fields_read(rule)[: max(count, 0)]
     ]

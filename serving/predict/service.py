@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from noria.core.base.clock import Clock
 from noria.core.base.errors import NoriaError
 from serving.contract.errors import TooSlowError
-from serving.contract.request_schema import Instance, Wanted
+from serving.contract.request_schema import Instance, PredictBody
 from serving.models.rollouts import ActiveRollout
 from serving.models.served_model import ServedModel
 from serving.predict.instances import check_rows
 from serving.predict.journal_line import journal_line
-from serving.predict.prediction import Asked, Predicted, predict, predict_together, shadow_of
+from serving.predict.prediction import PredictResult, RequestContext, predict, predict_together, shadow_of
 from serving.predict.reasons import is_quick
 
 if TYPE_CHECKING:
-    from serving.models.rollouts import Rollouts
+    from serving.models.rollouts import ActiveRollouts
     from serving.observability.metrics import Metrics
     from serving.predict.online_store import OnlineStore
 
@@ -40,7 +40,7 @@ class PredictionService:
         clock: Clock,
         record: Callable[[bytes, int], bool],
         metrics: Metrics,
-        rollouts: Rollouts,
+        rollouts: ActiveRollouts,
         online: OnlineStore,
     ) -> None:
         self.clock = clock
@@ -51,7 +51,7 @@ class PredictionService:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
         self._shadows = 0
 
-    def is_quick(self, model: ServedModel, wanted: Wanted, query: bytes = b"") -> bool:
+    def is_quick(self, model: ServedModel, wanted: PredictBody, query: bytes = b"") -> bool:
         """Whether a request can be answered in the event loop, without anybody noticing.
 
         Args:
@@ -64,7 +64,7 @@ class PredictionService:
             return False
         return not query or (self._rollouts.active(model.name) is None and is_quick(model, rows))
 
-    def answer_protected(self, model: ServedModel, instances: Sequence[Instance], asked: Asked) -> Predicted:
+    def answer_protected(self, model: ServedModel, instances: Sequence[Instance], asked: RequestContext) -> PredictResult:
         """Predict instances that are quick and hold nothing personal, and keep the predictions.
 
         Raises:
@@ -72,7 +72,9 @@ class PredictionService:
         """
         return self._work(model, instances, asked)
 
-    def answer_together(self, model: ServedModel, instances: Sequence[Instance], asked: Sequence[Asked]) -> list[Predicted]:
+    def answer_together(
+        self, model: ServedModel, instances: Sequence[Instance], asked: Sequence[RequestContext]
+    ) -> list[PredictResult]:
         """The same for one instance each of several requests, by one version; all of them, or an error and none.
 
         Raises:
@@ -91,11 +93,11 @@ class PredictionService:
         self._metrics.predicted(group.model, group.alias, group.answers)
         return found
 
-    def may_wait_for_others(self, model: ServedModel, asked: Asked, rows: int) -> bool:
+    def may_wait_for_others(self, model: ServedModel, asked: RequestContext, rows: int) -> bool:
         """Whether a request may be answered together with others: it is plain, and one version answers it."""
         return rows == 1 and not asked.reasons and self._rollouts.active(model.name) is None
 
-    async def answer(self, model: ServedModel, wanted: Wanted, asked: Asked) -> Predicted:
+    async def answer(self, model: ServedModel, wanted: PredictBody, asked: RequestContext) -> PredictResult:
         """Predict what a request wants, and keep the predictions; they exist only after this has returned.
 
         Args:
@@ -116,25 +118,25 @@ class PredictionService:
         if len(instances) <= _INLINE and (not asked.reasons or is_quick(model, len(instances))):
             return self._work(model, instances, asked)
         loop = asyncio.get_running_loop()
-        found: Predicted = await self._in_time(
+        found: PredictResult = await self._in_time(
             model, loop.run_in_executor(self._threads, self._work, model, instances, asked)
         )
         return found
 
-    async def predict_rows(self, model: ServedModel, rows: Sequence[object], asked: Asked) -> Predicted:
+    async def predict_rows(self, model: ServedModel, rows: Sequence[object], asked: RequestContext) -> PredictResult:
         """Predict rows that another protocol has read, after holding them against the contract.
 
         Raises:
             InstanceError: fields that do not fit; lists all of them. And what `answer` raises.
         """
         instances = model.contract.accept(rows) or check_rows(rows, model)
-        return await self.answer(model, Wanted(instances, []), asked)
+        return await self.answer(model, PredictBody(instances, []), asked)
 
     def close(self) -> None:
         """Finish what is being predicted."""
         self._threads.shutdown()
 
-    def _work(self, model: ServedModel, instances: Sequence[Instance], asked: Asked) -> Predicted:
+    def _work(self, model: ServedModel, instances: Sequence[Instance], asked: RequestContext) -> PredictResult:
         started = perf_counter()
         rollout = None if asked.alone else self._rollouts.active(model.name)
         predicted = predict(model, instances, asked, rollout)
@@ -158,14 +160,14 @@ class PredictionService:
         except TimeoutError as error:
             raise TooSlowError(limit) from error
 
-    def _cast_shadow(self, rollout: ActiveRollout, instances: Sequence[Instance], asked: Asked) -> None:
+    def _cast_shadow(self, rollout: ActiveRollout, instances: Sequence[Instance], asked: RequestContext) -> None:
         """Let the challenger predict the same instances, unheard, after the answer has gone."""
         if self._shadows >= _MOST_SHADOWS:
             return
         self._shadows += 1
         self._threads.submit(self._shadow, rollout, instances, asked)
 
-    def _shadow(self, rollout: ActiveRollout, instances: Sequence[Instance], asked: Asked) -> None:
+    def _shadow(self, rollout: ActiveRollout, instances: Sequence[Instance], asked: RequestContext) -> None:
         started = perf_counter()
         try:
             found = shadow_of(rollout, instances, asked)

@@ -22,10 +22,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from serving.http.fast_protocol import FastProtocol
-from serving.http.header_timeout_protocol import PatientProtocol
+from serving.http.header_timeout_protocol import HeaderTimeoutProtocol
 from serving.observability.lifecycle import lifecycle_of
 from serving.process.listener import accept_no_more
-from serving.process.worker_pool import Post
+from serving.process.worker_pool import WorkerContext
 
 _GRACE_SECONDS = 10
 """How long requests may take to finish after SIGTERM."""
@@ -40,7 +40,7 @@ _CONNECTIONS = 2000
 """At once, of one process; more get 503."""
 
 
-def configure(app: FastAPI, protocol: type[PatientProtocol]) -> uvicorn.Config:
+def configure(app: FastAPI, protocol: type[HeaderTimeoutProtocol]) -> uvicorn.Config:
     """How uvicorn is to run."""
     return uvicorn.Config(
         app,
@@ -65,8 +65,8 @@ class Server(uvicorn.Server):
         self,
         app: FastAPI,
         drain_seconds: float,
-        post: Post | None = None,
-        protocol: type[PatientProtocol] = FastProtocol,
+        post: WorkerContext | None = None,
+        protocol: type[HeaderTimeoutProtocol] = FastProtocol,
     ) -> None:
         """Make it.
 

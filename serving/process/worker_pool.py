@@ -47,7 +47,7 @@ _END_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerContext:
     """What one worker works with.
 
     Attributes:
@@ -75,13 +75,13 @@ class _Worker:
     told_to_end: bool = False
 
 
-class Foreman:
+class WorkerPool:
     """The parent."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        work: Callable[[Post], int],
+        work: Callable[[WorkerContext], int],
         buried: Callable[[int], None] = lambda _: None,
         silent_seconds: float = _SILENT_SECONDS,
     ) -> None:
@@ -161,7 +161,7 @@ class Foreman:
             for other, listener in enumerate(self._listeners):
                 if other != number:
                     listener.close()
-            post = Post(number, self._listeners[number], self._pipe[0], partial(self._heartbeats.beat, number))
+            post = WorkerContext(number, self._listeners[number], self._pipe[0], partial(self._heartbeats.beat, number))
             code = self._work(post)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1

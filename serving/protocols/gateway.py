@@ -9,18 +9,18 @@ from starlette.requests import Request
 
 from noria.core.base.api_key import Scope
 from serving.contract.errors import BodyTooLargeError, MalformedBodyError
-from serving.http.app_services import Parts, parts_of
+from serving.http.app_services import AppServices, parts_of
 from serving.http.request_head import body_of, head_of
 from serving.models.served_model import ServedModel
 from serving.observability.observation import answered_by
-from serving.predict.prediction import Asked, Prediction
+from serving.predict.prediction import AnsweredPrediction, RequestContext
 
 PROBABILITY = "probability_"
 """And the class: the column of its probability, as in `noria.registry.pyfunc_flavour`."""
 _UNLOGGED = "x-noria-unlogged"
 
 
-class Visit(NamedTuple):
+class GatewayRequest(NamedTuple):
     """A request that was let in.
 
     Attributes:
@@ -28,14 +28,14 @@ class Visit(NamedTuple):
         headers: what to tell the caller beside the answer, whichever it will be.
     """
 
-    parts: Parts
+    parts: AppServices
     model: ServedModel
-    asked: Asked
+    asked: RequestContext
     body: bytes
     headers: dict[str, str]
 
 
-async def enter(request: Request, use_case: str) -> Visit:
+async def authenticated_request(request: Request, use_case: str) -> GatewayRequest:
     """Let a request in, and read it.
 
     Raises:
@@ -48,12 +48,12 @@ async def enter(request: Request, use_case: str) -> Visit:
     told = request.state.told = {"x-request-id": head.request_id}
     if known := parts.models.find(use_case):
         answered_by(request.scope, known)
-    admitted = parts.gate.admit(head.authorization, use_case, Scope.PREDICT)
+    admitted = parts.gate.authenticate(head.authorization, use_case, Scope.PREDICT)
     told.update((name.decode("latin-1"), value.decode("latin-1")) for name, value in admitted.headers)
-    asked = Asked(head.request_id, admitted.caller, parts.clock.now())
+    asked = RequestContext(head.request_id, admitted.caller, parts.clock.now())
     model = parts.models.get(use_case)
     _check_packing(request)
-    return Visit(parts, model, asked, await body_of(request.receive, head), told)
+    return GatewayRequest(parts, model, asked, await body_of(request.receive, head), told)
 
 
 def _check_packing(request: Request) -> None:
@@ -62,7 +62,7 @@ def _check_packing(request: Request) -> None:
         raise MalformedBodyError(f"Content-Encoding is {packing[:40]!r}, expected gzip; or send the body as it is")
 
 
-async def predict(visit: Visit, rows: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+async def predict(visit: GatewayRequest, rows: Sequence[Mapping[str, Any]]) -> list[AnsweredPrediction]:
     """Predict rows; each prediction is in the journal before anybody hears of it.
 
     Args:

@@ -13,12 +13,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from serving.contract.errors import NotServedError
-from serving.http.app_services import Parts, parts_of
+from serving.http.app_services import AppServices, parts_of
 from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
-from serving.predict.prediction import Prediction
+from serving.predict.prediction import AnsweredPrediction
 from serving.protocols.error_translation import route_class
-from serving.protocols.gateway import PROBABILITY, enter, predict
+from serving.protocols.gateway import PROBABILITY, authenticated_request, predict
 from serving.protocols.invocations_rows import read_rows
 
 _CODES = {
@@ -31,7 +31,7 @@ _CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 """MLflow's words for an HTTP status; all others are a BAD_REQUEST."""
-WithParts = Annotated[Parts, Depends(parts_of)]
+WithParts = Annotated[AppServices, Depends(parts_of)]
 
 
 def router_for(only: str) -> APIRouter:
@@ -45,7 +45,7 @@ def router_for(only: str) -> APIRouter:
     @router.post("/invocations")
     async def invocations(request: Request) -> Response:
         # without Depends: FastAPI would hand it to a thread, which takes as long as the prediction
-        visit = await enter(request, _chosen(parts_of(request), only).name)
+        visit = await authenticated_request(request, _chosen(parts_of(request), only).name)
         rows = read_rows(visit.body, request.headers.get("content-type", ""), visit.model)
         predictions = await predict(visit, rows)
         content = msgspec.json.encode({"predictions": [_row(prediction) for prediction in predictions]})
@@ -70,7 +70,7 @@ def _words(told: str, status: int) -> dict[str, str]:
     return {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": told}
 
 
-def _chosen(parts: Parts, only: str) -> ServedModel:
+def _chosen(parts: AppServices, only: str) -> ServedModel:
     """The one use case.
 
     Raises:
@@ -89,7 +89,7 @@ def _chosen(parts: Parts, only: str) -> ServedModel:
     return models[0]
 
 
-def _row(prediction: Prediction) -> Mapping[str, Any]:
+def _row(prediction: AnsweredPrediction) -> Mapping[str, Any]:
     row: dict[str, Any] = {"score": prediction.score, "decision": prediction.decision}
     if isinstance(prediction.probabilities, dict):
         row |= {f"{PROBABILITY}{name}": value for name, value in prediction.probabilities.items()}

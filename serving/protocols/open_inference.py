@@ -12,18 +12,18 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from noria.core.model.bundle import BASELINE_VERSION
 from serving.contract.errors import NotServedError
-from serving.http.app_services import Parts, parts_of
+from serving.http.app_services import AppServices, parts_of
 from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
-from serving.predict.prediction import Prediction
+from serving.predict.prediction import AnsweredPrediction
 from serving.protocols.error_translation import route_class
-from serving.protocols.gateway import enter, predict
+from serving.protocols.gateway import authenticated_request, predict
 from serving.protocols.open_inference_columns import Column, check_wanted, columns_in, columns_out, rows_of, tensors_of
 from serving.protocols.open_inference_tensors import HEADER_LENGTH, Inference, read_inference, write_outputs
 
 _BINARY = "application/octet-stream"
 _RULE, _ONNX = "noria_rule", "onnx_onnxv1"
-WithParts = Annotated[Parts, Depends(parts_of)]
+WithParts = Annotated[AppServices, Depends(parts_of)]
 
 
 def _words(told: str, _status: int) -> dict[str, str]:
@@ -77,7 +77,7 @@ async def model_ready(name: str, parts: WithParts, version: str = "") -> dict[st
 @router.post("/models/{name}/versions/{version}/infer")
 async def infer(name: str, request: Request, version: str = "") -> Response:
     """Predict; one row of each tensor is one instance."""
-    visit = await enter(request, name)
+    visit = await authenticated_request(request, name)
     model = _serving(visit.parts, name, version)
     visit = visit._replace(asked=visit.asked._replace(alone=bool(version)))  # who names a version wants no other
     inference = read_inference(visit.body, request.headers.get(HEADER_LENGTH))
@@ -92,7 +92,7 @@ async def not_offered(path: str) -> Response:
     raise NotServedError(f"/v2/{path[:100]} is not offered; metadata, readiness and infer of /v2/models/<use case> are")
 
 
-def _serving(parts: Parts, name: str, version: str) -> ServedModel:
+def _serving(parts: AppServices, name: str, version: str) -> ServedModel:
     """The version that answers.
 
     Raises:
@@ -109,7 +109,9 @@ def _described(column: Column) -> dict[str, Any]:
     return {"name": column.name, "datatype": column.datatype, "shape": list(column.shape)}
 
 
-def _answer(inference: Inference, model: ServedModel, predictions: list[Prediction], headers: dict[str, str]) -> Response:
+def _answer(
+    inference: Inference, model: ServedModel, predictions: list[AnsweredPrediction], headers: dict[str, str]
+) -> Response:
     versions = {prediction.version for prediction in predictions}
     about = {"model_name": model.name, "model_version": versions.pop() if len(versions) == 1 else model.version}
     if inference.id:

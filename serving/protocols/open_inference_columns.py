@@ -18,9 +18,18 @@ from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task
 from serving.contract.errors import FieldProblem, MalformedBodyError
 from serving.models.served_model import ServedModel
-from serving.predict.prediction import Prediction
+from serving.predict.prediction import AnsweredPrediction
 from serving.protocols.gateway import PROBABILITY
-from serving.protocols.open_inference_tensors import NUMBER, NUMBERS, TEXT, WHOLE_NUMBERS, YES_NO, Inference, Tensor, Wanted
+from serving.protocols.open_inference_tensors import (
+    NUMBER,
+    NUMBERS,
+    TEXT,
+    WHOLE_NUMBERS,
+    YES_NO,
+    Inference,
+    RequestedOutput,
+    Tensor,
+)
 
 _DECISION = {Task.BINARY_CLASSIFICATION: YES_NO, Task.MULTICLASS: TEXT, Task.REGRESSION: NUMBER}
 
@@ -69,14 +78,16 @@ def rows_of(inference: Inference, model: ServedModel) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def tensors_of(predictions: Sequence[Prediction], model: ServedModel, wanted: Sequence[Wanted]) -> list[Tensor]:
+def tensors_of(
+    predictions: Sequence[AnsweredPrediction], model: ServedModel, wanted: Sequence[RequestedOutput]
+) -> list[Tensor]:
     """The answer, in the order that was asked for; all of it where nothing was."""
     columns = {column.name: column for column in columns_out(model)}
     chosen = [columns[item.name] for item in wanted] or list(columns.values())
     return [Tensor(column.name, column.datatype, _values(column.name, predictions)) for column in chosen]
 
 
-def check_wanted(wanted: Sequence[Wanted], model: ServedModel) -> None:
+def check_wanted(wanted: Sequence[RequestedOutput], model: ServedModel) -> None:
     """Refuse what is not there to be asked for, before anything is predicted.
 
     Raises:
@@ -87,7 +98,7 @@ def check_wanted(wanted: Sequence[Wanted], model: ServedModel) -> None:
         raise MalformedBodyError(f"no output {unknown[0][:60]!r}; known: {', '.join(known)}")
 
 
-def _values(name: str, predictions: Sequence[Prediction]) -> list[Any]:
+def _values(name: str, predictions: Sequence[AnsweredPrediction]) -> list[Any]:
     if name.startswith(PROBABILITY):
         name = name.removeprefix(PROBABILITY)
         return [prediction.probabilities[name] for prediction in predictions if isinstance(prediction.probabilities, dict)]

@@ -50,7 +50,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedOutput:
     """An output that is asked for; `binary` is None where the request does not say how."""
 
     name: str
@@ -69,7 +69,7 @@ class Inference:
 
     id: str
     inputs: tuple[Tensor, ...]
-    outputs: tuple[Wanted, ...] = ()
+    outputs: tuple[RequestedOutput, ...] = ()
     binary: bool = False
 
 
@@ -250,12 +250,12 @@ def _texts(where: str, content: bytes) -> Iterator[str]:
             raise MalformedBodyError(f"{where}: an element is not UTF-8 ({error.reason})") from error
 
 
-def _wanted(item: _Output) -> Wanted:
+def _wanted(item: _Output) -> RequestedOutput:
     parameters = item.parameters or {}
     for name, instead in (("classification", "ask for score, decision or the probabilities"), ("shared_memory_region", "")):
         if parameters.get(name):
             raise MalformedBodyError(f"output {item.name[:60]!r}: {name} is not offered{instead and '; '}{instead}")
-    return Wanted(item.name, _flag(parameters, "binary_data"))
+    return RequestedOutput(item.name, _flag(parameters, "binary_data"))
 
 
 def _flag(parameters: Mapping[str, Any] | None, name: str) -> bool | None:

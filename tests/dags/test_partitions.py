@@ -12,7 +12,7 @@ from noria.core.base.errors import IntervalError
 from noria.core.base.interval import Cadence, Interval
 from noria.core.use_case import Schedule
 from noria_airflow.as_of import resolve_as_of
-from noria_airflow.partitions import Span, key_of
+from noria_airflow.partitions import DatasetIntervals, key_of
 
 ENDED = Schedule(data=Cadence.MONTHLY, train="0 6 2 * *", start=date(2013, 1, 1), end=date(2014, 1, 1))
 GOING_ON = Schedule(data=Cadence.MONTHLY, train="0 6 2 * *", start=date(2013, 1, 1))
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)
 @given(st.sampled_from(list(Cadence)), st.integers(946_684_800, 4_102_444_800))
 def test_a_key_names_its_interval(cadence: Cadence, seconds: int) -> None:
     interval = cadence.interval_starting(cadence.floor(datetime.fromtimestamp(seconds, UTC)))
-    span = Span(cadence, datetime(1999, 1, 3, tzinfo=UTC), None)
+    span = DatasetIntervals(cadence, datetime(1999, 1, 3, tzinfo=UTC), None)
     assert span.interval_of(key_of(interval.start, cadence)) == interval
 
 
@@ -40,27 +40,29 @@ def test_a_key_names_its_interval(cadence: Cadence, seconds: int) -> None:
 )
 def test_a_wrong_key_says_what_is_wrong(key: str | None, says: str) -> None:
     with pytest.raises(IntervalError, match=says):
-        Span.of(ENDED).interval_of(key)
+        DatasetIntervals.of(ENDED).interval_of(key)
 
 
 def test_a_data_set_that_ends_within_an_interval_has_that_interval() -> None:
-    span = Span.of(ENDED.model_copy(update={"end": date(2013, 12, 15)}))
+    span = DatasetIntervals.of(ENDED.model_copy(update={"end": date(2013, 12, 15)}))
     assert span.interval_of("2013-12-01") == Interval.parse("2013-12-01", "2014-01-01")
 
 
 def test_what_is_not_over_is_not_among_the_intervals() -> None:
-    found = list(Span.of(GOING_ON).between(datetime(2026, 9, 15, tzinfo=UTC), NOW, NOW))
+    found = list(DatasetIntervals.of(GOING_ON).between(datetime(2026, 9, 15, tzinfo=UTC), NOW, NOW))
     assert [str(interval) for interval in found] == ["[2026-10-01, 2026-11-01)"]
 
 
 def test_both_ends_of_the_asked_range_count() -> None:
-    found = list(Span.of(GOING_ON).between(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 6, 1, tzinfo=UTC), NOW))
+    found = list(
+        DatasetIntervals.of(GOING_ON).between(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 6, 1, tzinfo=UTC), NOW)
+    )
     assert [interval.start.month for interval in found] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_span_survives_serialization() -> None:
     for schedule in (ENDED, GOING_ON):
-        assert Span.deserialize(Span.of(schedule).serialize()) == Span.of(schedule)
+        assert DatasetIntervals.deserialize(DatasetIntervals.of(schedule).serialize()) == DatasetIntervals.of(schedule)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from noria.core.base.interval import Interval, parse_instant
-from noria.demo.story import Outcome, Script, Story
+from noria.demo.story import Script, Story, StoryOutcome
 from noria.jobs import training
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -25,7 +25,7 @@ TABLES = ("ops.batch_predictions", "ops.verdicts", "ops.ledger", "features.ftr_f
 
 
 @pytest.fixture(scope="module")
-def outcome(running_stack, airflow) -> Outcome:
+def outcome(running_stack, airflow) -> StoryOutcome:
     return Story(SLICE, running_stack, airflow, Console(file=io.StringIO())).tell()
 
 

@@ -10,7 +10,7 @@ from noria.bootstrap import Services, bootstrap
 from noria.core.base.errors import RegistryError
 from noria.core.base.results import SnapshotRef, VersionRef
 from noria.core.lifecycle.audit_event import Action
-from noria.core.lifecycle.check_line import State
+from noria.core.lifecycle.check_line import CheckState
 from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import EVALUATION, baseline_manifest
 from noria.core.model.signature import Field, Kind, Signature
@@ -67,7 +67,7 @@ def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> Versio
     )
 
 
-def states(services, use_case, what: str) -> State:
+def states(services, use_case, what: str) -> CheckState:
     _, lines = release.checklist(services, use_case)
     (found,) = (line for line in lines if what in line.what)
     return found.state
@@ -76,11 +76,11 @@ def states(services, use_case, what: str) -> State:
 def test_a_version_goes_from_training_to_a_card_that_says_who_approved_it(services, use_case, tmp_path):
     candidate = train(services, use_case, tmp_path)
     assert {path.name for path in (tmp_path / "evidence").iterdir()} == {"card.html", "card.json", "evaluation.html"}
-    release.nominate(services, use_case, candidate, actor="ana")
-    assert states(services, use_case, "said yes") is State.NOT_YET
-    assert states(services, use_case, "traced back") is State.NO  # nothing was ingested
+    release.set_challenger(services, use_case, candidate, actor="ana")
+    assert states(services, use_case, "said yes") is CheckState.NOT_YET
+    assert states(services, use_case, "traced back") is CheckState.NO  # nothing was ingested
     release.promote(services, use_case, candidate, actor="ana", approved_by="ben", reason="reviewed")
-    assert states(services, use_case, "said yes") is State.YES
+    assert states(services, use_case, "said yes") is CheckState.YES
 
     page = release.write_card(services, use_case)
     assert {path.name for path in page.parent.iterdir()} == {"card.html", "card.json", "evaluation.html"}
@@ -122,14 +122,14 @@ def test_a_version_registered_without_evidence_gets_a_card_from_its_bundle(servi
 def test_a_rehearsal_moves_a_real_alias_and_leaves_the_champion_alone(services, use_case, tmp_path):
     candidate = train(services, use_case, tmp_path)
     release.promote(services, use_case, candidate, actor="ana", approved_by="ben")
-    assert states(services, use_case, "roll-back") is State.NOT_YET
+    assert states(services, use_case, "roll-back") is CheckState.NOT_YET
     for _ in range(2):
         rehearsal = release.rehearse(services, use_case, actor="ana")
     assert rehearsal.steps == (
         "promoted: version 1 serves, its files are whole",
         "rolled back: version 0 serves, its files are whole",
     )
-    assert states(services, use_case, "roll-back") is State.YES
+    assert states(services, use_case, "roll-back") is CheckState.YES
     scratch = [event.action for event in services.audit.events(rehearsal.scratch)]
     assert scratch == [Action.PROMOTION_INTENDED, Action.PROMOTED, Action.ROLL_BACK_INTENDED, Action.ROLLED_BACK] * 2
     assert services.registry.champion(use_case.name).version == "1"

@@ -153,11 +153,11 @@ def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, us
     rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
     services.clock.instant += timedelta(seconds=60)
     traffic(services, lost=0.6)
-    found = rollout.standing(services, use_case)
+    found = rollout.rollout_status(services, use_case)
     assert (found.rows, found.comparison.worse != "") == (600, True)
-    assert rollout.standing(services, use_case) == found  # looking changes nothing
+    assert rollout.rollout_status(services, use_case) == found  # looking changes nothing
     ended = advance(services, use_case)
-    assert ended.state is RolloutState.TAKEN_BACK
+    assert ended.state is RolloutState.ROLLED_BACK
     assert "less per decision than version 1" in ended.reason
     assert "a month" not in ended.reason, "a minute is no measure of it"
     assert services.registry.champion("parcels").version == "1"
@@ -172,7 +172,7 @@ def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate
         connection.execute(
             sa.text("update labels.lbl_parcels set label_known_at = :later"), {"later": NOW + timedelta(days=9)}
         )
-    assert rollout.standing(services, use_case).comparison.worse == ""
+    assert rollout.rollout_status(services, use_case).comparison.worse == ""
 
 
 def test_pause_resume_and_abort_are_told_once_each(services, use_case, candidate, catch_up):
@@ -241,6 +241,6 @@ def test_the_other_tasks_are_judged_by_their_money_too(services, tmp_path, task)
                 facts,
             )
             connection.execute(sa.text("insert into labels.lbl_parcels values (:entity, :before, :label, :before)"), facts)
-    found = rollout.standing(services, use_case).comparison
+    found = rollout.rollout_status(services, use_case).comparison
     assert "less per decision than version 1" in found.worse
     assert found.summary.startswith("200 rows against 200 of the champion; money per decision −")

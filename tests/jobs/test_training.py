@@ -59,8 +59,8 @@ def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_r
     assert services.audit.version_in_force(use_case.name, AS_OF) == "1"
     assert services.audit.verify() == 2
 
-    taken_back = release.roll_back(services, use_case, actor="ben", reason="complaints")
-    assert (taken_back.version, services.registry.champion(use_case.name).version) == ("0", "0")
+    rolled_back = release.roll_back(services, use_case, actor="ben", reason="complaints")
+    assert (rolled_back.version, services.registry.champion(use_case.name).version) == ("0", "0")
     assert services.audit.version_in_force(use_case.name, AS_OF) == "0"
 
 

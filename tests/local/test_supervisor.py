@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from noria.local.processes import Process
-from noria.local.state import Condition, Phase, read_state
+from noria.local.state import Condition, StackPhase, read_state
 from noria.local.supervisor import Supervisor
 
 SLEEP = "import time; time.sleep(600)"
@@ -65,7 +65,7 @@ def named(state, name):
 
 
 def is_running(state):
-    return state.phase is Phase.RUNNING
+    return state.phase is StackPhase.RUNNING
 
 
 def alive(pid):
@@ -92,7 +92,7 @@ def test_starts_in_order_and_stops_in_the_reverse(tmp_path, run):
     thread.join(60)
     assert marks.read_text().split()[:3] == ["+a", "+b", "+c"]
     assert sorted(marks.read_text().split()[3:]) == ["-a", "-c"]
-    assert read_state(tmp_path).phase is Phase.STOPPED
+    assert read_state(tmp_path).phase is StackPhase.STOPPED
 
 
 def test_what_outlives_is_stopped_last(tmp_path, run):
@@ -124,7 +124,7 @@ def test_a_process_that_dies_is_started_again_and_counted(tmp_path, run):
         until(tmp_path, lambda s: named(s, "one").restarts == 1 and named(s, "one").condition == "running"), "one"
     )
     assert second.pid != first.pid
-    assert read_state(tmp_path).phase is Phase.RUNNING
+    assert read_state(tmp_path).phase is StackPhase.RUNNING
 
 
 def test_a_restart_meets_nothing_of_the_life_before(tmp_path, run):
@@ -158,7 +158,7 @@ def test_a_step_that_fails_stops_everything_and_says_why(tmp_path, run):
     _, thread = run(process("other", SLEEP), process("step", "raise SystemExit('no disk')", once=True))
     thread.join(60)
     state = read_state(tmp_path)
-    assert state.phase is Phase.FAILED
+    assert state.phase is StackPhase.FAILED
     assert "step ended with exit code 1" in state.error
     assert "no disk" in state.error
     assert all(one.pid is None for one in state.processes)

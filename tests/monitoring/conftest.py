@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from monitoring.assessment.results import Assessment, Money, Performance, SegmentFinding
+from monitoring.assessment.results import DriftReport, LedgerEntry, Performance, SegmentFinding
 from monitoring.store.records import record
 from noria.bootstrap import Services
 from noria.core.base.interval import Interval
@@ -60,7 +60,7 @@ def moved(name: str, distance: float, explanation: str) -> FeatureDrift:
     return FeatureDrift(name=name, distance=distance, drifted=distance >= 0.1, explanation=explanation)
 
 
-def an_assessment(**changes: Any) -> Assessment:
+def an_assessment(**changes: Any) -> DriftReport:
     found: dict[str, Any] = {
         "use_case": "parcels",
         "start": MAY.start,
@@ -97,14 +97,14 @@ def an_assessment(**changes: Any) -> Assessment:
                 gain_per_1000=-120.0,
             ),
         ),
-        "money": Money(
+        "money": LedgerEntry(
             currency="EUR", decisions=28_128, labelled=27_900, value=11_505.96, baseline_value=-3_362, cost=121.4
         ),
     }
-    return Assessment(**{**found, **changes})
+    return DriftReport(**{**found, **changes})
 
 
-def numbers_that_got_worse() -> Assessment:
+def numbers_that_got_worse() -> DriftReport:
     """The same interval of a regression, with a loss of quality."""
     return an_assessment(
         task=Task.REGRESSION,
@@ -131,13 +131,13 @@ def numbers_that_got_worse() -> Assessment:
                 gain_per_1000=-120.0,
             ),
         ),
-        money=Money(
+        money=LedgerEntry(
             currency="EUR", decisions=28_128, labelled=27_900, value=-77_841.0, baseline_value=-135_886.95, cost=121.4
         ),
     )
 
 
-def classes_that_moved() -> Assessment:
+def classes_that_moved() -> DriftReport:
     """The same interval of a choice among classes."""
     return an_assessment(
         task=Task.MULTICLASS,
@@ -149,7 +149,9 @@ def classes_that_moved() -> Assessment:
             promised={"roc_auc": 0.728, "log_loss": 0.688, "accuracy": 0.71, "macro_f1": 0.425, "value": 362.0},
             baseline={"roc_auc": 0.541, "log_loss": 16.3, "accuracy": 0.547, "macro_f1": 0.325, "value": 22.75},
         ),
-        money=Money(currency="EUR", decisions=28_128, labelled=27_900, value=5_945.5, baseline_value=634.7, cost=121.4),
+        money=LedgerEntry(
+            currency="EUR", decisions=28_128, labelled=27_900, value=5_945.5, baseline_value=634.7, cost=121.4
+        ),
     )
 
 

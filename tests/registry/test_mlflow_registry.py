@@ -92,9 +92,9 @@ def test_a_promotion_killed_between_any_two_writes_is_completed_by_the_next(
         _die_after(survives, registry._client, patch)
         with pytest.raises(KeyboardInterrupt):
             registry.set_champion(use_case, "2")
-    standing = registry.standing(use_case)
-    assert standing.champion == left
-    assert left not in (standing.challenger, standing.previous)
+    alias_state = registry.alias_state(use_case)
+    assert alias_state.champion == left
+    assert left not in (alias_state.challenger, alias_state.previous)
     stages = {version.version: version.stage.value for version in registry.versions(use_case)}
     assert stages == {"0": "retired", "3": "candidate"} | (
         {"1": "champion", "2": "challenger"} if left == "1" else {"1": "retired", "2": "champion"}

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from noria.core.base.errors import RegistryError
-from noria.core.lifecycle.registry import EVIDENCE, GateOutcome, ModelRegistry, Stage, Standing
-from noria.core.lifecycle.rollout import ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState
+from noria.core.lifecycle.registry import EVIDENCE, AliasState, GateOutcome, ModelRegistry, Stage
+from noria.core.lifecycle.rollout import ROLLOUT_TAG, GuardReport, Rollout, RolloutState, RolloutVersion
 from noria.core.model.bundle import MANIFEST, Manifest, Provenance
 from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import RolloutPolicy
 from noria.io.bundle_files import write_bundle
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.registry import InMemoryRegistry
-from serving.models.registry_client import RegistryClient, Wanted
+from serving.models.registry_client import RegistryClient, RegistryView
 
 OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
@@ -75,8 +75,8 @@ def three_versions(registry: ModelRegistry, folder: Path, use_case: str) -> None
 
 
 def roles(registry: ModelRegistry, use_case: str) -> tuple[str, str, str]:
-    standing = registry.standing(use_case)
-    return standing.champion, standing.challenger, standing.previous
+    alias_state = registry.alias_state(use_case)
+    return alias_state.champion, alias_state.challenger, alias_state.previous
 
 
 def test_version_0_serves_until_something_is_promoted(registry, use_case, tmp_path):
@@ -143,7 +143,7 @@ def test_what_is_not_there_is_an_error(registry, use_case, tmp_path):
 
 def test_previous_is_the_champion_before(registry, use_case, tmp_path):
     three_versions(registry, tmp_path, use_case)
-    assert registry.standing(use_case) == Standing()
+    assert registry.alias_state(use_case) == AliasState()
     moves = [("1", "0"), ("2", "1"), ("2", "1"), ("1", "2"), ("0", "1"), ("3", "0")]
     for version, previous in moves:
         registry.set_champion(use_case, version)
@@ -180,7 +180,7 @@ def test_neither_the_champion_nor_what_is_not_there_can_be_challenger(registry, 
     with pytest.raises(RegistryError):
         registry.set_challenger(use_case, "1")
     with pytest.raises(RegistryError):
-        registry.standing(use_case)
+        registry.alias_state(use_case)
     three_versions(registry, tmp_path, use_case)
     registry.set_champion(use_case, "1")
     with pytest.raises(RegistryError, match=r"version 1 of .* is champion already"):
@@ -213,8 +213,8 @@ def a_rollout(use_case: str) -> Rollout:
     return Rollout(
         id=f"{use_case}/1/1",
         use_case=use_case,
-        champion=Contender(version="0", digest="0" * 64),
-        challenger=Contender(version="1", digest="1" * 64),
+        champion=RolloutVersion(version="0", digest="0" * 64),
+        challenger=RolloutVersion(version="1", digest="1" * 64),
         policy=RolloutPolicy(),
         state=RolloutState.RUNNING,
         reason="7 € × 3",
@@ -233,7 +233,7 @@ def test_the_last_rollout_is_remembered_as_it_was_written(registry, use_case, tm
     assert registry.rollout(use_case) is None
     assert registry.guard_report(use_case) is None
     begun = a_rollout(use_case)
-    for rollout in (begun, begun.model_copy(update={"state": RolloutState.ABORTED, "turn": 2})):
+    for rollout in (begun, begun.model_copy(update={"state": RolloutState.ABORTED, "revision": 2})):
         registry.set_rollout(rollout)
         assert registry.rollout(use_case) == rollout
     with pytest.raises(RegistryError):
@@ -249,9 +249,9 @@ def test_what_serving_reports_is_read_and_a_spoilt_tag_is_said(mlflow_url, use_c
     for _ in range(2):
         serving.report(use_case, report)
     assert registry.guard_report(use_case) == report
-    assert serving.wanted(use_case) == Wanted(None, a_rollout(use_case), report)
+    assert serving.wanted(use_case) == RegistryView(None, a_rollout(use_case), report)
     registry._client.set_registered_model_tag(use_case, ROLLOUT_TAG, "spoilt")
     with pytest.raises(RegistryError, match=r"its tag rollout cannot be read .* remove the tag in MLflow"):
         registry.rollout(use_case)
-    assert serving.wanted(use_case) == Wanted(None, None, report)
+    assert serving.wanted(use_case) == RegistryView(None, None, report)
     serving.close()

@@ -11,7 +11,7 @@ from noria.core.lifecycle.registry import GateOutcome, Stage
 from noria.core.model.bundle import Manifest, Provenance
 from noria.core.model.signature import Field, Kind, Signature
 from noria.io.bundle_files import write_bundle
-from noria.release.promotion import nominate, promote, reject, roll_back
+from noria.release.promotion import promote, reject, roll_back, set_challenger
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
 
@@ -290,16 +290,16 @@ def test_a_roll_back_waits_for_nobody(registry, audit, asked, tmp_path):
 def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(registry, audit, use_case, tmp_path):
     first = a_candidate(registry, tmp_path, "1")
     for _ in range(2):
-        nominate(registry, audit, use_case, "1", actor="ana", reason="kept its promises")
+        set_challenger(registry, audit, use_case, "1", actor="ana", reason="kept its promises")
     assert registry.version("parcels", "1").stage is Stage.CHALLENGER
     assert actions(audit) == [(Action.NOMINATED, "1")]
     promote(registry, audit, use_case, first, actor="ana")
     a_candidate(registry, tmp_path, "2", champion="1")
-    nominate(registry, audit, use_case, "1", actor="ana", reason="again")  # champion by now: nothing to do
-    nominate(registry, audit, use_case, "2", actor="ana", reason="kept its promises")
-    assert (registry.standing("parcels").champion, registry.standing("parcels").challenger) == ("1", "2")
+    set_challenger(registry, audit, use_case, "1", actor="ana", reason="again")  # champion by now: nothing to do
+    set_challenger(registry, audit, use_case, "2", actor="ana", reason="kept its promises")
+    assert (registry.alias_state("parcels").champion, registry.alias_state("parcels").challenger) == ("1", "2")
     reject(registry, audit, use_case, "2", actor="ben", reason="Newark looks odd")
-    assert registry.standing("parcels").challenger == "0"
+    assert registry.alias_state("parcels").challenger == "0"
     last = audit.events("parcels")[-1]
     assert (last.action, last.version, last.previous, last.actor, last.reason) == (
         Action.REJECTED,

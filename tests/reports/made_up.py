@@ -9,7 +9,7 @@ from noria.core.lifecycle.evaluation import (
     EvaluationReport,
     Fairness,
     GateResult,
-    Rival,
+    ReferenceResult,
     SegmentMetrics,
     ValueLine,
 )
@@ -18,7 +18,7 @@ from noria.core.model.bundle import EVALUATION, Manifest, Provenance
 from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import UseCase
 from noria.io.bundle_files import write_bundle
-from noria.reports.lineage import Lineage, SourceLineage, Stretch
+from noria.reports.lineage import IngestedRange, Lineage, SourceLineage
 from noria.testing.builders import a_use_case
 
 MAY, JUNE = datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
@@ -72,8 +72,12 @@ def a_report(**changes) -> EvaluationReport:
             SegmentMetrics(segment="event_month", value="2024-05", rows=6000, judged=True, metrics={"value": 900.0}),
         ),
         "rivals": (
-            Rival(name="baseline", version="0", metrics={"roc_auc": 0.6, "value": 300.0}, differences={"value": lead}),
-            Rival(name="champion", version="2", metrics={"roc_auc": 0.7, "value": 922.0}, differences={"value": loss}),
+            ReferenceResult(
+                name="baseline", version="0", metrics={"roc_auc": 0.6, "value": 300.0}, differences={"value": lead}
+            ),
+            ReferenceResult(
+                name="champion", version="2", metrics={"roc_auc": 0.7, "value": 922.0}, differences={"value": loss}
+            ),
         ),
         "values": tuple(
             ValueLine(name=name, per_1000=an_estimate(value, 100.0))
@@ -137,7 +141,7 @@ def a_lineage() -> Lineage:
                 name="parcels",
                 origin="data/*.csv",
                 table="raw.parcels__parcels",
-                stretches=(Stretch(start=datetime(2024, 1, 1, tzinfo=UTC), end=JUNE, rows=51_234, ingested_at=JUNE),),
+                stretches=(IngestedRange(start=datetime(2024, 1, 1, tzinfo=UTC), end=JUNE, rows=51_234, ingested_at=JUNE),),
                 rows=51_234,
                 ingested_at=JUNE,
             ),

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, Suspect
+from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, LeakageWarning
 from noria.core.use_case import GateMode, Task
 from noria.reports import evaluation_page
 from noria.reports import formatting as words
@@ -154,7 +154,9 @@ def test_many_small_segments_are_folded(tmp_path):
 
 def test_suspects_are_announced_at_the_top_and_explained(binary):
     use_case, report = binary
-    suspects = (Suspect(feature="hour", reason="alone it gives ROC AUC 0.99: is it known before the prediction is made?"),)
+    suspects = (
+        LeakageWarning(feature="hour", reason="alone it gives ROC AUC 0.99: is it known before the prediction is made?"),
+    )
     text = Page(evaluation_page.render(report.model_copy(update={"suspects": suspects}), use_case)).text
     assert "1 feature may know the answer" in text
     assert "alone it gives ROC AUC 0.99" in text

@@ -9,7 +9,7 @@ from noria.core.lifecycle.gate_conditions import number
 from noria.core.lifecycle.gates import check_gates
 from noria.core.model.bundle import specification_digest
 from noria.core.use_case import Business, Task
-from noria.reports.checklist import Facts, compute_checklist
+from noria.reports.checklist import ChecklistFacts, compute_checklist
 from noria.reports.model_card import brought_up_to_date, make_card
 from noria.reports.model_card_files import read_card, write_card
 from noria.reports.operations import Operations
@@ -62,7 +62,7 @@ def a_card(use_case, report=None, **changes):
 
 
 def up_to_date(card, use_case, version, events=()):
-    facts = Facts(
+    facts = ChecklistFacts(
         use_case=use_case,
         report=card.report,
         gates=card.gates,

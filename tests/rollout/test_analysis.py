@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from noria.core.lifecycle.rollout import Contender, Rollout, RolloutState
-from noria.core.lifecycle.rollout_decision import Comparison
+from noria.core.lifecycle.rollout import Rollout, RolloutState, RolloutVersion
+from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.core.use_case import RolloutPolicy
-from noria.rollout.analysis import Scored, judge
+from noria.rollout.analysis import VersionScores, compare_versions
 from noria.testing.builders import a_use_case
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -25,8 +25,8 @@ def a_rollout(champion="1", **policy) -> Rollout:
     return Rollout(
         id="parcels/2/1",
         use_case="parcels",
-        champion=Contender(version=champion, digest="1" * 64),
-        challenger=Contender(version="2", digest="2" * 64),
+        champion=RolloutVersion(version=champion, digest="1" * 64),
+        challenger=RolloutVersion(version="2", digest="2" * 64),
         policy=RolloutPolicy.model_validate(policy),
         state=RolloutState.RUNNING,
         reason="",
@@ -48,17 +48,17 @@ class Traffic:
         self.money = draw.choice(PAYOFFS[0], rows, p=PAYOFFS[1]) + effect * hit
         self.scores = np.clip(draw.beta(2, 5, rows) + shift * self.taken, 0, 1)
 
-    def side(self, ours: bool, until: int) -> Scored:
+    def side(self, ours: bool, until: int) -> VersionScores:
         places = np.flatnonzero(self.taken[:until] == ours)
-        return Scored(
+        return VersionScores(
             outcomes=self.scores[places].tolist(),
             entities=[f"parcel-{place}" for place in places.tolist()],
             money=self.money[places],
             segments={"depot": self.depots[places].tolist()},
         )
 
-    def judged(self, use_case, rollout, until) -> Comparison:
-        return judge(use_case, rollout, self.side(False, until), self.side(True, until), days=1.0)
+    def judged(self, use_case, rollout, until) -> RolloutComparison:
+        return compare_versions(use_case, rollout, self.side(False, until), self.side(True, until), days=1.0)
 
 
 def test_equal_models_are_seldom_told_apart_however_often_one_looks(use_case):
@@ -123,21 +123,23 @@ def both(draw, rows, effect):
     ours = theirs + effect * (draw.random(rows) < 0.1)
     entities, depots = [f"parcel-{row}" for row in range(rows)], draw.choice(DEPOTS, rows).tolist()
     scores = draw.beta(2, 5, rows).tolist()
-    return tuple(Scored(scores, entities, money, {"depot": depots}) for money in (theirs, ours))
+    return tuple(VersionScores(scores, entities, money, {"depot": depots}) for money in (theirs, ours))
 
 
 def test_a_shadow_is_compared_row_by_row_and_so_needs_few(use_case):
     champion, challenger = both(np.random.default_rng(8), 1500, effect=-3.0)
-    found = judge(use_case, a_rollout(), champion, challenger, days=1.0)
+    found = compare_versions(use_case, a_rollout(), champion, challenger, days=1.0)
     assert "less per decision than version 1" in found.worse
-    apart = Scored(challenger.outcomes, [f"other-{row}" for row in range(1500)], challenger.money, challenger.segments)
-    assert judge(use_case, a_rollout(), champion, apart, days=1.0).worse == ""
+    apart = VersionScores(
+        challenger.outcomes, [f"other-{row}" for row in range(1500)], challenger.money, challenger.segments
+    )
+    assert compare_versions(use_case, a_rollout(), champion, apart, days=1.0).worse == ""
 
 
 def test_asking_again_and_again_about_one_parcel_is_no_evidence(use_case):
     champion, challenger = both(np.random.default_rng(9), 3000, effect=0.0)
-    same = Scored([0.5] * 3000, ["parcel-x"] * 3000, np.full(3000, -3.0), {"depot": ["north"] * 3000})
-    nobody = Scored(challenger.outcomes, [None] * 3000, np.full(3000, -3.0), challenger.segments)
+    same = VersionScores([0.5] * 3000, ["parcel-x"] * 3000, np.full(3000, -3.0), {"depot": ["north"] * 3000})
+    nobody = VersionScores(challenger.outcomes, [None] * 3000, np.full(3000, -3.0), challenger.segments)
     for one in (same, nobody):
-        found = judge(use_case, a_rollout(judge={"score_shift": 1.0}), champion, one, days=1.0)
+        found = compare_versions(use_case, a_rollout(judge={"score_shift": 1.0}), champion, one, days=1.0)
         assert (found.worse, found.better) == ("", "")

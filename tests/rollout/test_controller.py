@@ -9,15 +9,15 @@ from noria.core.base.errors import ApprovalError, PromotionConflictError, Rollou
 from noria.core.lifecycle.audit_event import Action
 from noria.core.lifecycle.registry import Stage
 from noria.core.lifecycle.rollout import GuardReport, RolloutState
-from noria.core.lifecycle.rollout_decision import Comparison
+from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.release.promotion import promote, roll_back
-from noria.rollout.controller import Rollouts
+from noria.rollout.controller import RolloutController
 from noria.testing.builders import a_use_case
 from noria.testing.registry import InMemoryRegistry
 from tests.conftest import TickingClock
 from tests.release.test_promotion import Killed, a_bundle, a_candidate
 
-FINE = Comparison(summary="no harm")
+FINE = RolloutComparison(summary="no harm")
 STEPS = {"steps": [5, 25], "bake": "2m"}
 
 
@@ -47,7 +47,7 @@ def use_case(tmp_path):
 
 @pytest.fixture
 def moves(registry, audit, clock, use_case):
-    return Rollouts(registry, audit, clock, use_case, "ana")
+    return RolloutController(registry, audit, clock, use_case, "ana")
 
 
 @pytest.fixture
@@ -106,13 +106,13 @@ def test_a_pause_holds_it_and_the_step_begins_again(moves, clock, candidate):
 def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, registry, audit, clock, candidate, cause):
     begun = moves.start(candidate)
     if cause == "judge":
-        advance(moves, comparison=Comparison(worse="in depot north it loses 3 EUR"))
+        advance(moves, comparison=RolloutComparison(worse="in depot north it loses 3 EUR"))
     elif cause == "guard":
         registry.guard_reports["parcels"] = GuardReport(rollout=begun.id, reason="it gave no score", at=clock.now())
         advance(moves)
     else:
         moves.abort("odd answers")
-    assert registry.standing("parcels").champion == registry.standing("parcels").challenger == "0"
+    assert registry.alias_state("parcels").champion == registry.alias_state("parcels").challenger == "0"
     ended = moves.current()
     assert (ended.share, ended.is_live) == (0, False)
     assert actions(audit)[-1] == ("aborted" if cause == "person" else "taken_back")
@@ -122,7 +122,7 @@ def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, regist
 
 def test_what_was_taken_back_does_not_return_by_itself(moves, registry, candidate):
     moves.start(candidate)
-    advance(moves, comparison=Comparison(worse="it loses money"))
+    advance(moves, comparison=RolloutComparison(worse="it loses money"))
     with pytest.raises(RolloutError, match=r"did not get through its last rollout \(it loses money\)"):
         moves.start(candidate)
     again = moves.start(candidate, reason="the labels were wrong", returning=True)
@@ -161,7 +161,7 @@ def test_what_may_not_be_promoted_is_not_tried(moves, registry, audit, tmp_path,
 
 
 def test_a_use_case_without_the_section_has_no_rollout(registry, audit, clock, tmp_path, candidate):
-    moves = Rollouts(registry, audit, clock, a_use_case(tmp_path / "plain"), "ana")
+    moves = RolloutController(registry, audit, clock, a_use_case(tmp_path / "plain"), "ana")
     with pytest.raises(RolloutError, match="has no section rollout"):
         moves.start(candidate)
     with pytest.raises(RolloutError, match="has no rollout"):
@@ -170,14 +170,14 @@ def test_a_use_case_without_the_section_has_no_rollout(registry, audit, clock, t
 
 def test_a_second_person_is_asked_for_before_anybody_is_answered(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "manual", rollout=STEPS, approval="manual")
-    moves = Rollouts(registry, audit, clock, use_case, "ana")
+    moves = RolloutController(registry, audit, clock, use_case, "ana")
     for approved_by in ("", "ana"):
         with pytest.raises(ApprovalError):
             moves.start(candidate, approved_by=approved_by)
     assert registry.rollout("parcels") is None
     moves.start(candidate, approved_by="ben")
     for _ in range(2):
-        advance(Rollouts(registry, audit, clock, use_case, "a scheduled task"), clock)
+        advance(RolloutController(registry, audit, clock, use_case, "a scheduled task"), clock)
     assert registry.champion("parcels").version == "1"
     assert actions(audit) == [
         *("refused", "refused", "started", "stepped", "won", "promotion_intended", "promoted", "completed")
@@ -203,9 +203,9 @@ def test_promoted_by_hand_in_the_middle_it_is_completed(moves, registry, audit, 
 
 def test_a_winner_that_may_not_be_promoted_any_more_is_aborted(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "one", rollout={**STEPS, "steps": [50]})
-    Rollouts(registry, audit, clock, use_case, "ana").start(candidate)
+    RolloutController(registry, audit, clock, use_case, "ana").start(candidate)
     stricter = use_case.model_copy(update={"approval": a_use_case(tmp_path / "two", approval="manual").approval})
-    ended = advance(Rollouts(registry, audit, clock, stricter, "ana"), clock).rollout
+    ended = advance(RolloutController(registry, audit, clock, stricter, "ana"), clock).rollout
     assert ended.state is RolloutState.ABORTED
     assert "--approved-by" in ended.reason
     assert registry.champion("parcels").version == "0"
@@ -213,19 +213,19 @@ def test_a_winner_that_may_not_be_promoted_any_more_is_aborted(registry, audit, 
 
 def test_no_difference_keeps_the_champion(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50, "stop": {"at_most": "1d"}})
-    moves = Rollouts(registry, audit, clock, use_case, "ana")
+    moves = RolloutController(registry, audit, clock, use_case, "ana")
     assert moves.start(candidate).share == 50
     clock.pass_by(days=1)
     ended = advance(moves).rollout
     assert (ended.state, ended.promoted, registry.moves) == (RolloutState.COMPLETED, False, [])
-    assert registry.standing("parcels").challenger == "0"
+    assert registry.alias_state("parcels").challenger == "0"
 
 
 def test_better_in_a_comparison_is_promoted(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50})
-    moves = Rollouts(registry, audit, clock, use_case, "ana")
+    moves = RolloutController(registry, audit, clock, use_case, "ana")
     moves.start(candidate)
-    assert advance(moves, comparison=Comparison(better="it is worth 2 EUR more")).rollout.promoted
+    assert advance(moves, comparison=RolloutComparison(better="it is worth 2 EUR more")).rollout.promoted
 
 
 def test_killed_between_document_and_event_the_next_call_writes_the_event(moves, audit, clock, candidate, monkeypatch):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from noria.core.lifecycle.rollout import Did, RolloutState
-from noria.rollout.email import compose, key_of, recipients_of, write_letter
+from noria.core.lifecycle.rollout import RolloutEvent, RolloutState
+from noria.rollout.email import compose, key_of, recipients_of, rollout_email
 from noria.testing.builders import a_use_case
 from tests.rollout.test_analysis import a_rollout
 
@@ -18,7 +18,7 @@ def use_case(tmp_path):
 
 
 def the_message(use_case, rollout):
-    message = compose(use_case, write_letter(use_case, rollout, **URLS))
+    message = compose(use_case, rollout_email(use_case, rollout, **URLS))
     text, page = message.get_body(("plain",)), message.get_body(("html",))
     assert text is not None
     assert page is not None
@@ -26,7 +26,9 @@ def the_message(use_case, rollout):
 
 
 def test_a_step(use_case):
-    rollout = a_rollout(bake="2m").model_copy(update={"reason": "no harm", "did": Did.STEPPED, "step": 1, "turn": 2})
+    rollout = a_rollout(bake="2m").model_copy(
+        update={"reason": "no harm", "event": RolloutEvent.STEPPED, "step": 1, "revision": 2}
+    )
     message, text, page = the_message(use_case, rollout)
     assert message["Subject"] == "[next step] Parcels, version 2: it answers 25 %"
     assert message["To"] == "logistics@example.com, desk@example.com"
@@ -46,7 +48,11 @@ def test_a_step(use_case):
 
 def test_a_take_back_says_that_nothing_has_to_be_done(use_case):
     rollout = a_rollout("0").model_copy(
-        update={"reason": "in depot <b>north</b> it loses", "did": Did.TAKEN_BACK, "state": RolloutState.TAKEN_BACK}
+        update={
+            "reason": "in depot <b>north</b> it loses",
+            "event": RolloutEvent.ROLLED_BACK,
+            "state": RolloutState.ROLLED_BACK,
+        }
     )
     message, text, page = the_message(use_case, rollout)
     assert message["Subject"] == "[taken back] Parcels, version 2: version 0 serves everybody"
@@ -59,13 +65,21 @@ def test_a_take_back_says_that_nothing_has_to_be_done(use_case):
 @pytest.mark.parametrize(
     ("changes", "badge", "words"),
     [
-        ({"did": Did.STARTED, "shadow": True}, "rollout started", "scores along, and nobody hears it"),
-        ({"did": Did.PAUSED, "state": RolloutState.PAUSED}, "paused", "stays as it is until somebody resumes it"),
-        ({"did": Did.RESUMED}, "resumed", "it answers 25 %"),
-        ({"did": Did.WON, "state": RolloutState.FINISHING}, "won", "becomes champion now"),
-        ({"did": Did.COMPLETED, "state": RolloutState.COMPLETED, "promoted": True}, "completed", "answers every request"),
-        ({"did": Did.COMPLETED, "state": RolloutState.COMPLETED}, "no difference", "Version 1 answers every request"),
-        ({"did": Did.ABORTED, "state": RolloutState.ABORTED}, "aborted", "The next training begins as planned"),
+        ({"event": RolloutEvent.STARTED, "shadow": True}, "rollout started", "scores along, and nobody hears it"),
+        ({"event": RolloutEvent.PAUSED, "state": RolloutState.PAUSED}, "paused", "stays as it is until somebody resumes it"),
+        ({"event": RolloutEvent.RESUMED}, "resumed", "it answers 25 %"),
+        ({"event": RolloutEvent.WON, "state": RolloutState.FINISHING}, "won", "becomes champion now"),
+        (
+            {"event": RolloutEvent.COMPLETED, "state": RolloutState.COMPLETED, "promoted": True},
+            "completed",
+            "answers every request",
+        ),
+        (
+            {"event": RolloutEvent.COMPLETED, "state": RolloutState.COMPLETED},
+            "no difference",
+            "Version 1 answers every request",
+        ),
+        ({"event": RolloutEvent.ABORTED, "state": RolloutState.ABORTED}, "aborted", "The next training begins as planned"),
     ],
 )
 def test_every_turn_has_its_words(use_case, changes, badge, words):

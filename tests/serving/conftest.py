@@ -26,7 +26,7 @@ from noria.io.bundle_files import read_manifest
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
 from noria.testing.builders import write_use_case
-from serving.http.app_services import Parts, assemble
+from serving.http.app_services import AppServices, assemble
 from serving.models.bundle_store import BundleStore, Pointer
 from tests.serving import bundles
 from tests.serving.bundles import INSTANCE, TAGS, USE_CASE, Bundle
@@ -87,11 +87,11 @@ def register(registry: MlflowRegistry, name: str, make_bundle: Callable[..., Bun
 
 
 @pytest.fixture
-def restart(settings: Settings, mlflow_url: str) -> Iterator[Callable[..., Parts]]:
+def restart(settings: Settings, mlflow_url: str) -> Iterator[Callable[..., AppServices]]:
     """Makes the parts of an app, as a start does, to be asked by hand: nothing runs in the background."""
-    made: list[Parts] = []
+    made: list[AppServices] = []
 
-    def restart(url: str = mlflow_url) -> Parts:
+    def restart(url: str = mlflow_url) -> AppServices:
         parts = assemble(settings.model_copy(update={"mlflow_url": url}), SystemClock())
         made.append(parts)
         parts.source.restore()
@@ -103,7 +103,7 @@ def restart(settings: Settings, mlflow_url: str) -> Iterator[Callable[..., Parts
 
 
 @pytest.fixture
-def parts(restart: Callable[..., Parts]) -> Parts:
+def parts(restart: Callable[..., AppServices]) -> AppServices:
     """The parts of an app that has just started."""
     return restart()
 

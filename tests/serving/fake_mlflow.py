@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout
+from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout, RolloutVersion
 from tests.serving.bundles import Bundle
 
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
@@ -26,11 +26,11 @@ class FakeMlflow:
         self.is_down = False
         self.url = ""
 
-    def register(self, name: str, version: str, bundle: Bundle) -> Contender:
+    def register(self, name: str, version: str, bundle: Bundle) -> RolloutVersion:
         """A version of a use case."""
         self.bundles.setdefault(name, {})[version] = bundle
         self.tags.setdefault(name, {})
-        return Contender(version=version, digest=bundle.digest)
+        return RolloutVersion(version=version, digest=bundle.digest)
 
     def roll_out(self, rollout: Rollout) -> None:
         """Put a rollout's document in place."""

@@ -39,7 +39,7 @@ class Action(StrEnum):
     ROLLOUT_RESUMED = "rollout_resumed"
     ROLLOUT_WON = "rollout_won"
     ROLLOUT_COMPLETED = "rollout_completed"
-    ROLLOUT_TAKEN_BACK = "rollout_taken_back"
+    ROLLOUT_ROLLED_BACK = "rollout_taken_back"
     ROLLOUT_ABORTED = "rollout_aborted"
     KEY_CREATED = "key_created"
     """A key of serving was made; `version` is its id."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """Answer to a line of the checklist."""
 
     YES = "yes"
@@ -16,13 +16,13 @@ class State(StrEnum):
     """What is needed is in place or has been asked for, and time or use will show."""
 
 
-class CheckLine(BaseModel):
+class ChecklistItem(BaseModel):
     """One line of the checklist."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     what: str
-    state: State
+    state: CheckState
     evidence: str
     to_do: str = ""
     """What turns it into a yes; empty where it is one."""

@@ -33,7 +33,7 @@ class SegmentMetrics(_Model):
     """By metric; of the metrics that gates ask for, of `value`, and of ROC AUC, accuracy or mean absolute error."""
 
 
-class Rival(_Model):
+class ReferenceResult(_Model):
     """Another model on the same rows."""
 
     name: str
@@ -109,7 +109,7 @@ class Fairness(_Model):
     groups: tuple[GroupRate, ...]
 
 
-class GroupError(_Model):
+class GroupErrorStats(_Model):
     """Regression: predictions for one value of a protected attribute."""
 
     attribute: str
@@ -157,7 +157,7 @@ class Example(_Model):
     reasons: tuple[ReasonCode, ...]
 
 
-class Suspect(_Model):
+class LeakageWarning(_Model):
     """A feature that may know the answer."""
 
     feature: str
@@ -194,7 +194,7 @@ class EvaluationReport(_Model):
     intervals: dict[str, Estimate] = {}
     """By metric."""
     segments: tuple[SegmentMetrics, ...] = ()
-    rivals: tuple[Rival, ...] = ()
+    rivals: tuple[ReferenceResult, ...] = ()
     values: tuple[ValueLine, ...] = ()
     """Candidate, champion, rule, doing nothing and perfect foresight, side by side."""
     threshold_curve: tuple[CurvePoint, ...] = ()
@@ -205,14 +205,14 @@ class EvaluationReport(_Model):
     residuals: tuple[CurvePoint, ...] = ()
     """Regression: an even sample of predicted number and error."""
     fairness: tuple[Fairness, ...] = ()
-    group_errors: tuple[GroupError, ...] = ()
+    group_errors: tuple[GroupErrorStats, ...] = ()
     """Regression: by protected attribute, where decisions are numbers and no share of yes can be held against another."""
     contributions: tuple[Contribution, ...] = ()
     explained_rows: int = 0
     """Rows whose contributions were taken, an even sample."""
     examples: tuple[Example, ...] = ()
     """A handful of rows, explained."""
-    suspects: tuple[Suspect, ...] = ()
+    suspects: tuple[LeakageWarning, ...] = ()
     learning_curve: tuple[LearningPoint, ...] = ()
     search_metric: str = ""
     """What the search optimised, and the learning curve shows."""
@@ -225,7 +225,7 @@ class EvaluationReport(_Model):
     note: str = ""
     """What exactly was measured, where that is not the shipped model itself."""
 
-    def rival(self, name: str) -> Rival | None:
+    def rival(self, name: str) -> ReferenceResult | None:
         """The rival of that name, if it was judged."""
         return next((rival for rival in self.rivals if rival.name == name), None)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, Rival, SegmentMetrics
+from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, ReferenceResult, SegmentMetrics
 from noria.core.metrics.direction import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, better, goodness
 from noria.core.use_case import Gate
 
@@ -26,7 +26,7 @@ _MEASURED_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Found:
+class ConditionResult:
     """What was found, and whether that keeps the promise.
 
     Attributes:
@@ -44,12 +44,12 @@ class Found:
     cost: float | None = None
 
 
-def judge(gate: Gate, report: EvaluationReport) -> Found:
+def check_condition(gate: Gate, report: EvaluationReport) -> ConditionResult:
     """Hold a gate's one condition against the report."""
     for condition, bound in gate.conditions.items():
         found = _JUDGES[condition](gate, bound, report)
         return found if not found.kept else replace(found, cost=None)
-    return Found(False, "the gate has no condition")
+    return ConditionResult(False, "the gate has no condition")
 
 
 def evidence_of(gate: Gate) -> str:
@@ -71,63 +71,69 @@ def number(metric: float) -> str:
     return f"{metric:,.0f}" if abs(metric) >= 100 else f"{metric:.4g}"
 
 
-def _bounded(gate: Gate, bound: float | str, report: EvaluationReport) -> Found:
+def _bounded(gate: Gate, bound: float | str, report: EvaluationReport) -> ConditionResult:
     if gate.metric in FAIRNESS and report.fairness:
         return _fairness(gate, float(bound), report.fairness)
     found = report.metrics.get(gate.metric, math.nan)
     if math.isnan(found):
-        return Found(False, f"no {gate.metric}: the evaluation slice cannot give it")
+        return ConditionResult(False, f"no {gate.metric}: the evaluation slice cannot give it")
     interval = report.intervals.get(gate.metric)
     words = number(found) + _interval(interval)
     cost = _shortfall(gate, found, float(bound)) if gate.metric == MONEY else None
-    return _between(Found(_holds(gate, found, float(bound)), words, cost=cost), interval)
+    return _between(ConditionResult(_holds(gate, found, float(bound)), words, cost=cost), interval)
 
 
-def _fairness(gate: Gate, bound: float, fairness: Sequence[Fairness]) -> Found:
+def _fairness(gate: Gate, bound: float, fairness: Sequence[Fairness]) -> ConditionResult:
     told = {part.attribute: getattr(part, gate.metric) for part in fairness}
     found = {attribute: math.nan if figure is None else float(figure) for attribute, figure in told.items()}
     attribute, worst = _worst(found, lowest=gate.metric not in LOWER_IS_BETTER)
     interval = next(part.intervals.get(gate.metric) for part in fairness if part.attribute == attribute)
-    return _between(Found(_holds(gate, worst, bound), f"{number(worst)} over {attribute}{_interval(interval)}"), interval)
+    return _between(
+        ConditionResult(_holds(gate, worst, bound), f"{number(worst)} over {attribute}{_interval(interval)}"), interval
+    )
 
 
-def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Found:
+def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> ConditionResult:
     compared = _compare(gate, str(rival_name), report)
-    if isinstance(compared, Found):
+    if isinstance(compared, ConditionResult):
         return compared
     if compared.difference is None:
         kept = better(gate.metric, compared.ours, compared.theirs)
-        return Found(kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost)
+        return ConditionResult(
+            kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
+        )
     kept = compared.difference.p_not_better <= 1 - gate.confidence
     words = compared.words
     if not kept and better(gate.metric, compared.ours, compared.theirs):
         words += f", which may be chance: p = {compared.difference.p_not_better:.2g}"
-    return _between(Found(kept, words, cost=compared.cost), compared.difference)
+    return _between(ConditionResult(kept, words, cost=compared.cost), compared.difference)
 
 
-def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Found:
+def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) -> ConditionResult:
     compared = _compare(gate, str(rival_name), report)
-    if isinstance(compared, Found):
+    if isinstance(compared, ConditionResult):
         return compared
     if compared.difference is None:
         kept = goodness(gate.metric, compared.ours) - goodness(gate.metric, compared.theirs) >= -gate.margin
-        return Found(kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost)
+        return ConditionResult(
+            kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
+        )
     low, high = _at_confidence(compared.difference, gate.confidence)
     kept = _least_gain(gate.metric, low, high) >= -gate.margin
-    return _between(Found(kept, compared.words, cost=compared.cost), compared.difference)
+    return _between(ConditionResult(kept, compared.words, cost=compared.cost), compared.difference)
 
 
-def _segments(gate: Gate, bound: float | str, report: EvaluationReport) -> Found:
+def _segments(gate: Gate, bound: float | str, report: EvaluationReport) -> ConditionResult:
     return _worst_part(
         gate, float(bound), [part for part in report.segments if part.segment != MONTH], report.rows, "segment"
     )
 
 
-def _months(gate: Gate, bound: float | str, report: EvaluationReport) -> Found:
+def _months(gate: Gate, bound: float | str, report: EvaluationReport) -> ConditionResult:
     return _worst_part(gate, float(bound), [part for part in report.segments if part.segment == MONTH], report.rows, "month")
 
 
-_JUDGES: dict[str, Callable[[Gate, float | str, EvaluationReport], Found]] = {
+_JUDGES: dict[str, Callable[[Gate, float | str, EvaluationReport], ConditionResult]] = {
     "at_least": _bounded,
     "at_most": _bounded,
     "better_than": _better,
@@ -139,11 +145,11 @@ _JUDGES: dict[str, Callable[[Gate, float | str, EvaluationReport], Found]] = {
 }
 
 
-def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows: int, kind: str) -> Found:
+def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows: int, kind: str) -> ConditionResult:
     judged = {f"{part.segment} {part.value}": part for part in parts if part.judged}
     small = len(parts) - len(judged)
     if not judged:
-        return Found(False, f"no {kind} has enough rows of every outcome to judge")
+        return ConditionResult(False, f"no {kind} has enough rows of every outcome to judge")
     found = {place: part.metrics.get(gate.metric, math.nan) for place, part in judged.items()}
     place, worst = _worst(found, lowest=_wants_at_least(gate))
     interval = judged[place].intervals.get(gate.metric)
@@ -152,7 +158,7 @@ def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows:
     missing = _shortfall(gate, worst, bound) if gate.metric == MONEY else None
     share = judged[place].rows / rows if rows else 0.0  # what it costs over all decisions, not over those of the part
     return _between(
-        Found(_holds(gate, worst, bound), words, cost=None if missing is None else missing * share),
+        ConditionResult(_holds(gate, worst, bound), words, cost=None if missing is None else missing * share),
         interval,
     )
 
@@ -168,13 +174,13 @@ class _Compared:
     cost: float | None
 
 
-def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | Found:
+def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | ConditionResult:
     ours, rival = report.metrics.get(gate.metric, math.nan), report.rival(name)
     if math.isnan(ours):
-        return Found(False, f"no {gate.metric}: the evaluation slice cannot give it")
+        return ConditionResult(False, f"no {gate.metric}: the evaluation slice cannot give it")
     theirs = rival.metrics.get(gate.metric, math.nan) if rival else math.nan
     if rival is None or math.isnan(theirs):
-        return Found(False, f"{number(ours)}, but the {name} was not measured")
+        return ConditionResult(False, f"{number(ours)}, but the {name} was not measured")
     difference = _difference(gate.metric, rival, report)
     who = "" if name == "baseline" else " of version 0, the rule" if rival.version == "0" else f" of version {rival.version}"
     per = " per 1,000" if gate.metric == MONEY else ""
@@ -182,14 +188,14 @@ def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | Fou
     return _Compared(ours, theirs, difference, words, _loss(rival, report))
 
 
-def _difference(metric: str, rival: Rival, report: EvaluationReport) -> Difference | None:
+def _difference(metric: str, rival: ReferenceResult, report: EvaluationReport) -> Difference | None:
     """The paired difference; while the rule serves, the one against the rule is the same."""
     rule = report.rival("baseline")
     same = rule.differences.get(metric) if rule and rival.version == "0" else None
     return rival.differences.get(metric) or same
 
 
-def _loss(rival: Rival, report: EvaluationReport) -> float | None:
+def _loss(rival: ReferenceResult, report: EvaluationReport) -> float | None:
     """Money per 1,000 decisions that the rival's decisions are worth more; 0 where they are not."""
     difference = _difference(MONEY, rival, report)
     if difference is not None and math.isfinite(difference.value):
@@ -233,7 +239,7 @@ def _worst(found: dict[str, float], *, lowest: bool) -> tuple[str, float]:
     return name, found[name]
 
 
-def _between(found: Found, interval: Estimate | Difference | None) -> Found:
+def _between(found: ConditionResult, interval: Estimate | Difference | None) -> ConditionResult:
     if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return found
     return replace(found, low=interval.low, high=interval.high)

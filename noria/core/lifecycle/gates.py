@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
-from noria.core.lifecycle.gate_conditions import MONEY, evidence_of, judge, number
+from noria.core.lifecycle.gate_conditions import MONEY, check_condition, evidence_of, number
 from noria.core.model.value import DAYS_PER_MONTH
 from noria.core.use_case import Gate, GateMode, Task, UseCase
 
@@ -58,7 +58,7 @@ def monthly(per_1000: float, report: EvaluationReport) -> float | None:
 
 
 def _result(gate: Gate, report: EvaluationReport) -> GateResult:
-    found = judge(gate, report)
+    found = check_condition(gate, report)
     return GateResult(
         promise=gate.promise,
         found=found.words,

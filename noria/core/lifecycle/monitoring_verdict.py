@@ -48,7 +48,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Quality:
+class QualityComparison:
     """The headline metric of some rows, beside the one that the model's own evaluation had.
 
     Attributes:
@@ -92,7 +92,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Findings:
+class MonitoringFindings:
     """What a verdict is made from.
 
     Attributes:
@@ -106,32 +106,32 @@ class Findings:
     labelled: int
     features: int
     drifted: int
-    quality: Quality
+    quality: QualityComparison
 
 
 @dataclass(frozen=True)
-class Judgement:
+class VerdictDecision:
     """A verdict and the sentence that carries it."""
 
     verdict: Verdict
     reason: str
 
 
-def judge(found: Findings, policy: DriftPolicy) -> Judgement:
+def decide_verdict(found: MonitoringFindings, policy: DriftPolicy) -> VerdictDecision:
     """Conclude: too few rows, else loss of quality, else drift, else stable. The graver finding wins."""
     if found.rows < policy.min_rows:
-        return Judgement(Verdict.TOO_FEW_ROWS, f"{found.rows:,} predictions; {policy.min_rows:,} needed for a verdict")
+        return VerdictDecision(Verdict.TOO_FEW_ROWS, f"{found.rows:,} predictions; {policy.min_rows:,} needed for a verdict")
     if lost := _quality_lost(found, policy):
-        return Judgement(Verdict.QUALITY_LOSS, lost)
+        return VerdictDecision(Verdict.QUALITY_LOSS, lost)
     if found.features == 0:
-        return Judgement(Verdict.STABLE, "the rule serves: it has no reference set, so only its decisions are judged")
+        return VerdictDecision(Verdict.STABLE, "the rule serves: it has no reference set, so only its decisions are judged")
     share = f"{found.drifted} of {found.features} features moved by {policy.effect_size:g} or more"
     if found.drifted >= policy.share_of_features * found.features:
-        return Judgement(Verdict.DRIFT, share)
-    return Judgement(Verdict.STABLE, f"{share}; drift starts at {percent(policy.share_of_features)} of them")
+        return VerdictDecision(Verdict.DRIFT, share)
+    return VerdictDecision(Verdict.STABLE, f"{share}; drift starts at {percent(policy.share_of_features)} of them")
 
 
-def _quality_lost(found: Findings, policy: DriftPolicy) -> str:
+def _quality_lost(found: MonitoringFindings, policy: DriftPolicy) -> str:
     """The sentence about a loss of quality; empty where there is none, or too few labels to tell."""
     quality = found.quality
     if quality.found is None or quality.promised is None or found.labelled < policy.min_rows or not quality.is_lost(policy):

@@ -29,7 +29,7 @@ class Stage(StrEnum):
     """Was champion once; stays so as a challenger, until it is champion again."""
 
 
-class Standing(BaseModel):
+class AliasState(BaseModel):
     """Which version holds which role. "0" is the rule as champion or as its predecessor, and nobody as challenger."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -146,7 +146,7 @@ class ModelRegistry(Protocol):
         """The version that serves; version 0 where nothing was promoted."""
         ...
 
-    def standing(self, use_case: str) -> Standing:
+    def alias_state(self, use_case: str) -> AliasState:
         """Champion, challenger and the champion before."""
         ...
 

@@ -11,7 +11,7 @@ import hashlib
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from noria.core.base.results import Result
 from noria.core.use_case.rollout import RolloutPolicy
@@ -48,7 +48,7 @@ class RolloutState(StrEnum):
     FINISHING = "finishing"
     """Won; its promotion is under way."""
     COMPLETED = "completed"
-    TAKEN_BACK = "taken_back"
+    ROLLED_BACK = "taken_back"
     """The challenger did harm, or lost."""
     ABORTED = "aborted"
     """A person ended it, or there was nothing left to decide."""
@@ -57,7 +57,7 @@ class RolloutState(StrEnum):
 _LIVE = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHING)
 
 
-class Did(StrEnum):
+class RolloutEvent(StrEnum):
     """What the last write to the document did; each is an event of the audit trail."""
 
     STARTED = "started"
@@ -66,17 +66,20 @@ class Did(StrEnum):
     RESUMED = "resumed"
     WON = "won"
     COMPLETED = "completed"
-    TAKEN_BACK = "taken_back"
+    ROLLED_BACK = "taken_back"
     ABORTED = "aborted"
 
 
 class _Document(BaseModel):
-    """Read by other processes, perhaps of another release: what they do not know, they leave alone."""
+    """Read by other processes, perhaps of another release: fields that they do not know are ignored.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Some fields are written under the names that the first release gave them (their aliases).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
 
-class Contender(_Document):
+class RolloutVersion(_Document):
     """One of the two versions."""
 
     version: str
@@ -90,9 +93,9 @@ class Rollout(_Document):
     id: str
     """Also the seed of the assignment."""
     use_case: str
-    champion: Contender
+    champion: RolloutVersion
     """The one that serves; with another one the rollout has no meaning any more."""
-    challenger: Contender
+    challenger: RolloutVersion
     policy: RolloutPolicy
     """As the use case had it at the start: an edit changes the next rollout, not the rules of this one."""
     state: RolloutState
@@ -101,9 +104,9 @@ class Rollout(_Document):
     """The challenger scores every request, and answers none."""
     promoted: bool = False
     """Whether the challenger became champion."""
-    turn: int = 1
+    revision: int = Field(default=1, alias="turn")
     """Counts the writes."""
-    did: Did = Did.STARTED
+    event: RolloutEvent = Field(default=RolloutEvent.STARTED, alias="did")
     """What the last write did."""
     reason: str
     """Why it was done."""
@@ -116,7 +119,7 @@ class Rollout(_Document):
     """When the document was written."""
     requested_by: str
     approved_by: str = ""
-    returning: bool = False
+    allow_retired: bool = Field(default=False, alias="returning")
     """A person wants a version back that was champion, or taken back, before."""
 
     @property

@@ -12,7 +12,7 @@ from noria.core.use_case.fields import format_duration
 from noria.core.use_case.rollout import RolloutMode
 
 
-class Next(Enum):
+class RolloutAction(Enum):
     """What is to be done."""
 
     WAIT = auto()
@@ -22,20 +22,20 @@ class Next(Enum):
     """The challenger is champion already."""
     KEEP_CHAMPION = auto()
     """Neither is better: it ends, and nothing changes."""
-    TAKE_BACK = auto()
+    ROLL_BACK = auto()
     ABORT = auto()
 
 
 @dataclass(frozen=True)
-class Turn:
+class RolloutDecision:
     """A decision and its reason."""
 
-    next: Next
+    next: RolloutAction
     reason: str
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RolloutComparison:
     """What the judge says, in words; an empty text says no.
 
     Attributes:
@@ -50,7 +50,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Situation:
+class RolloutContext:
     """What a decision is made from.
 
     Attributes:
@@ -64,46 +64,46 @@ class Situation:
 
     champion: str
     guard: GuardReport | None
-    comparison: Comparison
+    comparison: RolloutComparison
     rows: int
     idle: bool
     now: datetime
 
 
-def decide_turn(rollout: Rollout, situation: Situation) -> Turn:
+def decide_rollout(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
     """What a rollout's next turn is; asked again and again, it acts once."""
     if not rollout.is_live:
-        return Turn(Next.WAIT, rollout.reason)
+        return RolloutDecision(RolloutAction.WAIT, rollout.reason)
     if (ended := _ended_from_outside(rollout, situation)) is not None:
         return ended
     if rollout.state is RolloutState.FINISHING:  # its promotion was interrupted, or is about to be made
-        return Turn(Next.FINISH, rollout.reason)
+        return RolloutDecision(RolloutAction.FINISH, rollout.reason)
     if rollout.state is RolloutState.PAUSED:
-        return Turn(Next.WAIT, f"paused: {rollout.reason}")
+        return RolloutDecision(RolloutAction.WAIT, f"paused: {rollout.reason}")
     return _turn_of_running(rollout, situation)
 
 
-def _ended_from_outside(rollout: Rollout, situation: Situation) -> Turn | None:
+def _ended_from_outside(rollout: Rollout, situation: RolloutContext) -> RolloutDecision | None:
     """Another champion, or serving's guard."""
     if situation.champion == rollout.challenger.version:
         why = rollout.reason if rollout.state is RolloutState.FINISHING else "it was promoted meanwhile"
-        return Turn(Next.COMPLETE, why)
+        return RolloutDecision(RolloutAction.COMPLETE, why)
     if situation.guard is not None and situation.guard.rollout == rollout.id:
-        return Turn(Next.TAKE_BACK, f"serving took it back: {situation.guard.reason}")
+        return RolloutDecision(RolloutAction.ROLL_BACK, f"serving took it back: {situation.guard.reason}")
     if situation.champion != rollout.champion.version:
-        return Turn(Next.ABORT, f"version {situation.champion} became champion meanwhile")
+        return RolloutDecision(RolloutAction.ABORT, f"version {situation.champion} became champion meanwhile")
     return None
 
 
-def _turn_of_running(rollout: Rollout, situation: Situation) -> Turn:
+def _turn_of_running(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
     if situation.comparison.worse:
-        return Turn(Next.TAKE_BACK, situation.comparison.worse)
+        return RolloutDecision(RolloutAction.ROLL_BACK, situation.comparison.worse)
     if rollout.policy.mode is RolloutMode.AB and not rollout.shadow:
         return _turn_of_ab(rollout, situation)
     return _turn_of_canary(rollout, situation)
 
 
-def _turn_of_canary(rollout: Rollout, situation: Situation) -> Turn:
+def _turn_of_canary(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
     policy, waited = rollout.policy, situation.now - rollout.since
     bake = policy.shadow_for if rollout.shadow else policy.bake
     least = policy.guard.min_requests
@@ -111,18 +111,24 @@ def _turn_of_canary(rollout: Rollout, situation: Situation) -> Turn:
         what = situation.comparison.summary or f"{situation.rows:,} rows without harm"
         if situation.rows < least and policy.idle:
             what = f"nobody asked for {format_duration(policy.idle)}; {what}"
-        return Turn(Next.FINISH if rollout.is_last_step else Next.STEP, what)
+        return RolloutDecision(RolloutAction.FINISH if rollout.is_last_step else RolloutAction.STEP, what)
     if situation.now - rollout.started_at >= policy.stop.at_most:
-        return Turn(Next.ABORT, f"its time is over: it scored {situation.rows:,} of {least:,} rows that the next step needs")
+        return RolloutDecision(
+            RolloutAction.ABORT, f"its time is over: it scored {situation.rows:,} of {least:,} rows that the next step needs"
+        )
     if waited < bake:
         left = timedelta(seconds=math.ceil((bake - waited).total_seconds()))
-        return Turn(Next.WAIT, f"the time of this step: {left} left")
-    return Turn(Next.WAIT, f"more requests: it scored {situation.rows:,} of {least:,} rows in this step")
+        return RolloutDecision(RolloutAction.WAIT, f"the time of this step: {left} left")
+    return RolloutDecision(RolloutAction.WAIT, f"more requests: it scored {situation.rows:,} of {least:,} rows in this step")
 
 
-def _turn_of_ab(rollout: Rollout, situation: Situation) -> Turn:
+def _turn_of_ab(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
     if situation.comparison.better:
-        return Turn(Next.FINISH, situation.comparison.better)
+        return RolloutDecision(RolloutAction.FINISH, situation.comparison.better)
     if situation.now - rollout.started_at >= rollout.policy.stop.at_most:
-        return Turn(Next.KEEP_CHAMPION, f"no difference was shown: {situation.comparison.summary or 'no label came'}")
-    return Turn(Next.WAIT, f"a sure difference: {situation.comparison.summary or 'no label has come yet'}")
+        return RolloutDecision(
+            RolloutAction.KEEP_CHAMPION, f"no difference was shown: {situation.comparison.summary or 'no label came'}"
+        )
+    return RolloutDecision(
+        RolloutAction.WAIT, f"a sure difference: {situation.comparison.summary or 'no label has come yet'}"
+    )

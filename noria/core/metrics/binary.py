@@ -34,7 +34,7 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class CalibrationBin:
+class ReliabilityBin:
     """Rows of similar scores.
 
     Attributes:
@@ -112,7 +112,7 @@ def calibration_error(labels: Labels, scores: Scores, bins: int = BINS) -> float
     return sum(part.rows * abs(part.score - part.rate) for part in curve) / len(labels) if curve else math.nan
 
 
-def calibration_curve(labels: Labels, scores: Scores, bins: int = BINS) -> tuple[CalibrationBin, ...]:
+def calibration_curve(labels: Labels, scores: Scores, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
     """Mean score and rate of equally full bins, the lowest scores first; empty where there are no rows.
 
     Equal scores stay together, so there are fewer bins where few scores are distinct (two for a rule that says yes or no),
@@ -127,7 +127,7 @@ def calibration_curve(labels: Labels, scores: Scores, bins: int = BINS) -> tuple
     sizes = np.diff(starts, append=len(ranked))
     means = np.add.reduceat(ranked, starts) / sizes
     rates = np.add.reduceat(labels[order].astype(np.float64), starts) / sizes
-    return tuple(map(CalibrationBin, means.tolist(), rates.tolist(), sizes.tolist()))
+    return tuple(map(ReliabilityBin, means.tolist(), rates.tolist(), sizes.tolist()))
 
 
 def confusion(labels: Labels, decisions: Labels) -> Confusion:

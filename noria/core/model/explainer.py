@@ -108,7 +108,7 @@ class TreesPart:
         return cls(forest, int(arrays["width"]), float(arrays["scale"]), int(arrays["first"]))
 
 
-Part = LinearPart | TreesPart | ExponentPart | LogarithmPart | AnchorPart
+ExplainerPart = LinearPart | TreesPart | ExponentPart | LogarithmPart | AnchorPart
 
 
 class Explainer:
@@ -123,7 +123,7 @@ class Explainer:
         ValueError: a part does not fit.
     """
 
-    def __init__(self, parts: Sequence[Part], outputs: int, width: int) -> None:
+    def __init__(self, parts: Sequence[ExplainerPart], outputs: int, width: int) -> None:
         self._outputs, self._width = outputs, width
         self._linear = [part for part in parts if isinstance(part, LinearPart)]
         trees = [part for part in parts if isinstance(part, TreesPart)]
@@ -169,7 +169,7 @@ class Explainer:
         return found
 
 
-def write_explainer(parts: Sequence[Part], outputs: int, width: int) -> bytes:
+def write_explainer(parts: Sequence[ExplainerPart], outputs: int, width: int) -> bytes:
     """The parts as the content of a file; the same parts give the same bytes."""
     arrays: dict[str, Any] = {"format": np.array(_FORMAT), "shape": np.array([len(parts), outputs, width])}
     for place, part in enumerate(parts):
@@ -196,7 +196,7 @@ def read_explainer(content: bytes) -> Explainer:
         raise BundleError(f"an explainer cannot be read ({error}); train again to get another") from error
 
 
-def _part(stored: _Arrays, place: int) -> Part:
+def _part(stored: _Arrays, place: int) -> ExplainerPart:
     prefix = f"{place}."
     arrays = {name.removeprefix(prefix): array for name, array in stored.items() if name.startswith(prefix)}
     if "usual_log" in arrays:

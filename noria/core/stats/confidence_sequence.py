@@ -20,7 +20,7 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Interval:
+class AnytimeInterval:
     """A difference of means, and between which bounds it lies, whenever one looks.
 
     Attributes:
@@ -43,7 +43,7 @@ class Interval:
         return self.low > 0
 
 
-def difference(one: Values, other: Values, *, alpha: float, least: int, best_at: int = 1000) -> Interval | None:
+def mean_difference(one: Values, other: Values, *, alpha: float, least: int, best_at: int = 1000) -> AnytimeInterval | None:
     """Mean of `other` less mean of `one`, two independent samples.
 
     Args:
@@ -64,7 +64,7 @@ def difference(one: Values, other: Values, *, alpha: float, least: int, best_at:
     return sample.interval(alpha, best_at / 2)
 
 
-def paired_difference(differences: Values, *, alpha: float, least: int, best_at: int = 1000) -> Interval | None:
+def paired_mean(differences: Values, *, alpha: float, least: int, best_at: int = 1000) -> AnytimeInterval | None:
     """Mean of differences that were taken on the same rows.
 
     Args:
@@ -89,18 +89,18 @@ class _Sample:
     spread: float
     rows: int
 
-    def interval(self, alpha: float, best_at: float) -> Interval:
+    def interval(self, alpha: float, best_at: float) -> AnytimeInterval:
         """The normal mixture's interval.
 
         With information ``t = spread / variance`` (rows, where there is one sample) and a mixture of variance
         ``spread * r`` over the mean: ``mean ± sqrt(spread * (t r + 1) / (t² r) * (log(t r + 1) + 2 log(1 / alpha)))``.
         """
         if self.variance == 0:  # all equal: nothing varies, so nothing is uncertain
-            return Interval(self.mean, self.mean, self.mean, self.rows)
+            return AnytimeInterval(self.mean, self.mean, self.mean, self.rows)
         mixture, time = _mixture(alpha) / best_at, self.spread / self.variance
         widening = math.log(time * mixture + 1) + 2 * math.log(1 / alpha)
         half = math.sqrt(self.spread * (time * mixture + 1) / (time**2 * mixture) * widening)
-        return Interval(self.mean, self.mean - half, self.mean + half, self.rows)
+        return AnytimeInterval(self.mean, self.mean - half, self.mean + half, self.rows)
 
 
 def _mixture(alpha: float) -> float:

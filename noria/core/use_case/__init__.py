@@ -14,10 +14,10 @@ from pydantic import Field
 from noria.core.use_case.business import Business, ClassValue, ConfusionValue, Costs, UnitValue, Value
 from noria.core.use_case.features import CategoricalFeature, Features, NumericFeature
 from noria.core.use_case.fields import Duration, Email, Frozen, Name, format_duration, parse_duration
-from noria.core.use_case.gates import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, Severity
+from noria.core.use_case.gates import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, RiskSeverity
 from noria.core.use_case.monitoring import DriftPolicy, Monitoring, RetrainPolicy, Schedule
 from noria.core.use_case.rollout import GuardPolicy, JudgePolicy, RolloutMode, RolloutPolicy, StopPolicy
-from noria.core.use_case.serving import Serving, Treatment
+from noria.core.use_case.serving import InputPolicy, Serving
 from noria.core.use_case.sources import FileSource, Privacy, Source, SqlSource
 from noria.core.use_case.target import Label, Task
 from noria.core.use_case.training import CandidateName, Engine, SearchMetric, Split, SplitBy, Training
@@ -40,6 +40,7 @@ __all__ = [
     "Gate",
     "GateMode",
     "GuardPolicy",
+    "InputPolicy",
     "JudgePolicy",
     "Label",
     "MetricName",
@@ -48,12 +49,12 @@ __all__ = [
     "Privacy",
     "RetrainPolicy",
     "Risk",
+    "RiskSeverity",
     "RolloutMode",
     "RolloutPolicy",
     "Schedule",
     "SearchMetric",
     "Serving",
-    "Severity",
     "Source",
     "Split",
     "SplitBy",
@@ -61,7 +62,6 @@ __all__ = [
     "StopPolicy",
     "Task",
     "Training",
-    "Treatment",
     "UnitValue",
     "UseCase",
     "Value",

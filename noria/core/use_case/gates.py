@@ -96,7 +96,7 @@ class Approval(StrEnum):
     MANUAL = "manual"
 
 
-class Severity(StrEnum):
+class RiskSeverity(StrEnum):
     """How bad it would be."""
 
     LOW = "low"
@@ -109,7 +109,7 @@ class Risk(Frozen):
 
     risk: str
     """What may go wrong, for whom."""
-    severity: Severity
+    severity: RiskSeverity
     """How bad it would be."""
     mitigation: str
     """What is done about it."""

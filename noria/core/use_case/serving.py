@@ -10,7 +10,7 @@ from pydantic import Field
 from noria.core.use_case.fields import Duration, Frozen
 
 
-class Treatment(StrEnum):
+class InputPolicy(StrEnum):
     """What becomes of a value that a model can read and has hardly learnt from."""
 
     ACCEPT = "accept"
@@ -23,11 +23,11 @@ class Treatment(StrEnum):
 class Serving(Frozen):
     """How requests are answered over REST. A field that is `required` is refused when missing, whatever stands here."""
 
-    unseen_category: Treatment = Treatment.WARN
+    unseen_category: InputPolicy = InputPolicy.WARN
     """A text that training did not see."""
-    out_of_range: Treatment = Treatment.WARN
+    out_of_range: InputPolicy = InputPolicy.WARN
     """A number beyond what training saw, or beyond the feature's `range`."""
-    missing: Treatment = Treatment.ACCEPT
+    missing: InputPolicy = InputPolicy.ACCEPT
     """A field that is left out, or null."""
     max_batch: int = Field(default=1000, ge=1, le=10_000)
     """Instances that one request may carry."""

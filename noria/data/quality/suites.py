@@ -19,7 +19,7 @@ FOLDER = "expectations"
 FEATURES = "features"
 
 
-class Severity(StrEnum):
+class ExpectationSeverity(StrEnum):
     """What becomes of rows that do not meet an expectation."""
 
     CRITICAL = "critical"
@@ -33,7 +33,7 @@ class Expectation(Frozen):
     """Name of an expectation of Great Expectations, such as `expect_column_values_to_be_between`."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Its arguments, such as `column`, `min_value`, `mostly`."""
-    severity: Severity = Severity.CRITICAL
+    severity: ExpectationSeverity = ExpectationSeverity.CRITICAL
     """critical stops everything downstream; warning only reports."""
     why: str = ""
     """What it would mean if it failed; shown with the failure."""

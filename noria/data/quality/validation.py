@@ -23,7 +23,7 @@ from noria.core.use_case import UseCase
 from noria.data.ingest.raw import raw_table
 from noria.data.postgres.warehouse import Table, Warehouse, quote
 from noria.data.quality.infinite_values import endless_features
-from noria.data.quality.suites import FOLDER, Severity, Suite, known_files, read_suite
+from noria.data.quality.suites import FOLDER, ExpectationSeverity, Suite, known_files, read_suite
 from noria.data.tables.features import feature_table
 from noria.io.catalog import FILE_NAME, load_use_case
 
@@ -45,7 +45,7 @@ class _Batch:
 class _Finding:
     """One expectation that the rows do not meet."""
 
-    severity: Severity
+    severity: ExpectationSeverity
     message: str
 
 
@@ -78,9 +78,11 @@ def validate(
             for batch in batches:
                 findings += _hold(source, batch, interval)
     if stage == "features":
-        findings += [_Finding(Severity.CRITICAL, line) for line in endless_features(warehouse, use_case, interval)]
-    critical = [finding.message for finding in findings if finding.severity is Severity.CRITICAL]
-    warnings = tuple(finding.message for finding in findings if finding.severity is Severity.WARNING)
+        findings += [
+            _Finding(ExpectationSeverity.CRITICAL, line) for line in endless_features(warehouse, use_case, interval)
+        ]
+    critical = [finding.message for finding in findings if finding.severity is ExpectationSeverity.CRITICAL]
+    warnings = tuple(finding.message for finding in findings if finding.severity is ExpectationSeverity.WARNING)
     for warning in warnings:
         log.warning("%s %s: %s", use_case.name, interval, warning)
     if critical:

@@ -39,15 +39,15 @@ from noria.training.bundle.explain import explainer_file
 from noria.training.bundle.export import check_parity, golden_requests, latency, learnt_signature, reference_parquet
 from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
 from noria.training.data.splits import calibration_split, final_split
-from noria.training.data.target import goal_of
-from noria.training.evaluation.input import Judged
+from noria.training.data.target import target_of
+from noria.training.evaluation.input import EvaluationInput
 from noria.training.evaluation.report import evaluate
 from noria.training.fit.calibrate import Calibrated, at_level, choose_calibration
-from noria.training.fit.pipeline import FittedModel, Recipe
+from noria.training.fit.pipeline import FittedPipeline, Pipeline
 from noria.training.fit.threshold import Threshold, choose_threshold
-from noria.training.models.base.estimator import Effort
+from noria.training.models.base.estimator import FitContext
 from noria.training.models.base.threads import limited_threads
-from noria.training.models.blend import Member
+from noria.training.models.blend import BlendMember
 from noria.training.models.trees.booster import cluster_of
 from noria.training.models.trees.external_memory import is_stored
 from noria.training.search.best_trial import RECIPE, record_trial
@@ -66,7 +66,7 @@ on one of fewer cores. Small fits are quickest on one."""
 
 
 @dataclass(frozen=True)
-class FittedBundle:
+class ModelBundle:
     """A bundle on disk and what was found out about it.
 
     Attributes:
@@ -97,7 +97,7 @@ class _Trial:
     """
 
     fold: Fold
-    model: FittedModel
+    model: FittedPipeline
     scores: Scores
     policy: DecisionPolicy
     calibrated_by: str
@@ -113,9 +113,9 @@ class _Training:
     snapshot: SnapshotRef
     rows: TrainingSet
     best: BestTrial
-    recipe: Recipe
+    pipeline: Pipeline
     trial: _Trial
-    shipped: FittedModel
+    shipped: FittedPipeline
 
 
 def fit_bundle(
@@ -127,7 +127,7 @@ def fit_bundle(
     folder: Path,
     best: BestTrial | None = None,
     dask_scheduler: str = "",
-) -> FittedBundle:
+) -> ModelBundle:
     """Fit the best trial of a snapshot's study, judge it, and write the bundle. Same snapshot and trial, same bytes.
 
     Args:
@@ -149,22 +149,22 @@ def fit_bundle(
     chosen = best or best_trial(use_case, snapshot, storage_url)
     rows = read_snapshot(use_case, snapshot)
     threads = _THREADS_OF_STORED_ROWS if is_stored(rows) else _THREADS
-    recipe = _recipe(use_case, chosen, Effort(use_case.training.seed, threads, cluster))
+    pipeline = _recipe(use_case, chosen, FitContext(use_case.training.seed, threads, cluster))
     with limited_threads(_THREADS):
-        trial = _judge(use_case, recipe, rows)
-        training = _Training(use_case, snapshot, rows, chosen, recipe, trial, recipe.fit(rows))
+        trial = _judge(use_case, pipeline, rows)
+        training = _Training(use_case, snapshot, rows, chosen, pipeline, trial, pipeline.fit(rows))
         return _seal(training, champion, folder)
 
 
-def _recipe(use_case: UseCase, best: BestTrial, effort: Effort) -> Recipe:
-    return Recipe(best.candidate, best.params, use_case.features, effort, goal_of(use_case), best.members)
+def _recipe(use_case: UseCase, best: BestTrial, context: FitContext) -> Pipeline:
+    return Pipeline(best.candidate, best.params, use_case.features, context, target_of(use_case), best.members)
 
 
-def _judge(use_case: UseCase, recipe: Recipe, rows: TrainingSet) -> _Trial:
+def _judge(use_case: UseCase, pipeline: Pipeline, rows: TrainingSet) -> _Trial:
     final, earlier = final_split(use_case, rows), calibration_split(use_case, rows)
-    first = _calibrated(recipe, recipe.fit(earlier.training).score(earlier.validation), earlier.validation.labels)
+    first = _calibrated(pipeline, pipeline.fit(earlier.training).score(earlier.validation), earlier.validation.labels)
     threshold = _threshold(use_case, first, earlier.validation.labels)
-    model = recipe.fit(final.training)
+    model = pipeline.fit(final.training)
     raw = model.score(final.validation)
     return _Trial(
         fold=final,
@@ -173,12 +173,12 @@ def _judge(use_case: UseCase, recipe: Recipe, rows: TrainingSet) -> _Trial:
         policy=policy_of(use_case, threshold.value if threshold else 0.5),
         calibrated_by=first.name,
         threshold=threshold,
-        next=_calibrated(recipe, raw, final.validation.labels),
+        next=_calibrated(pipeline, raw, final.validation.labels),
     )
 
 
-def _calibrated(recipe: Recipe, scores: Scores, labels: Labels) -> Calibrated:
-    return choose_calibration(at_level(scores, labels, recipe.goal, recipe.aims), labels, recipe.goal)
+def _calibrated(pipeline: Pipeline, scores: Scores, labels: Labels) -> Calibrated:
+    return choose_calibration(at_level(scores, labels, pipeline.target, pipeline.aims), labels, pipeline.target)
 
 
 def _threshold(use_case: UseCase, calibrated: Calibrated, labels: Labels) -> Threshold | None:
@@ -186,7 +186,7 @@ def _threshold(use_case: UseCase, calibrated: Calibrated, labels: Labels) -> Thr
     return choose_threshold(value, labels, calibrated.scores) if isinstance(value, ConfusionValue) else None
 
 
-def _seal(training: _Training, champion: tuple[str, Predictor], folder: Path) -> FittedBundle:
+def _seal(training: _Training, champion: tuple[str, Predictor], folder: Path) -> ModelBundle:
     use_case, trial, seed = training.use_case, training.trial, training.use_case.training.seed
     slice_rows, graph = trial.fold.validation, training.shipped.to_onnx()
     manifest = _manifest(training)
@@ -204,20 +204,20 @@ def _seal(training: _Training, champion: tuple[str, Predictor], folder: Path) ->
     files[EVALUATION] = report.model_dump_json(indent=1).encode()
     digest = write_bundle(folder, manifest.model_copy(update={"metrics": report.metrics}), files)
     timed = report.model_copy(update={"metrics": report.metrics | {LATENCY: latency(predictor, slice_rows)}})
-    return FittedBundle(folder, digest, timed, _params(training))
+    return ModelBundle(folder, digest, timed, _params(training))
 
 
 def _judged(
     training: _Training, champion: tuple[str, Predictor], parity: float, *, size_mb: float, graph_bytes: int
-) -> Judged:
+) -> EvaluationInput:
     use_case, trial = training.use_case, training.trial
     why = trial.threshold.note[0].upper() + trial.threshold.note[1:] + "." if trial.threshold else ""
-    return Judged(
+    return EvaluationInput(
         fold=trial.fold,
         policy=trial.policy,
         scores=trial.scores,
         model=trial.model,
-        recipe=training.recipe,
+        pipeline=training.pipeline,
         rivals=(("baseline", "0", baseline_predictor(use_case)), ("champion", *champion)),
         parity=parity,
         search_metric=use_case.training.metric_for(use_case.task),
@@ -257,7 +257,7 @@ def _params(training: _Training) -> dict[str, str]:
     return {
         "candidate": best.candidate,
         **{name: f"{value:.6g}" for name, value in best.params.items()},
-        **_member_params(training.recipe.members),
+        **_member_params(training.pipeline.members),
         RECIPE: record_trial(best),
         "calibrated_by": training.trial.next.name,
         "study": best.study,
@@ -271,7 +271,7 @@ def _params(training: _Training) -> dict[str, str]:
     }
 
 
-def _member_params(members: tuple[Member, ...]) -> dict[str, str]:
+def _member_params(members: tuple[BlendMember, ...]) -> dict[str, str]:
     """The members of a blend, each with its weight and hyperparameters."""
     told: dict[str, str] = {}
     for place, member in enumerate(members, start=1):

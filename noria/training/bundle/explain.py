@@ -9,7 +9,7 @@ from noria.core.model.explainer import read_explainer, write_explainer
 from noria.training.bundle.export import with_gaps
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode
-from noria.training.fit.pipeline import FittedModel
+from noria.training.fit.pipeline import FittedPipeline
 
 TOLERANCE = 1e-4
 """Of the largest contribution: XGBoost adds up in float32."""
@@ -17,7 +17,7 @@ PROVED_ROWS = 20
 """Half of them as they are, half with gaps; XGBoost takes hundredths of a second for a row of a large forest."""
 
 
-def explainer_file(model: FittedModel, rows: TrainingSet, seed: int) -> bytes:
+def explainer_file(model: FittedPipeline, rows: TrainingSet, seed: int) -> bytes:
     """The content of a bundle's explainer.
 
     Args:
@@ -28,7 +28,7 @@ def explainer_file(model: FittedModel, rows: TrainingSet, seed: int) -> bytes:
     Raises:
         BundleError: what it says of a row is not what the model's own library says; it must not be served.
     """
-    content = write_explainer(model.estimator.explained(), model.goal.outputs, model.encoder.width)
+    content = write_explainer(model.estimator.explained(), model.target.outputs, model.encoder.width)
     some = rows.take(np.linspace(0, len(rows) - 1, min(PROVED_ROWS // 2, len(rows))).astype(np.intp))
     matrix = np.concatenate([encode(model.encoder, part) for part in (some, with_gaps(some, seed))])
     expected, found = model.estimator.contributions(matrix), read_explainer(content).contributions(matrix)

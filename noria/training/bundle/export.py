@@ -19,7 +19,7 @@ from noria.core.use_case import Task, UseCase
 from noria.inference.predictor import PARITY, OnnxPredictor
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
-from noria.training.fit.pipeline import FittedModel
+from noria.training.fit.pipeline import FittedPipeline
 
 MOST_CATEGORIES = 200
 MOST_REFERENCE_ROWS = 20_000
@@ -31,7 +31,7 @@ _TINY = 1e-300
 _UNSEEN = "(a value that training never saw)"
 
 
-def check_parity(model: FittedModel, manifest: Manifest, graph: bytes, rows: TrainingSet, seed: int) -> float:
+def check_parity(model: FittedPipeline, manifest: Manifest, graph: bytes, rows: TrainingSet, seed: int) -> float:
     """Largest difference between estimator and ONNX graph over all rows, whole and with missing and unseen values.
 
     A difference of probabilities, or of numbers over their size (at least over the spread of the scores, so that a number
@@ -50,7 +50,7 @@ def check_parity(model: FittedModel, manifest: Manifest, graph: bytes, rows: Tra
     return worst
 
 
-def _largest_difference(model: FittedModel, exported: OnnxPredictor, rows: TrainingSet, seed: int | None) -> float:
+def _largest_difference(model: FittedPipeline, exported: OnnxPredictor, rows: TrainingSet, seed: int | None) -> float:
     """Over the rows, or with a seed over the rows with gaps; NaN where one of the two gives no number."""
     expected, apart = [], []
     for number, start in enumerate(range(0, len(rows), PARITY_CHUNK)):

@@ -23,7 +23,7 @@ from noria.core.use_case import Features, Task
 from noria.core.use_case.rule import Rule
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
-from noria.training.data.target import BINARY, Goal
+from noria.training.data.target import BINARY, PredictionTarget
 
 MOST_CLASS_MEANS = 12
 """A feature gets a column of means for each of the first so many classes; more would drown the other features."""
@@ -44,7 +44,7 @@ class EncodingOptions:
     """A category of at most this many values becomes one column per value; others become means and a frequency."""
     smoothing: float
     """Weight of the overall mean in a category's mean, in rows."""
-    goal: Goal = BINARY
+    target: PredictionTarget = BINARY
     """What is predicted: means are taken of it, or of its multiples of the anchor, which then is the last column."""
 
 
@@ -58,8 +58,8 @@ def fit_encoder(features: Features, rows: TrainingSet, options: EncodingOptions)
     Raises:
         NotEnoughDataError: `training.anchor` gives no number above 0 for any row.
     """
-    last = _anchor_column(options.goal.anchor, rows)
-    targets = _targets(_multiples(rows, last), options.goal)
+    last = _anchor_column(options.target.anchor, rows)
+    targets = _targets(_multiples(rows, last), options.target)
     numeric = (_numeric(name, np.asarray(rows.columns[name]), options.scale) for name in features.numeric)
     categorical = (
         column for name in features.categorical for column in _categorical(name, rows.categories(name), targets, options)
@@ -127,7 +127,7 @@ class FoldMeans:
 def out_of_fold(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> tuple[FoldMeans, ...]:
     """The means of categories to train with: of every fold, what the other folds say."""
     last = tuple(column for column in encoder.columns if isinstance(column, RuleColumn))
-    targets = _targets(_multiples(rows, last), options.goal)
+    targets = _targets(_multiples(rows, last), options.target)
     return tuple(
         _fold_means(name, position, rows.categories(name), targets, options) for position, name in _mean_positions(encoder)
     )
@@ -154,12 +154,12 @@ def _multiples(rows: TrainingSet, last: tuple[RuleColumn, ...]) -> Labels:
     return rows.labels
 
 
-def _targets(labels: Labels, goal: Goal) -> _Numbers:
+def _targets(labels: Labels, target: PredictionTarget) -> _Numbers:
     """The numbers whose means are taken; shape ``(rows, means)``."""
-    if goal.task is Task.MULTICLASS:
-        return np.asarray(labels[:, None] == np.arange(min(goal.classes, MOST_CLASS_MEANS)), dtype=np.float64)
+    if target.task is Task.MULTICLASS:
+        return np.asarray(labels[:, None] == np.arange(min(target.classes, MOST_CLASS_MEANS)), dtype=np.float64)
     numbers: _Numbers = labels.astype(np.float64)[:, None]
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         numbers /= float(numbers.std()) or 1.0
     return numbers
 
@@ -253,7 +253,7 @@ def _means(values: Categories, targets: _Numbers, options: EncodingOptions) -> _
 def _smoothed(found: _Sums, options: EncodingOptions) -> _Numbers:
     """What the labels say of every text, smoothed and centred; 0 where no row has it. Shape ``(texts + 1, means)``."""
     counts, sums, rows, total = found.counts[:, None], found.sums, float(found.counts.sum()), found.sums.sum(axis=0)
-    if options.goal.task is Task.REGRESSION:
+    if options.target.task is Task.REGRESSION:
         means = (sums - counts * (total / max(rows, 1.0))) / (counts + options.smoothing)
     else:
         overall = (total + 0.5) / (rows + 1)

@@ -11,7 +11,7 @@ _EDGE = 0.01
 
 
 @dataclass(frozen=True)
-class Goal:
+class PredictionTarget:
     """What is predicted.
 
     Attributes:
@@ -34,13 +34,13 @@ class Goal:
         return self.classes if self.task is Task.MULTICLASS else 1
 
 
-BINARY = Goal()
+BINARY = PredictionTarget()
 
 
-def goal_of(use_case: UseCase) -> Goal:
+def target_of(use_case: UseCase) -> PredictionTarget:
     """The goal of a use case."""
     value = use_case.business.value
-    return Goal(
+    return PredictionTarget(
         task=use_case.task,
         classes=len(use_case.label.classes) if use_case.task is Task.MULTICLASS else 2,
         quantile=min(max(best_quantile(value), _EDGE), 1 - _EDGE) if isinstance(value, UnitValue) else 0.5,

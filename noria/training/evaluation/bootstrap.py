@@ -20,7 +20,7 @@ from noria.core.stats.bootstrap import (
 )
 from noria.core.use_case import Gate, SplitBy, UseCase
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.scored_slice import Outcome, Parts, Positions, evenly
+from noria.training.evaluation.scored_slice import Positions, RowGroups, ScoredSlice, evenly
 
 MOST_ROWS = 50_000
 """Of more rows than this an even sample is drawn from: its intervals are a little too wide, never too narrow."""
@@ -32,7 +32,7 @@ _DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
-class Chance:
+class Resampler:
     """Draws rows anew, whole groups of them where rows of a group resemble one another.
 
     Attributes:
@@ -47,15 +47,15 @@ class Chance:
     seed: int
     rounds: int = ROUNDS
 
-    def take(self, rows: Positions) -> Chance:
+    def take(self, rows: Positions) -> Resampler:
         """The same draws over these rows alone; their days become too few sooner than those of all rows."""
         if self.groups is None:
             return self
         groups = self.groups[rows]
         few = len(np.unique(groups)) < FEWEST_DAYS
-        return Chance(self.drawn, None if few else groups, self.seed, self.rounds)
+        return Resampler(self.drawn, None if few else groups, self.seed, self.rounds)
 
-    def interval(self, metric: str, outcome: Outcome) -> Estimate | None:
+    def interval(self, metric: str, outcome: ScoredSlice) -> Estimate | None:
         """A metric with its interval; None where the rows cannot give both, or resampling cannot."""
         if metric in NO_INTERVAL:
             return None
@@ -66,7 +66,7 @@ class Chance:
         found = bootstrap_interval(part.statistic(metric), len(part), seed=self.seed, groups=groups, rounds=self.rounds)
         return _estimate(found, outcome.metrics.get(metric))
 
-    def difference(self, metric: str, candidate: Outcome, rival: Outcome) -> Difference | None:
+    def difference(self, metric: str, candidate: ScoredSlice, rival: ScoredSlice) -> Difference | None:
         """Candidate less rival with its interval; None where the rows cannot give it."""
         rows = evenly(len(candidate), MOST_ROWS)
         found = paired_difference(
@@ -117,17 +117,17 @@ class Chance:
         return None if self.groups is None else self.groups[rows]
 
 
-def chance_of(use_case: UseCase, rows: TrainingSet, seed: int) -> Chance:
+def chance_of(use_case: UseCase, rows: TrainingSet, seed: int) -> Resampler:
     """How rows of a use case are drawn anew: by day where they are held back by time, by group where by group."""
     split = use_case.training.split
     rounds = _rounds(use_case.gates)
     if split.by is SplitBy.GROUP and split.group is not None:
-        groups = Parts.of(rows.columns[split.group]).number
-        return Chance(split.group, groups.astype(np.int64), seed, rounds)
+        groups = RowGroups.of(rows.columns[split.group]).number
+        return Resampler(split.group, groups.astype(np.int64), seed, rounds)
     days = rows.times // _DAY
     if split.by is SplitBy.TIME and len(np.unique(days)) >= FEWEST_DAYS:
-        return Chance("days", days, seed, rounds)
-    return Chance("rows", None, seed, rounds)
+        return Resampler("days", days, seed, rounds)
+    return Resampler("rows", None, seed, rounds)
 
 
 def estimate_of(value: float, drawn: npt.NDArray[np.float64]) -> Estimate | None:

@@ -10,15 +10,15 @@ from noria.core.lifecycle.evaluation import CurvePoint, Estimate, ValueLine
 from noria.core.model.decision import Decisions, Scores, money, nothing, perfect
 from noria.core.stats.bootstrap import mean_interval
 from noria.core.use_case import Task
-from noria.training.evaluation.bootstrap import Chance
-from noria.training.evaluation.comparators import JudgedRival
-from noria.training.evaluation.scored_slice import PER, Outcome
+from noria.training.evaluation.bootstrap import Resampler
+from noria.training.evaluation.comparators import ReferenceModel
+from noria.training.evaluation.scored_slice import PER, ScoredSlice
 
 _POINTS = 51
 _SHIFTS = 41
 
 
-def value_lines(candidate: Outcome, rivals: Sequence[JudgedRival], chance: Chance) -> Iterator[ValueLine]:
+def value_lines(candidate: ScoredSlice, rivals: Sequence[ReferenceModel], resampler: Resampler) -> Iterator[ValueLine]:
     """Candidate, champion, rule, doing nothing and perfect foresight; who cannot be judged on these rows is left out."""
     known = {rival.name: rival.outcome.money for rival in rivals if rival.outcome is not None}
     lines = {"candidate": candidate.money} | {name: known[name] for name in ("champion", "baseline") if name in known}
@@ -27,12 +27,12 @@ def value_lines(candidate: Outcome, rivals: Sequence[JudgedRival], chance: Chanc
         lines["nothing"] = _money(candidate, idle)
     lines["perfect"] = _money(candidate, perfect(candidate.value, candidate.labels, candidate.policy.classes))
     for name, per_row in lines.items():
-        found = mean_interval(per_row, seed=chance.seed, groups=chance.groups, rounds=chance.rounds)
+        found = mean_interval(per_row, seed=resampler.seed, groups=resampler.groups, rounds=resampler.rounds)
         if np.isfinite([found.value, found.low, found.high]).all():
             yield ValueLine(name=name, per_1000=Estimate(value=found.value, low=found.low, high=found.high))
 
 
-def value_curve(candidate: Outcome) -> tuple[CurvePoint, ...]:
+def value_curve(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
     """Money per 1,000 decisions over thresholds, or over what is added to each number; at most 101 points.
 
     Thresholds lie evenly between the lowest and the highest score, and evenly over rows as well, since scores of a rare
@@ -43,7 +43,7 @@ def value_curve(candidate: Outcome) -> tuple[CurvePoint, ...]:
     return _over_shifts(candidate) if candidate.policy.task is Task.REGRESSION else ()
 
 
-def _over_thresholds(candidate: Outcome) -> tuple[CurvePoint, ...]:
+def _over_thresholds(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
     scores = candidate.scores
     ends = np.linspace(scores.min(), scores.max(), _POINTS)
     thresholds = np.unique(np.concatenate((ends, np.quantile(scores, np.linspace(0, 1, _POINTS)[1:]))))
@@ -57,15 +57,15 @@ def _over_thresholds(candidate: Outcome) -> tuple[CurvePoint, ...]:
     return tuple(CurvePoint(x=float(x), y=float(y)) for x, y in zip(thresholds, worth, strict=True))
 
 
-def _over_shifts(candidate: Outcome) -> tuple[CurvePoint, ...]:
+def _over_shifts(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
     errors = candidate.labels - candidate.scores
     shifts = np.unique(np.append(np.quantile(errors, np.linspace(0.05, 0.95, _SHIFTS)), 0.0))
     return tuple(CurvePoint(x=float(by), y=_mean_money(candidate, candidate.scores + by)) for by in shifts)
 
 
-def _mean_money(candidate: Outcome, decisions: Decisions) -> float:
+def _mean_money(candidate: ScoredSlice, decisions: Decisions) -> float:
     return float(np.mean(_money(candidate, decisions)))
 
 
-def _money(candidate: Outcome, decisions: Decisions) -> Scores:
+def _money(candidate: ScoredSlice, decisions: Decisions) -> Scores:
     return PER * money(candidate.value, candidate.labels, decisions, candidate.policy.classes)

@@ -13,8 +13,8 @@ from noria.core.lifecycle.evaluation import Contribution, Example, ReasonCode
 from noria.core.model.decision import Scores
 from noria.core.use_case import Task, UseCase
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.input import Explained, Judged
-from noria.training.evaluation.scored_slice import Outcome, Positions, evenly
+from noria.training.evaluation.input import EvaluationInput, ExplainableModel
+from noria.training.evaluation.scored_slice import Positions, ScoredSlice, evenly
 from noria.training.evaluation.segments import segment_values
 
 MOST_ROWS = 2_000
@@ -29,14 +29,16 @@ MOST_OF_A_SEGMENT = 10
 REASONS = 3
 
 
-def explained_rows(judged: Judged) -> Positions:
+def explained_rows(judged: EvaluationInput) -> Positions:
     """Positions of the judged rows that are explained: an even sample, the smaller the larger the model is."""
     size = judged.graph_bytes or int(1e6 * (judged.size_mb or 0.0))
     affordable = BYTES_TIMES_ROWS // size if size else MOST_ROWS
     return evenly(len(judged.fold.validation), min(max(affordable, FEWEST_EXPLAINED_ROWS), MOST_ROWS))
 
 
-def contributions(use_case: UseCase, rows: TrainingSet, model: Explained, chosen: Positions) -> tuple[Contribution, ...]:
+def contributions(
+    use_case: UseCase, rows: TrainingSet, model: ExplainableModel, chosen: Positions
+) -> tuple[Contribution, ...]:
     """Mean absolute SHAP value of every feature, then of the ten strongest in each judged segment; strongest first.
 
     Args:
@@ -54,7 +56,7 @@ def contributions(use_case: UseCase, rows: TrainingSet, model: Explained, chosen
     return tuple(found)
 
 
-def examples(use_case: UseCase, rows: TrainingSet, outcome: Outcome, model: Explained) -> tuple[Example, ...]:
+def examples(use_case: UseCase, rows: TrainingSet, outcome: ScoredSlice, model: ExplainableModel) -> tuple[Example, ...]:
     """A handful of rows worth a look, each with the three features that moved its score most."""
     picked: dict[int, str] = {}
     for why, position in _picks(outcome):
@@ -103,14 +105,14 @@ def _reasons(use_case: UseCase, row: dict[str, Any], moved: Scores) -> Iterator[
         yield ReasonCode(feature=feature, words=in_words(use_case, feature, row[feature]), contribution=float(moved[index]))
 
 
-def _words(outcome: Outcome, decisions: Any) -> list[str]:
+def _words(outcome: ScoredSlice, decisions: Any) -> list[str]:
     told = outcome.policy.words(decisions)
     if outcome.policy.task is Task.BINARY_CLASSIFICATION:
         return ["yes" if word else "no" for word in told]
     return [word if isinstance(word, str) else _number(float(word)) for word in told]
 
 
-def _picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
+def _picks(outcome: ScoredSlice) -> Iterator[tuple[str, int]]:
     """Why a row is shown, and its position; the first of equals, so that the same rows are shown every time."""
     if outcome.policy.task is Task.BINARY_CLASSIFICATION:
         yield from _binary_picks(outcome)
@@ -120,7 +122,7 @@ def _picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
         yield from _regression_picks(outcome)
 
 
-def _binary_picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
+def _binary_picks(outcome: ScoredSlice) -> Iterator[tuple[str, int]]:
     labels, yes, scores = outcome.labels.astype(bool), outcome.decisions, outcome.scores
     yield from _first("surest yes that was right", yes & labels, -scores)
     yield from _first("surest yes that was wrong", yes & ~labels, -scores)
@@ -129,7 +131,7 @@ def _binary_picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
     yield from _first("closest to the threshold", np.ones_like(yes), np.abs(scores - outcome.policy.threshold))
 
 
-def _multiclass_picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
+def _multiclass_picks(outcome: ScoredSlice) -> Iterator[tuple[str, int]]:
     sure = outcome.policy.chosen_scores(outcome.scores, outcome.decisions)
     right = outcome.labels == outcome.decisions
     two = np.sort(outcome.scores, axis=1)[:, -2:]
@@ -139,7 +141,7 @@ def _multiclass_picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
     yield from _first("most undecided between two classes", np.ones_like(right), two[:, 1] - two[:, 0])
 
 
-def _regression_picks(outcome: Outcome) -> Iterator[tuple[str, int]]:
+def _regression_picks(outcome: ScoredSlice) -> Iterator[tuple[str, int]]:
     errors, every = outcome.scores - outcome.labels, np.ones(len(outcome), dtype=np.bool_)
     yield from _first("highest number", every, -outcome.scores)
     yield from _first("lowest number", every, outcome.scores)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from noria.core.lifecycle.evaluation import Estimate
 from noria.core.model.decision import Decisions, Labels
 from noria.core.stats.fairness import GroupComparison, GroupRates, MeanComparison
-from noria.training.evaluation.bootstrap import Chance, estimate_of
+from noria.training.evaluation.bootstrap import Resampler, estimate_of
 
 Floats = npt.NDArray[np.float64]
 _RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
@@ -38,7 +38,12 @@ class DrawnGroups:
 
     @classmethod
     def of(
-        cls, compared: GroupComparison, labels: Labels, decisions: Decisions, named: npt.NDArray[np.str_], chance: Chance
+        cls,
+        compared: GroupComparison,
+        labels: Labels,
+        decisions: Decisions,
+        named: npt.NDArray[np.str_],
+        resampler: Resampler,
     ) -> DrawnGroups:
         """Draw the rows anew.
 
@@ -53,7 +58,7 @@ class DrawnGroups:
         place = _places(named, [part.group for part in judged])
         cells = 4 * place + 2 * labels + decisions
         known = place >= 0
-        drawn = chance.counts(np.where(known, cells, 4 * len(judged)), 4 * len(judged) + 1)
+        drawn = resampler.counts(np.where(known, cells, 4 * len(judged)), 4 * len(judged) + 1)
         return cls(compared, drawn[:, :-1].reshape(len(drawn), len(judged), 2, 2))
 
     def rates(self, group: str) -> dict[str, Estimate]:
@@ -111,7 +116,7 @@ class DrawnGroups:
 
 
 def drawn_means(
-    values: Floats, named: npt.NDArray[np.str_], compared: MeanComparison, chance: Chance
+    values: Floats, named: npt.NDArray[np.str_], compared: MeanComparison, resampler: Resampler
 ) -> dict[str, Estimate]:
     """Intervals of the mean of a number, by group; of those that are judged.
 
@@ -124,7 +129,7 @@ def drawn_means(
     groups = {part.group: part.mean for part in compared.groups if part.judged}
     place = _places(named, list(groups))
     cells = np.where(place >= 0, place, len(groups))
-    sums, rows = chance.sums(values, cells, len(groups) + 1), chance.sums(np.ones(len(values)), cells, len(groups) + 1)
+    sums, rows = resampler.sums(values, cells, len(groups) + 1), resampler.sums(np.ones(len(values)), cells, len(groups) + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / rows
     found = {group: estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(groups.items())}

@@ -11,7 +11,7 @@ from noria.inference.predictor import Predictor
 from noria.training.data.dataset import Fold, TrainingSet
 
 
-class Explained(Protocol):
+class ExplainableModel(Protocol):
     """A fitted model that can say what moved its scores."""
 
     def contributions(self, rows: TrainingSet) -> Scores:
@@ -22,7 +22,7 @@ class Explained(Protocol):
         ...
 
 
-class Scoring(Protocol):
+class ScoringModel(Protocol):
     """A fitted model that can score rows."""
 
     def score(self, rows: TrainingSet) -> Scores:
@@ -30,16 +30,16 @@ class Scoring(Protocol):
         ...
 
 
-class Teachable(Protocol):
+class Refittable(Protocol):
     """A recipe that can be cooked again on fewer rows."""
 
-    def fit(self, rows: TrainingSet) -> Scoring:
+    def fit(self, rows: TrainingSet) -> ScoringModel:
         """Fit on these rows."""
         ...
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationInput:
     """A candidate and the rows it is judged on.
 
     Attributes:
@@ -63,8 +63,8 @@ class Judged:
     fold: Fold
     policy: DecisionPolicy
     scores: Scores
-    model: Explained
-    recipe: Teachable
+    model: ExplainableModel
+    pipeline: Refittable
     rivals: Sequence[tuple[str, str, Predictor]]
     parity: float
     search_metric: str

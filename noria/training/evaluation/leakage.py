@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.lifecycle.evaluation import Suspect
+from noria.core.lifecycle.evaluation import LeakageWarning
 from noria.core.metrics import binary, multiclass, regression
 from noria.core.model.decision import Labels, Scores
 from noria.core.use_case import Task, UseCase
 from noria.training.data.dataset import Fold, TrainingSet
-from noria.training.evaluation.scored_slice import Outcome, evenly, texts
+from noria.training.evaluation.scored_slice import ScoredSlice, evenly, texts
 
 MOST_ROWS = 20_000
 TOO_GOOD = 0.9
@@ -49,7 +49,7 @@ class _Alone:
     known_now: float
 
 
-def suspects(use_case: UseCase, fold: Fold, outcome: Outcome) -> tuple[Suspect, ...]:
+def suspects(use_case: UseCase, fold: Fold, outcome: ScoredSlice) -> tuple[LeakageWarning, ...]:
     """Features that an honest look should go to, each with the reason."""
     training = fold.training.take(evenly(len(fold.training), MOST_ROWS))
     judged = fold.validation.take(evenly(len(fold.validation), MOST_ROWS))
@@ -59,7 +59,7 @@ def suspects(use_case: UseCase, fold: Fold, outcome: Outcome) -> tuple[Suspect, 
     found = (
         (name, _reason(use_case.task, _alone(use_case, name, training, judged), model)) for name in use_case.features.names
     )
-    return tuple(Suspect(feature=name, reason=reason) for name, reason in found if reason)
+    return tuple(LeakageWarning(feature=name, reason=reason) for name, reason in found if reason)
 
 
 def _reason(task: Task, alone: _Alone, model: float) -> str:

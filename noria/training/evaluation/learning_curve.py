@@ -13,9 +13,9 @@ from noria.core.metrics import regression
 from noria.core.model.decision import best_quantile
 from noria.core.use_case import Task, UnitValue
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.input import Judged, Teachable
-from noria.training.evaluation.scored_slice import Outcome, evenly
-from noria.training.fit.pipeline import Recipe
+from noria.training.evaluation.input import EvaluationInput, Refittable
+from noria.training.evaluation.scored_slice import ScoredSlice, evenly
+from noria.training.fit.pipeline import Pipeline
 from noria.training.models.base.estimator import Params
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -31,10 +31,10 @@ FEWEST_OF_A_CLASS = 5
 _log = logging.getLogger(__name__)
 
 
-def learning_curve(judged: Judged, outcome: Outcome) -> Iterator[LearningPoint]:
+def learning_curve(judged: EvaluationInput, outcome: ScoredSlice) -> Iterator[LearningPoint]:
     """The search metric on the judged rows, uncalibrated, by number of training rows."""
-    recipe, training = _cheaper(judged.recipe), judged.fold.training
-    rows = min(len(training), MOST_ROWS, _affordable(recipe, len(training.columns)))
+    pipeline, training = _cheaper(judged.pipeline), judged.fold.training
+    rows = min(len(training), MOST_ROWS, _affordable(pipeline, len(training.columns)))
     if rows < min(len(training), MOST_ROWS):
         _log.info("the learning curve ends at %s of %s rows: more would take too long", f"{rows:,}", f"{len(training):,}")
     chosen = evenly(len(outcome), MOST_JUDGED_ROWS)
@@ -44,13 +44,13 @@ def learning_curve(judged: Judged, outcome: Outcome) -> Iterator[LearningPoint]:
         some = training.take(np.arange(len(training) - int(share * rows), len(training)))
         if not needed <= _classes(some, outcome):
             continue
-        scored = replace(part, scores=recipe.fit(some).score(judged_rows))
+        scored = replace(part, scores=pipeline.fit(some).score(judged_rows))
         metric = search_metric(judged.search_metric, scored)
         if metric is not None:
             yield LearningPoint(rows=len(some), metric=metric)
 
 
-def search_metric(name: str, outcome: Outcome) -> float | None:
+def search_metric(name: str, outcome: ScoredSlice) -> float | None:
     """A metric that a search can optimise; None where the rows cannot give it."""
     if name == "pinball" and isinstance(outcome.value, UnitValue):
         return regression.pinball(outcome.labels, outcome.scores, _inside(best_quantile(outcome.value)))
@@ -61,7 +61,7 @@ def _inside(quantile: float) -> float:
     return min(max(quantile, 0.01), 0.99)
 
 
-def _classes(rows: TrainingSet, outcome: Outcome) -> frozenset[int]:
+def _classes(rows: TrainingSet, outcome: ScoredSlice) -> frozenset[int]:
     """Classes with enough rows to learn from; of numbers there are none to lack."""
     if outcome.policy.task is Task.REGRESSION:
         return frozenset()
@@ -69,23 +69,23 @@ def _classes(rows: TrainingSet, outcome: Outcome) -> frozenset[int]:
     return frozenset(int(index) for index in classes[counts >= FEWEST_OF_A_CLASS])
 
 
-def _cheaper(recipe: Teachable) -> Teachable:
+def _cheaper(pipeline: Refittable) -> Refittable:
     """The recipe with fewer and smaller trees, where it has trees at all; of a blend, every member's."""
-    if not isinstance(recipe, Recipe):
-        return recipe
-    members = tuple(replace(member, params=_cut(member.params)) for member in recipe.members)
-    return replace(recipe, params=_cut(recipe.params), members=members)
+    if not isinstance(pipeline, Pipeline):
+        return pipeline
+    members = tuple(replace(member, params=_cut(member.params)) for member in pipeline.members)
+    return replace(pipeline, params=_cut(pipeline.params), members=members)
 
 
 def _cut(params: Params) -> Params:
     return {name: min(value, CHEAPER.get(name.rpartition("_")[2], value)) for name, value in params.items()}
 
 
-def _affordable(recipe: Teachable, features: int) -> int:
+def _affordable(pipeline: Refittable, features: int) -> int:
     """Rows at which the whole curve takes as much work as it may."""
     work = _USUAL_TREES * _USUAL_DEPTH
-    if isinstance(recipe, Recipe):
-        work = recipe.goal.outputs * sum(_work(one.params) for one in recipe.members or (recipe,))
+    if isinstance(pipeline, Pipeline):
+        work = pipeline.target.outputs * sum(_work(one.params) for one in pipeline.members or (pipeline,))
     return max(1000, int(MOST_WORK / max(features, 1) / work / sum(SHARES)))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from noria.core.lifecycle.evaluation import CalibrationBin, CurvePoint
 from noria.core.metrics import binary, multiclass
 from noria.core.use_case import Task
-from noria.training.evaluation.scored_slice import Outcome, evenly
+from noria.training.evaluation.scored_slice import ScoredSlice, evenly
 
 MOST_RESIDUALS = 500
 
 
-def calibration_bins(outcome: Outcome) -> tuple[CalibrationBin, ...]:
+def calibration_bins(outcome: ScoredSlice) -> tuple[CalibrationBin, ...]:
     """Rows of similar scores: how often yes came, how often the class decided on came, or which number came on average."""
     scores = outcome.policy.chosen_scores(outcome.scores, outcome.decisions)
     came = outcome.labels == outcome.decisions if outcome.policy.task is Task.MULTICLASS else outcome.labels
@@ -18,7 +18,7 @@ def calibration_bins(outcome: Outcome) -> tuple[CalibrationBin, ...]:
     return tuple(CalibrationBin(score=part.score, rate=part.rate, rows=part.rows) for part in curve)
 
 
-def confusion_counts(outcome: Outcome) -> tuple[tuple[int, ...], ...]:
+def confusion_counts(outcome: ScoredSlice) -> tuple[tuple[int, ...], ...]:
     """Rows by what happened, then by what was decided; none for a number."""
     if outcome.policy.task is Task.REGRESSION:
         return ()
@@ -29,7 +29,7 @@ def confusion_counts(outcome: Outcome) -> tuple[tuple[int, ...], ...]:
     return (found.true_negative, found.false_positive), (found.false_negative, found.true_positive)
 
 
-def residual_sample(outcome: Outcome) -> tuple[CurvePoint, ...]:
+def residual_sample(outcome: ScoredSlice) -> tuple[CurvePoint, ...]:
     """An even sample of predicted number and error (prediction less label); regression alone."""
     if outcome.policy.task is not Task.REGRESSION:
         return ()

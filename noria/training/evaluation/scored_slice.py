@@ -30,7 +30,7 @@ MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScoredSlice:
     """Scores of rows, held against what happened.
 
     Attributes:
@@ -63,9 +63,9 @@ class Outcome:
         """Every metric of the task that the rows can give."""
         return measure_predictions(self.policy, self.value, self.labels, self.scores, self.decisions)
 
-    def take(self, rows: Positions) -> Outcome:
+    def take(self, rows: Positions) -> ScoredSlice:
         """The outcome of these rows alone."""
-        return Outcome(self.policy, self.value, self.labels[rows], self.scores[rows])
+        return ScoredSlice(self.policy, self.value, self.labels[rows], self.scores[rows])
 
     def statistic(self, metric: str) -> Statistic:
         """A metric as a function of drawn rows."""
@@ -79,7 +79,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Parts:
+class RowGroups:
     """Rows told apart by a text, each text kept once.
 
     Attributes:
@@ -91,7 +91,7 @@ class Parts:
     number: Positions
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> Parts:
+    def of(cls, values: Sequence[Any]) -> RowGroups:
         """The parts of a categorical column; rows without a text are the part `MISSING`."""
         if isinstance(values, Categories):
             names, rank = np.unique(np.array([*values.names, MISSING], dtype=np.str_), return_inverse=True)
@@ -105,19 +105,19 @@ class Parts:
         return np.bincount(self.number, minlength=len(self.names))
 
     @property
-    def used(self) -> Parts:
+    def used(self) -> RowGroups:
         """Without the texts that no row has."""
         kept = self.rows > 0
-        return Parts(self.names[kept], (np.cumsum(kept) - 1)[self.number])
+        return RowGroups(self.names[kept], (np.cumsum(kept) - 1)[self.number])
 
-    def largest(self, most: int, others: str) -> Parts:
+    def largest(self, most: int, others: str) -> RowGroups:
         """At most so many parts told apart, the largest ones; the rows of all others are one part more."""
         if len(self.names) <= most:
             return self
         kept = np.zeros(len(self.names), dtype=np.bool_)
         kept[np.lexsort((self.names, -self.rows))[:most]] = True
         place = np.where(kept, np.cumsum(kept) - 1, most)
-        return Parts(np.append(self.names[kept], others), place[self.number])
+        return RowGroups(np.append(self.names[kept], others), place[self.number])
 
     def __iter__(self) -> Iterator[tuple[str, Positions]]:
         order = np.argsort(self.number, kind="stable")

@@ -10,8 +10,8 @@ import numpy as np
 from noria.core.lifecycle.evaluation import Estimate, SegmentMetrics
 from noria.core.use_case import Task, UseCase
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.bootstrap import Chance
-from noria.training.evaluation.scored_slice import Outcome, Parts, Positions
+from noria.training.evaluation.bootstrap import Resampler
+from noria.training.evaluation.scored_slice import Positions, RowGroups, ScoredSlice
 
 FEWEST_ROWS = 200
 """Fewest rows for a segment to be judged."""
@@ -35,12 +35,14 @@ class _Promised:
     month: tuple[str, ...]
 
 
-def judge_segments(use_case: UseCase, rows: TrainingSet, outcome: Outcome, chance: Chance) -> Iterator[SegmentMetrics]:
+def judge_segments(
+    use_case: UseCase, rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
+) -> Iterator[SegmentMetrics]:
     """Metrics of every value of every segment, small ones marked as not judged; then of every month."""
     promised = _promised(use_case)
     for segment in use_case.segments:
-        yield from _judge_parts(segment, _parts_of(rows, segment), outcome, chance, promised.segment)
-    yield from _judge_parts(MONTH, months(rows), outcome, chance, promised.month)
+        yield from _judge_parts(segment, _parts_of(rows, segment), outcome, resampler, promised.segment)
+    yield from _judge_parts(MONTH, months(rows), outcome, resampler, promised.month)
 
 
 def segment_values(use_case: UseCase, rows: TrainingSet) -> Iterator[tuple[str, str, Positions]]:
@@ -51,36 +53,36 @@ def segment_values(use_case: UseCase, rows: TrainingSet) -> Iterator[tuple[str, 
                 yield segment, value, positions
 
 
-def months(rows: TrainingSet) -> Parts:
+def months(rows: TrainingSet) -> RowGroups:
     """Rows by the month of their event time, such as `2024-03`; UTC."""
     found, number = np.unique(rows.times.astype("datetime64[us]").astype("datetime64[M]"), return_inverse=True)
-    return Parts(np.datetime_as_string(found, unit="M").astype(np.str_), number)
+    return RowGroups(np.datetime_as_string(found, unit="M").astype(np.str_), number)
 
 
-def _parts_of(rows: TrainingSet, segment: str) -> Parts:
-    return Parts.of(rows.columns[segment]).largest(MOST_VALUES, OTHERS)
+def _parts_of(rows: TrainingSet, segment: str) -> RowGroups:
+    return RowGroups.of(rows.columns[segment]).largest(MOST_VALUES, OTHERS)
 
 
 def _judge_parts(
-    segment: str, parts: Parts, outcome: Outcome, chance: Chance, metrics: tuple[str, ...]
+    segment: str, parts: RowGroups, outcome: ScoredSlice, resampler: Resampler, metrics: tuple[str, ...]
 ) -> Iterator[SegmentMetrics]:
     for value, positions in parts:
         part = outcome.take(positions)
         if not _can_be_judged(part):
             yield SegmentMetrics(segment=segment, value=value, rows=len(part), judged=False, metrics={})
             continue
-        intervals = _intervals(part, chance.take(positions), metrics)
+        intervals = _intervals(part, resampler.take(positions), metrics)
         yield SegmentMetrics(
             segment=segment, value=value, rows=len(part), judged=True, metrics=part.metrics, intervals=intervals
         )
 
 
-def _intervals(part: Outcome, chance: Chance, metrics: tuple[str, ...]) -> dict[str, Estimate]:
-    found = {metric: chance.interval(metric, part) for metric in metrics if metric in part.metrics}
+def _intervals(part: ScoredSlice, resampler: Resampler, metrics: tuple[str, ...]) -> dict[str, Estimate]:
+    found = {metric: resampler.interval(metric, part) for metric in metrics if metric in part.metrics}
     return {metric: estimate for metric, estimate in found.items() if estimate is not None}
 
 
-def _can_be_judged(part: Outcome) -> bool:
+def _can_be_judged(part: ScoredSlice) -> bool:
     if len(part) < FEWEST_ROWS:
         return False
     return part.policy.task is Task.REGRESSION or len(np.unique(part.labels)) > 1

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from noria.core.model.calibration import Calibration
 from noria.core.model.decision import Labels, Scores
 from noria.core.use_case import Task
-from noria.training.data.target import BINARY, Goal
+from noria.training.data.target import BINARY, PredictionTarget
 from noria.training.models.base.margin import loss_of, margins_of
 from noria.training.models.base.minimise import lowest
 
@@ -52,12 +52,12 @@ class Calibrated:
     name: str
 
 
-def calibrate(scores: Scores, labels: Labels, goal: Goal = BINARY) -> Calibration:
+def calibrate(scores: Scores, labels: Labels, target: PredictionTarget = BINARY) -> Calibration:
     """The map that does best on rows it was not fitted to."""
-    return choose_calibration(scores, labels, goal).calibration
+    return choose_calibration(scores, labels, target).calibration
 
 
-def choose_calibration(scores: Scores, labels: Labels, goal: Goal) -> Calibrated:
+def choose_calibration(scores: Scores, labels: Labels, target: PredictionTarget) -> Calibrated:
     """Fit the maps of the task and take the best.
 
     Binary classification: isotonic (of at least 1,000 rows) or sigmoid. Multiclass: temperature. Both by log loss, and
@@ -70,13 +70,13 @@ def choose_calibration(scores: Scores, labels: Labels, goal: Goal) -> Calibrated
         goal: what is predicted.
     """
     found: dict[str, tuple[float, Scores]] = {}
-    maps = _maps(goal, len(scores))
+    maps = _maps(target, len(scores))
     for name, fit in maps.items():
         unseen = _without_own_fold(fit, scores, labels)
-        found[name] = (_loss(goal, labels, unseen), unseen)
+        found[name] = (_loss(target, labels, unseen), unseen)
     best = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{name} {loss:.4f}" for name, (loss, _) in found.items())
-    measure = "cost of a wrong number" if goal.task is Task.REGRESSION else "log loss"
+    measure = "cost of a wrong number" if target.task is Task.REGRESSION else "log loss"
     return Calibrated(maps[best](scores, labels), found[best][1], f"{best} ({measure} out of fold: {losses})")
 
 
@@ -112,9 +112,9 @@ def sigmoid(scores: Scores, labels: Labels) -> Calibration:
 
     line, loss = unchanged, loss_at(unchanged)
     for _ in range(50):
-        chance = _sigmoid(design @ line)
-        curvature = (design * (chance * (1 - chance))[:, None]).T @ design / len(labels) + np.diag(held)
-        step = np.linalg.solve(curvature, design.T @ (chance - labels) / len(labels) + held * (line - unchanged))
+        resampler = _sigmoid(design @ line)
+        curvature = (design * (resampler * (1 - resampler))[:, None]).T @ design / len(labels) + np.diag(held)
+        step = np.linalg.solve(curvature, design.T @ (resampler - labels) / len(labels) + held * (line - unchanged))
         # Far from the lowest point a whole step can overshoot: halve it until it gains something.
         tried = ((new, loss_at(new)) for new in (line - step / 2**half for half in range(20)))
         new, reached = next(((new, low) for new, low in tried if low < loss - 1e-12), (line, loss))
@@ -129,10 +129,12 @@ def temperature(scores: Scores, labels: Labels) -> Calibration:
 
     It is drawn towards 1 (`SLOPE_SPREAD`), which only matters where rows are few.
     """
-    goal = Goal(Task.MULTICLASS, scores.shape[1])
-    margins = margins_of(goal, scores)
+    target = PredictionTarget(Task.MULTICLASS, scores.shape[1])
+    margins = margins_of(target, scores)
     held = SLOPE_SPREAD**-2 / (2 * len(labels))
-    log = lowest(lambda log: loss_of(goal, labels, margins / np.exp(log)) + held * log**2, np.log(COLDEST), np.log(HOTTEST))
+    log = lowest(
+        lambda log: loss_of(target, labels, margins / np.exp(log)) + held * log**2, np.log(COLDEST), np.log(HOTTEST)
+    )
     return Calibration(kind="temperature", temperature=float(np.exp(log)))
 
 
@@ -145,7 +147,7 @@ def shift(quantile: float) -> _Fit:
     return fit
 
 
-def at_level(scores: Scores, labels: Labels, goal: Goal = BINARY, aims: Aims = ((1.0, None),)) -> Scores:
+def at_level(scores: Scores, labels: Labels, target: PredictionTarget = BINARY, aims: Aims = ((1.0, None),)) -> Scores:
     """The scores moved by one constant (per class, in log odds) so that on average they say what the labels say.
 
     A model is fitted again with the rows that its predecessor was calibrated on, and learns their overall rate by itself.
@@ -158,12 +160,12 @@ def at_level(scores: Scores, labels: Labels, goal: Goal = BINARY, aims: Aims = (
         goal: what is predicted.
         aims: regression: what the model's parts aim at.
     """
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         short = labels - scores
         offsets = (w * float(np.mean(short) if q is None else np.quantile(short, q)) for w, q in aims)
         return np.asarray(scores + sum(offsets), dtype=np.float64)
-    if goal.task is Task.MULTICLASS:
-        return _at_rates(scores, np.bincount(labels, minlength=goal.classes) / len(labels))
+    if target.task is Task.MULTICLASS:
+        return _at_rates(scores, np.bincount(labels, minlength=target.classes) / len(labels))
     return _at_rate(scores, float(labels.mean()))
 
 
@@ -185,10 +187,10 @@ def _at_rates(scores: Scores, rates: npt.NDArray[np.float64]) -> Scores:
     return np.asarray(moved, dtype=np.float64)
 
 
-def _maps(goal: Goal, rows: int) -> Mapping[str, _Fit]:
-    if goal.task is Task.REGRESSION:
-        return {"shift": shift(goal.quantile), "none": _nothing}
-    if goal.task is Task.MULTICLASS:
+def _maps(target: PredictionTarget, rows: int) -> Mapping[str, _Fit]:
+    if target.task is Task.REGRESSION:
+        return {"shift": shift(target.quantile), "none": _nothing}
+    if target.task is Task.MULTICLASS:
         return {"temperature": temperature, "none": _nothing}
     smooth: dict[str, _Fit] = {"sigmoid": sigmoid, "none": _nothing}
     return smooth if rows < ISOTONIC_ROWS else {"isotonic": isotonic, **smooth}
@@ -209,11 +211,11 @@ def _without_own_fold(fit: _Fit, scores: Scores, labels: Labels) -> Scores:
     return unseen
 
 
-def _loss(goal: Goal, labels: Labels, scores: Scores) -> float:
-    if goal.task is Task.REGRESSION:
+def _loss(target: PredictionTarget, labels: Labels, scores: Scores) -> float:
+    if target.task is Task.REGRESSION:
         short = labels - scores
-        return float(np.mean(np.maximum(goal.quantile * short, (goal.quantile - 1) * short)))
-    return loss_of(goal, labels, margins_of(goal, scores))
+        return float(np.mean(np.maximum(target.quantile * short, (target.quantile - 1) * short)))
+    return loss_of(target, labels, margins_of(target, scores))
 
 
 def _sigmoid(odds: npt.NDArray[np.float64]) -> Scores:

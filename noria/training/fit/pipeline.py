@@ -14,28 +14,28 @@ from noria.core.use_case import Features, Task
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import MOST_IN_MEMORY
-from noria.training.data.target import Goal
-from noria.training.models.base.estimator import Candidate, Effort, Params
-from noria.training.models.base.margin import Estimator, MarginModel
-from noria.training.models.blend import Blended, Member
-from noria.training.models.catalog import make_candidate
+from noria.training.data.target import PredictionTarget
+from noria.training.models.base.estimator import Estimator, FitContext, Params
+from noria.training.models.base.margin import FittedEstimator, MarginModel
+from noria.training.models.blend import BlendedModel, BlendMember
+from noria.training.models.catalog import make_estimator
 from noria.training.models.trees.boosting_objective import aim_of
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches, evenly, is_stored
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedPipeline:
     """An encoder and the estimator behind it."""
 
-    goal: Goal
+    target: PredictionTarget
     encoder: Encoder
-    estimator: Estimator
+    estimator: FittedEstimator
     features: tuple[str, ...]
     """In the order of the use case."""
 
     def score(self, rows: TrainingSet) -> Scores:
         """Uncalibrated scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
-        return MarginModel(self.goal).predict(self.estimator, encode(self.encoder, rows))
+        return MarginModel(self.target).predict(self.estimator, encode(self.encoder, rows))
 
     def contributions(self, rows: TrainingSet) -> npt.NDArray[np.float64]:
         """Exact SHAP values by feature; shape ``(rows, features)``.
@@ -44,19 +44,19 @@ class FittedModel:
         label's unit. The columns that a feature is encoded as are added up.
         """
         matrix = encode(self.encoder, rows)
-        found = MarginModel(self.goal).contributions(self.estimator, matrix)
-        if self.goal.task is Task.MULTICLASS:
+        found = MarginModel(self.target).contributions(self.estimator, matrix)
+        if self.target.task is Task.MULTICLASS:
             highest = self.estimator.margins(matrix).argmax(axis=1)
             found = found[np.arange(len(found)), highest] - found.mean(axis=1)  # what raises all alike moves none
         return _by_feature(found, self.encoder, self.features)
 
     def to_onnx(self) -> bytes:
         """The estimator alone, as an ONNX graph."""
-        return MarginModel(self.goal).to_onnx(self.estimator, self.encoder.width)
+        return MarginModel(self.target).to_onnx(self.estimator, self.encoder.width)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Pipeline:
     """What the search settled on.
 
     Attributes:
@@ -71,41 +71,41 @@ class Recipe:
     candidate: str
     params: Params
     features: Features
-    effort: Effort
-    goal: Goal
-    members: tuple[Member, ...] = field(default=())
+    context: FitContext
+    target: PredictionTarget
+    members: tuple[BlendMember, ...] = field(default=())
 
     @property
     def aims(self) -> tuple[tuple[float, float | None], ...]:
         """Regression: share in the model, and the quantile that this part of it aims at, or None for the mean."""
         if self.members:
-            return tuple((one.weight, aim_of(self.goal, one.params)) for one in self.members)
-        return ((1.0, aim_of(self.goal, self.params)),)
+            return tuple((one.weight, aim_of(self.target, one.params)) for one in self.members)
+        return ((1.0, aim_of(self.target, self.params)),)
 
-    def fit(self, rows: TrainingSet) -> FittedModel:
+    def fit(self, rows: TrainingSet) -> FittedPipeline:
         """Fit encoder and estimator; the same rows give the same model."""
         if not self.members:
-            return _fit(self, make_candidate(self.candidate, self.goal), self.params, rows)
-        fitted = [_fit(self, make_candidate(one.candidate, self.goal), one.params, rows) for one in self.members]
+            return _fit(self, make_estimator(self.candidate, self.target), self.params, rows)
+        fitted = [_fit(self, make_estimator(one.candidate, self.target), one.params, rows) for one in self.members]
         columns = tuple(column for model in fitted for column in model.encoder.columns)
-        blended = Blended(
+        blended = BlendedModel(
             estimators=tuple(model.estimator for model in fitted),
             widths=tuple(model.encoder.width for model in fitted),
             weights=tuple(one.weight for one in self.members),
         )
-        return FittedModel(self.goal, Encoder(columns=columns), blended, self.features.names)
+        return FittedPipeline(self.target, Encoder(columns=columns), blended, self.features.names)
 
 
-def _fit(recipe: Recipe, candidate: Candidate, params: Params, rows: TrainingSet) -> FittedModel:
+def _fit(pipeline: Pipeline, candidate: Estimator, params: Params, rows: TrainingSet) -> FittedPipeline:
     options = candidate.encoding(params)
-    encoder = fit_encoder(recipe.features, rows, options)
-    effort = recipe.effort
-    if isinstance(candidate, FitsBatches) and (effort.cluster or is_stored(rows)):
-        estimator = candidate.fit_batches(EncodedBatches.of(encoder, rows, options), rows.labels, params, effort)
+    encoder = fit_encoder(pipeline.features, rows, options)
+    context = pipeline.context
+    if isinstance(candidate, FitsBatches) and (context.cluster or is_stored(rows)):
+        estimator = candidate.fit_batches(EncodedBatches.of(encoder, rows, options), rows.labels, params, context)
     else:
         some = evenly(rows, MOST_IN_MEMORY)
-        estimator = candidate.fit(encode_for_training(encoder, some, options), some.labels, params, effort)
-    return FittedModel(recipe.goal, encoder, estimator, recipe.features.names)
+        estimator = candidate.fit(encode_for_training(encoder, some, options), some.labels, params, context)
+    return FittedPipeline(pipeline.target, encoder, estimator, pipeline.features.names)
 
 
 def _by_feature(found: npt.NDArray[np.float64], encoder: Encoder, features: tuple[str, ...]) -> npt.NDArray[np.float64]:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
-from noria.core.model.explainer import Part as ExplainerPart
-from noria.training.data.target import Goal
+from noria.core.model.explainer import ExplainerPart
+from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Params
-from noria.training.models.base.margin import Estimator, Margins, margins_of, scores_of
-from noria.training.models.base.onnx_graph import Part, columns, reading, weighted_sum
+from noria.training.models.base.margin import FittedEstimator, Margins, margins_of, scores_of
+from noria.training.models.base.onnx_graph import GraphPart, columns, reading, weighted_sum
 from noria.training.models.log_target import learns_logarithms
 
 MOST_MEMBERS = 5
@@ -30,7 +30,7 @@ Metric = Callable[[Labels, Scores], float]
 
 
 @dataclass(frozen=True)
-class Member:
+class BlendMember:
     """One model of a blend.
 
     Attributes:
@@ -47,7 +47,7 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class BlendCandidate:
     """A completed trial and what it said of validation rows that it had not learnt from.
 
     Attributes:
@@ -61,7 +61,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Selection:
+class BlendSelection:
     """A blend that beats the best of its members.
 
     Attributes:
@@ -70,16 +70,16 @@ class Selection:
         gain: by how much it beats the best single trial on rows that its weights were not chosen on (above 0).
     """
 
-    members: tuple[Member, ...]
+    members: tuple[BlendMember, ...]
     value: float
     gain: float
 
 
 @dataclass(frozen=True, eq=False)
-class Blended:
+class BlendedModel:
     """Fitted members; the encoded matrix holds their columns side by side."""
 
-    estimators: tuple[Estimator, ...]
+    estimators: tuple[FittedEstimator, ...]
     widths: tuple[int, ...]
     weights: tuple[float, ...]
 
@@ -101,14 +101,14 @@ class Blended:
         members = zip(self.estimators, starts, self.weights, strict=False)
         return tuple(part.placed(first, weight) for one, first, weight in members for part in one.explained())
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to margins."""
-        members: list[Part] = []
+        members: list[GraphPart] = []
         first = 0
         for index, (estimator, width) in enumerate(zip(self.estimators, self.widths, strict=True)):
             own, place = estimator.part(f"{name}_{index}"), columns(first, width, f"{name}_{index}")
             read = reading(own, place.output)
-            members.append(Part((*place.nodes, *read.nodes), (*place.constants, *read.constants), read.output))
+            members.append(GraphPart((*place.nodes, *read.nodes), (*place.constants, *read.constants), read.output))
             first += width
         return weighted_sum(members, self.weights, name)
 
@@ -118,8 +118,8 @@ class Blended:
 
 
 def select_blend(
-    contenders: Sequence[Contender], labels: Labels, goal: Goal, metric: Metric, *, lower_is_better: bool
-) -> Selection | None:
+    contenders: Sequence[BlendCandidate], labels: Labels, target: PredictionTarget, metric: Metric, *, lower_is_better: bool
+) -> BlendSelection | None:
     """The blend to take instead of the best trial; None where it is not better by more than noise.
 
     Weights are chosen greedily with replacement (Caruana et al., "Ensemble Selection from Libraries of Models", 2004). Every
@@ -140,10 +140,10 @@ def select_blend(
     contenders = _strongest(contenders, lambda one: sign * metric(labels, one.scores))
     if len(contenders) < 2:
         return None
-    margins = [margins_of(goal, one.scores) for one in contenders]
+    margins = [margins_of(target, one.scores) for one in contenders]
 
     def quality(margin: Margins, rows: npt.NDArray[np.intp]) -> float:
-        return sign * metric(labels[rows], scores_of(goal, margin))
+        return sign * metric(labels[rows], scores_of(target, margin))
 
     turns, everything = np.arange(len(labels)) % PARTS, np.arange(len(labels))
     gains = []
@@ -158,20 +158,20 @@ def select_blend(
     if len(weights) < 2 or not gain > (0.0 if len(ways) == 2 else error) or not np.isfinite(gain):
         return None
     members = tuple(
-        Member(contenders[index].candidate, contenders[index].params, weight, contenders[index].number)
+        BlendMember(contenders[index].candidate, contenders[index].params, weight, contenders[index].number)
         for index, weight in weights.items()
     )
-    return Selection(members, sign * quality(_mixed(margins, weights, everything), everything), gain)
+    return BlendSelection(members, sign * quality(_mixed(margins, weights, everything), everything), gain)
 
 
-def _strongest(contenders: Sequence[Contender], quality: Callable[[Contender], float]) -> list[Contender]:
+def _strongest(contenders: Sequence[BlendCandidate], quality: Callable[[BlendCandidate], float]) -> list[BlendCandidate]:
     """The best of each kind, in the order of their trials: the others would cost time and bring noise.
 
     What learns logarithms is a kind of its own here: it is wrong elsewhere than what learns numbers as they are, which is
     what makes a blend better than its members.
     """
     ranked = sorted(contenders, key=lambda one: (-quality(one), one.number))
-    kept: dict[tuple[str, bool], list[Contender]] = {}
+    kept: dict[tuple[str, bool], list[BlendCandidate]] = {}
     for one in ranked:
         alike = kept.setdefault((one.candidate, learns_logarithms(one.params)), [])
         if len(alike) < MOST_OF_A_KIND:

@@ -8,29 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from noria.core.use_case import Task
-from noria.training.data.target import Goal
-from noria.training.models.base.estimator import Candidate
+from noria.training.data.target import PredictionTarget
+from noria.training.models.base.estimator import Estimator
 from noria.training.models.dummy import Dummy
 from noria.training.models.gradient_boosting import GradientBoosting
 from noria.training.models.linear import Linear
-from noria.training.models.multiclass_forest import JointForest
+from noria.training.models.multiclass_forest import MulticlassForest
 from noria.training.models.random_forest import RandomForest
 from noria.training.models.ratio_target import anchored
 
-CANDIDATES: Mapping[str, Callable[[Goal], Candidate]] = {
+ESTIMATORS: Mapping[str, Callable[[PredictionTarget], Estimator]] = {
     "dummy": Dummy,
     "linear": Linear,
     "gradient_boosting": GradientBoosting,
-    "random_forest": lambda goal: JointForest(goal) if goal.task is Task.MULTICLASS else RandomForest(goal),
+    "random_forest": lambda target: MulticlassForest(target) if target.task is Task.MULTICLASS else RandomForest(target),
 }
 BLEND = "blend"
 
 
-def make_candidate(name: str, goal: Goal) -> Candidate:
+def make_estimator(name: str, target: PredictionTarget) -> Estimator:
     """The kind of model of that name, for a goal; one that learns multiples where the goal has an anchor.
 
     Raises:
         KeyError: there is no such kind.
     """
-    kind = CANDIDATES[name](goal)
-    return anchored(kind, goal) if goal.anchor else kind
+    kind = ESTIMATORS[name](target)
+    return anchored(kind, target) if target.anchor else kind

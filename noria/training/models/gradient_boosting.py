@@ -8,27 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import Effort, Labels, Params, Scores, Watch
+from noria.training.models.base.estimator import FitContext, OnRound, Params
 from noria.training.models.base.margin import MarginModel, Margins, loss_of, scores_of
 from noria.training.models.log_target import (
     LOGARITHM,
     NUMBER,
     TREES_TARGET,
-    Raised,
+    LogTargetModel,
+    fit_log_target_with_validation,
     learns_logarithms,
     logarithms,
     plain,
     raised,
     raised_in_batches,
-    raised_watching,
 )
 from noria.training.models.trees.booster import boosted, boosted_in_batches
-from noria.training.models.trees.boosting_objective import ABSOLUTE, LOSS, QUANTILE, SQUARED, Ground, aim_of, ground
+from noria.training.models.trees.boosting_objective import (
+    ABSOLUTE,
+    LOSS,
+    QUANTILE,
+    SQUARED,
+    BoostingObjective,
+    aim_of,
+    boosting_objective,
+)
 from noria.training.models.trees.external_memory import EncodedBatches
-from noria.training.models.trees.xgboost_trees import Trees
+from noria.training.models.trees.xgboost_trees import XgboostTrees
 
 if TYPE_CHECKING:
     import optuna
@@ -56,7 +65,7 @@ class GradientBoosting(MarginModel):
 
         A row weighs 1 in a leaf for a number, and less the surer the model is of a class: classes are held back less.
         """
-        number = self.goal.task is Task.REGRESSION
+        number = self.target.task is Task.REGRESSION
         held_back = 5.0 if number else 2.0
         own = {LOSS: float(SQUARED), TREES_TARGET: float(NUMBER)} if number else {"trees_balance": 0.0}
         return MappingProxyType(
@@ -77,7 +86,7 @@ class GradientBoosting(MarginModel):
         )
 
     @property
-    def starts(self) -> tuple[Params, ...]:
+    def warm_start_points(self) -> tuple[Params, ...]:
         """Where a search begins beside the defaults: few splits a tree, much held back, and deep trees on few columns.
 
         Tried as they are on twelve data sets, on rows held back: shallow trees were the best of these on five of them, the
@@ -85,7 +94,9 @@ class GradientBoosting(MarginModel):
         four sets of prices and durations that was better in 15 of 16 cases (by 1 to 11 %), and where labels have nothing
         to gain by it, it is given up at once.
         """
-        several = self.goal.task is Task.MULTICLASS  # a row weighs less the surer the model is, and there it gets very sure
+        several = (
+            self.target.task is Task.MULTICLASS
+        )  # a row weighs less the surer the model is, and there it gets very sure
         shallow = {"trees_depth": 3, "trees_learning_rate": 0.06, "trees_min_child_weight": 2.0, "trees_l2": 1.0}
         held_back = {
             "trees_depth": 5,
@@ -98,7 +109,7 @@ class GradientBoosting(MarginModel):
         deep = {"trees_depth": 9, "trees_learning_rate": 0.08, "trees_subsample": 0.7, "trees_colsample_node": 0.4}
         shallow, held_back, deep = {**shallow, ONE_HOT: 12.0}, {**held_back, ONE_HOT: 30.0}, {**deep, ONE_HOT: 12.0}
         changes: tuple[Params, ...] = (shallow, held_back, deep)
-        if self.goal.task is Task.REGRESSION:
+        if self.target.task is Task.REGRESSION:
             logs = {TREES_TARGET: float(LOGARITHM)}
             changes = (logs, {**shallow, **logs}, shallow, {**deep, **logs}, held_back, deep)
         return tuple(MappingProxyType({**self.defaults, **change}) for change in changes)
@@ -118,8 +129,8 @@ class GradientBoosting(MarginModel):
             "trees_smoothing": trial.suggest_float("trees_smoothing", 2.0, 500.0, log=True),
             ONE_HOT: trial.suggest_categorical(ONE_HOT, [float(most) for most in ONE_HOT_UP_TO]),
         }
-        if self.goal.task is Task.REGRESSION:
-            other = ABSOLUTE if self.goal.quantile == 0.5 else QUANTILE
+        if self.target.task is Task.REGRESSION:
+            other = ABSOLUTE if self.target.quantile == 0.5 else QUANTILE
             params[LOSS] = trial.suggest_categorical(LOSS, [float(SQUARED), float(other)])
             params[TREES_TARGET] = trial.suggest_categorical(TREES_TARGET, [float(NUMBER), float(LOGARITHM)])
         else:
@@ -129,55 +140,61 @@ class GradientBoosting(MarginModel):
     def encoding(self, params: Params) -> EncodingOptions:
         """Numbers as they are (scaling in float32 would move values across a tree's thresholds)."""
         one_hot = int(params.get(ONE_HOT, ONE_HOT_UP_TO[0]))
-        return EncodingOptions(scale=False, one_hot_up_to=one_hot, smoothing=params["trees_smoothing"], goal=self.goal)
+        return EncodingOptions(scale=False, one_hot_up_to=one_hot, smoothing=params["trees_smoothing"], target=self.target)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Trees | Raised:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> XgboostTrees | LogTargetModel:
         """Fit an estimator; the same arguments give the same estimator."""
         if learns_logarithms(params):
-            log = self.fit(matrix, logarithms(labels), plain(params), effort)
+            log = self.fit(matrix, logarithms(labels), plain(params), context)
             return raised(log, matrix, labels, for_mean=self._for_mean(params))
         base = self._ground(labels, params)
-        rows = base.matrix(matrix, labels, effort)
-        return Trees(boosted(rows, _parameters(base, params, effort), _rounds(params, len(labels))), base.base, base.spread)
+        rows = base.matrix(matrix, labels, context)
+        return XgboostTrees(
+            boosted(rows, _parameters(base, params, context), _rounds(params, len(labels))), base.base, base.spread
+        )
 
-    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Trees | Raised:
+    def fit_batches(
+        self, batches: EncodedBatches, labels: Labels, params: Params, context: FitContext
+    ) -> XgboostTrees | LogTargetModel:
         """Fit an estimator to rows that are never in memory as a whole, here or on a cluster."""
         if learns_logarithms(params):
-            log = self.fit_batches(batches, logarithms(labels), plain(params), effort)
+            log = self.fit_batches(batches, logarithms(labels), plain(params), context)
             return raised_in_batches(log, batches, labels, for_mean=self._for_mean(params))
         base = self._ground(labels, params)
         rounds = _rounds(params, len(labels))
         booster = boosted_in_batches(
-            batches, base.facts(labels), _parameters(base, params, effort), rounds=rounds, effort=effort
+            batches, base.facts(labels), _parameters(base, params, context), rounds=rounds, context=context
         )
-        return Trees(booster, base.base, base.spread)
+        return XgboostTrees(booster, base.base, base.spread)
 
-    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],
-        watch: Watch | None = None,
-    ) -> tuple[Trees | Raised, Params]:
+        on_round: OnRound | None = None,
+    ) -> tuple[XgboostTrees | LogTargetModel, Params]:
         """Fit until later rows gain nothing more; returns the number of rounds as `trees_rounds`.
 
         Of numbers and of several classes also that of the rows, as `trees_rows`: a fit to more rows takes more rounds.
 
         Raises:
-            GivenUp: `watch` saw enough, or there is nothing in logarithms for these labels.
+            GivenUp: `on_round` saw enough, or there is nothing in logarithms for these labels.
         """
         from xgboost import Booster, DMatrix
 
         if learns_logarithms(params):
             mean = self._for_mean(params)
-            return raised_watching(self, training, validation, plain(params), effort, metric, watch, for_mean=mean)
+            return fit_log_target_with_validation(
+                self, training, validation, plain(params), context, metric, on_round, for_mean=mean
+            )
         base = self._ground(training[1], params)
-        rows = base.matrix(*training, effort)
+        rows = base.matrix(*training, context)
         # The quantile loss asks every matrix that it is shown for its labels.
-        later = DMatrix(validation[0], base.targets(validation[1]), missing=np.nan, nthread=effort.threads)
-        booster = Booster(_parameters(base, params, effort), cache=[rows, later])
+        later = DMatrix(validation[0], base.targets(validation[1]), missing=np.nan, nthread=context.threads)
+        booster = Booster(_parameters(base, params, context), cache=[rows, later])
         patience = max(_FEWEST_PATIENT_ROUNDS, int(_PATIENCE / params["trees_learning_rate"]))
         best, best_round = np.inf, 0
         for number in range(MOST_ROUNDS):
@@ -185,20 +202,20 @@ class GradientBoosting(MarginModel):
             margins = base.base + base.spread * _sums(booster, later, len(base.base))  # cached: one more tree each time
             if (loss := _loss(base, validation[1], margins)) < best:
                 best, best_round = loss, number
-            if watch and (number + 1) % REPORT_EVERY == 0:
-                watch(number + 1, metric(validation[1], scores_of(self.goal, margins)))
+            if on_round and (number + 1) % REPORT_EVERY == 0:
+                on_round(number + 1, metric(validation[1], scores_of(self.target, margins)))
             if number - best_round >= patience:
                 break
-        yes_or_no = self.goal.task is Task.BINARY_CLASSIFICATION
-        taught = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training[1])})
-        return Trees(booster[: best_round + 1], base.base, base.spread), taught
+        yes_or_no = self.target.task is Task.BINARY_CLASSIFICATION
+        fitted_params = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training[1])})
+        return XgboostTrees(booster[: best_round + 1], base.base, base.spread), fitted_params
 
     def _for_mean(self, params: Params) -> bool:
-        return aim_of(self.goal, params) is None
+        return aim_of(self.target, params) is None
 
-    def _ground(self, labels: Labels, params: Params) -> Ground:
+    def _ground(self, labels: Labels, params: Params) -> BoostingObjective:
         loss = int(params.get(LOSS, SQUARED))
-        return ground(self.goal, labels, balance=params.get("trees_balance", 0.0), loss=loss)
+        return boosting_objective(self.target, labels, balance=params.get("trees_balance", 0.0), loss=loss)
 
 
 def _rounds(params: Params, rows: int) -> int:
@@ -216,18 +233,18 @@ def _sums(booster: Any, rows: Any, outputs: int) -> Margins:
     return np.asarray(found, dtype=np.float64).reshape(-1, outputs)
 
 
-def _loss(base: Ground, labels: Labels, margins: Margins) -> float:
+def _loss(base: BoostingObjective, labels: Labels, margins: Margins) -> float:
     """What the trees are grown for, on later rows."""
-    if base.goal.task is not Task.REGRESSION or base.loss == SQUARED:
-        return loss_of(base.goal, labels, margins)
-    quantile = base.goal.quantile if base.loss == QUANTILE else 0.5
+    if base.target.task is not Task.REGRESSION or base.loss == SQUARED:
+        return loss_of(base.target, labels, margins)
+    quantile = base.target.quantile if base.loss == QUANTILE else 0.5
     short = labels - margins[:, 0]
     return float(np.mean(np.maximum(quantile * short, (quantile - 1) * short)))
 
 
-def _parameters(base: Ground, params: Params, effort: Effort) -> dict[str, Any]:
+def _parameters(base: BoostingObjective, params: Params, context: FitContext) -> dict[str, Any]:
     return {
-        **base.parameters(effort),
+        **base.parameters(context),
         "learning_rate": params["trees_learning_rate"],
         "max_depth": int(params["trees_depth"]),
         "min_child_weight": params["trees_min_child_weight"],

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import LinearPart
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import Effort, Labels, Params, Scores, Watch
+from noria.training.models.base.estimator import FitContext, OnRound, Params
 from noria.training.models.base.margin import MarginModel, class_weights, weight_shift
-from noria.training.models.base.onnx_graph import INPUT, Part, as_double, constant, node
+from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
 from noria.training.models.log_target import (
     LINEAR_TARGET,
     LOGARITHM,
     NUMBER,
-    Raised,
+    LogTargetModel,
+    fit_log_target_with_validation,
     learns_logarithms,
     logarithms,
     plain,
     raised,
-    raised_watching,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Weights:
         """The same weights and means, to explain rows without this library."""
         return (LinearPart(self.coefficients, self.center),)
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to margins."""
         constants = (
             constant(f"{name}_coefficients", self.coefficients.T),
@@ -76,7 +77,7 @@ class Weights:
             node("MatMul", [f"{name}_rows", constants[0].name], f"{name}_sum"),
             node("Add", [f"{name}_sum", constants[1].name], f"{name}_margins"),
         )
-        return Part(nodes, constants, f"{name}_margins")
+        return GraphPart(nodes, constants, f"{name}_margins")
 
 
 class Linear(MarginModel):
@@ -85,13 +86,13 @@ class Linear(MarginModel):
     @property
     def defaults(self) -> Params:
         """Hyperparameters that are tried first."""
-        own = {LINEAR_TARGET: float(NUMBER)} if self.goal.task is Task.REGRESSION else {"linear_balance": 0.0}
+        own = {LINEAR_TARGET: float(NUMBER)} if self.target.task is Task.REGRESSION else {"linear_balance": 0.0}
         return MappingProxyType({"linear_c": 0.1, "linear_smoothing": 50.0, **own})
 
     @property
-    def starts(self) -> tuple[Params, ...]:
+    def warm_start_points(self) -> tuple[Params, ...]:
         """A number also by its logarithm: what multiplies becomes what adds up."""
-        number = self.goal.task is Task.REGRESSION
+        number = self.target.task is Task.REGRESSION
         return (MappingProxyType({**self.defaults, LINEAR_TARGET: float(LOGARITHM)}),) if number else ()
 
     def suggest(self, trial: optuna.Trial) -> Params:
@@ -100,7 +101,7 @@ class Linear(MarginModel):
             "linear_c": trial.suggest_float("linear_c", 1e-4, 10.0, log=True),
             "linear_smoothing": trial.suggest_float("linear_smoothing", 5.0, 500.0, log=True),
         }
-        if self.goal.task is Task.REGRESSION:
+        if self.target.task is Task.REGRESSION:
             params[LINEAR_TARGET] = trial.suggest_categorical(LINEAR_TARGET, [float(NUMBER), float(LOGARITHM)])
         else:
             params["linear_balance"] = trial.suggest_float("linear_balance", 0.0, 1.0)
@@ -108,64 +109,66 @@ class Linear(MarginModel):
 
     def encoding(self, params: Params) -> EncodingOptions:
         """Scaled numbers, no missing values; only a handful of categories as columns of their own."""
-        return EncodingOptions(scale=True, one_hot_up_to=30, smoothing=params["linear_smoothing"], goal=self.goal)
+        return EncodingOptions(scale=True, one_hot_up_to=30, smoothing=params["linear_smoothing"], target=self.target)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Weights | Raised:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> Weights | LogTargetModel:
         """Fit an estimator; the same arguments give the same estimator."""
         if learns_logarithms(params):
-            log = self.fit(matrix, logarithms(labels), plain(params), effort)
+            log = self.fit(matrix, logarithms(labels), plain(params), context)
             return raised(log, matrix, labels, for_mean=True)
         rows = matrix.astype(np.float64)
-        fitted = self._ridge if self.goal.task is Task.REGRESSION else self._logistic
-        return fitted(rows, labels, params, effort)
+        fitted = self._ridge if self.target.task is Task.REGRESSION else self._logistic
+        return fitted(rows, labels, params, context)
 
-    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],
-        watch: Watch | None = None,
-    ) -> tuple[Weights | Raised, Params]:
+        on_round: OnRound | None = None,
+    ) -> tuple[Weights | LogTargetModel, Params]:
         """Fit; later rows teach nothing more.
 
         Raises:
             GivenUp: there is nothing in logarithms for these labels.
         """
         if learns_logarithms(params):
-            return raised_watching(self, training, validation, plain(params), effort, metric, watch, for_mean=True)
-        return self.fit(*training, params, effort), {}
+            return fit_log_target_with_validation(
+                self, training, validation, plain(params), context, metric, on_round, for_mean=True
+            )
+        return self.fit(*training, params, context), {}
 
-    def _ridge(self, rows: _Numbers, labels: Labels, params: Params, effort: Effort) -> Weights:
+    def _ridge(self, rows: _Numbers, labels: Labels, params: Params, context: FitContext) -> Weights:
         from sklearn.linear_model import Ridge
 
         level, spread = float(np.mean(labels)), float(np.std(labels)) or 1.0
-        model = Ridge(alpha=1 / params["linear_c"], random_state=effort.seed).fit(rows, (labels - level) / spread)
+        model = Ridge(alpha=1 / params["linear_c"], random_state=context.seed).fit(rows, (labels - level) / spread)
         coefficients = np.asarray(model.coef_, dtype=np.float64)[None, :] * spread
         return Weights(coefficients, np.array([float(model.intercept_) * spread + level]), rows.mean(axis=0))
 
-    def _logistic(self, rows: _Numbers, labels: Labels, params: Params, effort: Effort) -> Weights:
+    def _logistic(self, rows: _Numbers, labels: Labels, params: Params, context: FitContext) -> Weights:
         from sklearn.linear_model import LogisticRegression
 
-        log_weights = class_weights(self.goal, labels, params.get("linear_balance", 0.0))
-        few = self.goal.outputs * rows.shape[1] <= MANY_WEIGHTS
+        log_weights = class_weights(self.target, labels, params.get("linear_balance", 0.0))
+        few = self.target.outputs * rows.shape[1] <= MANY_WEIGHTS
         model: Any = LogisticRegression(
             C=params["linear_c"],
             solver="newton-cholesky" if few else "lbfgs",  # many rows, few columns: four steps where lbfgs takes eighty
             max_iter=100 if few else 2000,
-            random_state=effort.seed,
+            random_state=context.seed,
         )
         model.fit(rows, labels, sample_weight=np.exp(log_weights)[labels.astype(np.int64)])
         coefficients, intercept = self._spread(model)
-        return Weights(coefficients, intercept - weight_shift(self.goal, log_weights), rows.mean(axis=0))
+        return Weights(coefficients, intercept - weight_shift(self.target, log_weights), rows.mean(axis=0))
 
     def _spread(self, model: Any) -> tuple[_Numbers, _Numbers]:
         """Coefficients of every class, also of those that no row has: they are given all but no chance."""
-        if self.goal.task is Task.BINARY_CLASSIFICATION:
+        if self.target.task is Task.BINARY_CLASSIFICATION:
             return np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
-        coefficients = np.zeros((self.goal.classes, model.coef_.shape[1]))
-        intercept = np.full(self.goal.classes, -15.0)
+        coefficients = np.zeros((self.target.classes, model.coef_.shape[1]))
+        intercept = np.full(self.target.classes, -15.0)
         intercept[model.classes_] = 0.0
         seen = model.classes_[-len(model.coef_) :]  # of two classes, the odds of the second are all there is
         coefficients[seen], intercept[seen] = model.coef_, model.intercept_

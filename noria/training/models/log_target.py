@@ -20,12 +20,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
-from noria.core.model.explainer import Part as ExplainerPart
+from noria.core.model.explainer import ExplainerPart
 from noria.core.model.link_functions import ExponentPart
-from noria.training.models.base.estimator import Effort, GivenUp, Labels, Params, Scores, Watch
-from noria.training.models.base.margin import Estimator, Margins
-from noria.training.models.base.onnx_graph import Part, constant, node
+from noria.training.models.base.estimator import FitContext, OnRound, Params, TrialPruned
+from noria.training.models.base.margin import FittedEstimator, Margins
+from noria.training.models.base.onnx_graph import GraphPart, constant, node
 from noria.training.models.trees.external_memory import EncodedBatches
 
 LINEAR_TARGET, TREES_TARGET = "linear_target", "trees_target"
@@ -42,7 +43,7 @@ _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Raised:
+class LogTargetModel:
     """A fitted model of logarithms, taken back to numbers.
 
     Attributes:
@@ -53,7 +54,7 @@ class Raised:
             much of little (a linear model of diamonds told 50 millions of one with a typing error).
     """
 
-    log: Estimator
+    log: FittedEstimator
     width: int
     factor: float
     low: float
@@ -82,7 +83,7 @@ class Raised:
         usual = float(self.log.margins(row)[0, 0] - self.log.contributions(row).sum())
         return ExponentPart(self.width, usual, self.factor, self.low, self.high)
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to numbers."""
         own = self.log.part(f"{name}_log")
         numbers = {"low": self.low, "high": self.high, "factor": self.factor}
@@ -93,19 +94,19 @@ class Raised:
             node("Exp", [f"{name}_within"], f"{name}_raised"),
             node("Mul", [f"{name}_raised", factor.name], f"{name}_margins"),
         )
-        return Part((*own.nodes, *nodes), (*own.constants, low, high, factor), f"{name}_margins")
+        return GraphPart((*own.nodes, *nodes), (*own.constants, low, high, factor), f"{name}_margins")
 
 
 class _Watching(Protocol):
-    def fit_watching(  # noqa: PLR0917 - as a candidate's
+    def fit_with_validation(  # noqa: PLR0917 - as a candidate's
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],
-        watch: Watch | None = None,
-    ) -> tuple[Estimator, Params]: ...
+        on_round: OnRound | None = None,
+    ) -> tuple[FittedEstimator, Params]: ...
 
 
 def learns_logarithms(params: Params) -> bool:
@@ -133,7 +134,7 @@ def skewed(labels: Labels) -> bool:
     return skew > LEAST_SKEW and abs(_skew(np.log(labels.astype(np.float64)))) < skew
 
 
-def raised(log: Estimator, matrix: Matrix, labels: Labels, *, for_mean: bool) -> Raised:
+def raised(log: FittedEstimator, matrix: Matrix, labels: Labels, *, for_mean: bool) -> LogTargetModel:
     """The model of logarithms as one of numbers.
 
     Args:
@@ -145,7 +146,7 @@ def raised(log: Estimator, matrix: Matrix, labels: Labels, *, for_mean: bool) ->
     return _raised(log, matrix, (labels, labels), for_mean=for_mean)
 
 
-def raised_in_batches(log: Estimator, batches: EncodedBatches, labels: Labels, *, for_mean: bool) -> Raised:
+def raised_in_batches(log: FittedEstimator, batches: EncodedBatches, labels: Labels, *, for_mean: bool) -> LogTargetModel:
     """As `raised`, where the rows are never in memory as a whole: some of them, evenly spread, tell the factor."""
     starts = np.linspace(0, max(0, len(batches) - _SAMPLE_ROWS), _SAMPLES).astype(int).tolist()
     some = [slice(start, min(start + _SAMPLE_ROWS, len(batches))) for start in sorted(set(starts))]
@@ -154,43 +155,45 @@ def raised_in_batches(log: Estimator, batches: EncodedBatches, labels: Labels, *
     return _raised(log, matrix, (sample, labels), for_mean=for_mean)
 
 
-def raised_watching(  # noqa: PLR0917 - as a candidate's `fit_watching`, with whose it is
+def fit_log_target_with_validation(  # noqa: PLR0917 - as a candidate's `fit_with_validation`, with whose it is
     kind: _Watching,
     training: tuple[Matrix, Labels],
     validation: tuple[Matrix, Labels],
     params: Params,
-    effort: Effort,
+    context: FitContext,
     metric: Callable[[Labels, Scores], float],
-    watch: Watch | None,
+    on_round: OnRound | None,
     *,
     for_mean: bool,
-) -> tuple[Raised, Params]:
+) -> tuple[LogTargetModel, Params]:
     """What `kind` makes of logarithms, watched by the metric of numbers.
 
     Raises:
         GivenUp: somebody watches, and the labels are not skewed numbers above 0: a search has better to do.
     """
-    if watch is not None and not skewed(training[1]):
-        raise GivenUp("before the first round: logarithms are for skewed labels above 0")
+    if on_round is not None and not skewed(training[1]):
+        raise TrialPruned("before the first round: logarithms are for skewed labels above 0")
     learnt, later = logarithms(training[1]), logarithms(validation[1])
     low, high = float(learnt.min()), float(learnt.max())
 
     def in_numbers(_logarithms: Labels, scores: Scores) -> float:
         return metric(validation[1], np.exp(np.clip(scores, low, high)))
 
-    fitted, taught = kind.fit_watching((training[0], learnt), (validation[0], later), params, effort, in_numbers, watch)
-    return raised(fitted, *training, for_mean=for_mean), taught
+    fitted, fitted_params = kind.fit_with_validation(
+        (training[0], learnt), (validation[0], later), params, context, in_numbers, on_round
+    )
+    return raised(fitted, *training, for_mean=for_mean), fitted_params
 
 
-def _raised(log: Estimator, matrix: Matrix, labels: tuple[Labels, Labels], *, for_mean: bool) -> Raised:
+def _raised(log: FittedEstimator, matrix: Matrix, labels: tuple[Labels, Labels], *, for_mean: bool) -> LogTargetModel:
     """From rows with their labels, and all labels, which say how far numbers go."""
     sample, known = labels[0].astype(np.float64), logarithms(labels[1])
-    within = Raised(log, matrix.shape[1], 1.0, float(known.min()), float(known.max()))
+    within = LogTargetModel(log, matrix.shape[1], 1.0, float(known.min()), float(known.max()))
     if not for_mean:
         return within
     found = within.margins(matrix)[:, 0]
     factor = float(np.sum(found * sample) / np.sum(found * found))
-    return Raised(log, within.width, factor, within.low, within.high)
+    return LogTargetModel(log, within.width, factor, within.low, within.high)
 
 
 def _skew(numbers: _Numbers) -> float:

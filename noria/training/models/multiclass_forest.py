@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import Effort, Labels, Params, Scores, Watch
+from noria.training.models.base.estimator import FitContext, OnRound, Params
 from noria.training.models.base.margin import MarginModel, loss_of
 from noria.training.models.base.minimise import lowest
 from noria.training.models.random_forest import MOST_LEAVES_IN_ALL, TREES
-from noria.training.models.trees.sklearn_trees import JointTree, JointTrees
+from noria.training.models.trees.sklearn_trees import SklearnTree, SklearnTrees
 
 if TYPE_CHECKING:
     import optuna
@@ -42,7 +43,7 @@ _CLASSES_AT_FULL_SIZE = 4
 """The explainer holds every tree once for each class: more classes get fewer leaves."""
 
 
-class JointForest(MarginModel):
+class MulticlassForest(MarginModel):
     """Candidate `random_forest` for several classes."""
 
     @property
@@ -60,7 +61,7 @@ class JointForest(MarginModel):
         )
 
     @property
-    def starts(self) -> tuple[Params, ...]:
+    def warm_start_points(self) -> tuple[Params, ...]:
         """Large leaves too: of the eight data sets above, four wanted few rows in a leaf and four as many as ten."""
         return (MappingProxyType({**self.defaults, "forest_leaf_rows": 10.0}),)
 
@@ -78,39 +79,39 @@ class JointForest(MarginModel):
     def encoding(self, params: Params) -> EncodingOptions:
         """Numbers as they are, as for boosted trees."""
         one_hot = int(params.get(ONE_HOT, ONE_HOT_UP_TO[0]))
-        return EncodingOptions(scale=False, one_hot_up_to=one_hot, smoothing=params["forest_smoothing"], goal=self.goal)
+        return EncodingOptions(scale=False, one_hot_up_to=one_hot, smoothing=params["forest_smoothing"], target=self.target)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> JointTrees:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> SklearnTrees:
         """Fit an estimator; the same arguments give the same estimator, with any number of threads."""
         from sklearn.ensemble import RandomForestClassifier
 
-        most = MOST_LEAVES_IN_ALL * _CLASSES_AT_FULL_SIZE // (TREES * max(self.goal.classes, _CLASSES_AT_FULL_SIZE))
+        most = MOST_LEAVES_IN_ALL * _CLASSES_AT_FULL_SIZE // (TREES * max(self.target.classes, _CLASSES_AT_FULL_SIZE))
         model: Any = RandomForestClassifier(
             n_estimators=TREES,
             max_leaf_nodes=max(8, min(int(params["forest_leaves"]), most)),
             min_samples_leaf=max(1, round(params["forest_leaf_rows"])),
             max_features=max(1, round(params["forest_colsample"] * matrix.shape[1])),
             max_samples=max(1, min(round(params["forest_subsample"] * len(matrix)), MOST_ROWS_A_TREE)),
-            random_state=effort.seed,
-            n_jobs=effort.threads,
+            random_state=context.seed,
+            n_jobs=context.threads,
         ).fit(matrix, labels)
         places = model.classes_.astype(np.int64)
-        trees = tuple(JointTree.of(one.tree_, places, self.goal.classes) for one in model.estimators_)
-        return JointTrees(trees, matrix.shape[1], LEAST_RATE, float(params.get("forest_slope", 1.0)))
+        trees = tuple(SklearnTree.of(one.tree_, places, self.target.classes) for one in model.estimators_)
+        return SklearnTrees(trees, matrix.shape[1], LEAST_RATE, float(params.get("forest_slope", 1.0)))
 
-    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there is but one round
-        watch: Watch | None = None,  # noqa: ARG002
-    ) -> tuple[JointTrees, Params]:
+        on_round: OnRound | None = None,  # noqa: ARG002
+    ) -> tuple[SklearnTrees, Params]:
         """Fit, and learn from later rows what a logarithm counts; returned as `forest_slope`."""
-        grown = self.fit(*training, {**params, "forest_slope": 1.0}, effort)
+        grown = self.fit(*training, {**params, "forest_slope": 1.0}, context)
         logs = grown.margins(validation[0])
         slope = float(
-            np.exp(lowest(lambda log_slope: loss_of(self.goal, validation[1], np.exp(log_slope) * logs), -3.0, 3.0))
+            np.exp(lowest(lambda log_slope: loss_of(self.target, validation[1], np.exp(log_slope) * logs), -3.0, 3.0))
         )
-        return JointTrees(grown.trees, grown.width, grown.least, slope), {"forest_slope": slope}
+        return SklearnTrees(grown.trees, grown.width, grown.least, slope), {"forest_slope": slope}

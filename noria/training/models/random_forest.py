@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import Effort, Labels, Params, Scores, Watch
+from noria.training.models.base.estimator import FitContext, OnRound, Params
 from noria.training.models.base.margin import MarginModel, loss_of
 from noria.training.models.base.minimise import lowest
 from noria.training.models.trees.booster import boosted, boosted_in_batches
-from noria.training.models.trees.boosting_objective import Ground, ground
+from noria.training.models.trees.boosting_objective import BoostingObjective, boosting_objective
 from noria.training.models.trees.external_memory import EncodedBatches
-from noria.training.models.trees.xgboost_trees import Trees
+from noria.training.models.trees.xgboost_trees import XgboostTrees
 
 if TYPE_CHECKING:
     import optuna
@@ -71,46 +72,46 @@ class RandomForest(MarginModel):
 
     def encoding(self, params: Params) -> EncodingOptions:
         """Numbers as they are, as for boosted trees."""
-        return EncodingOptions(scale=False, one_hot_up_to=4, smoothing=params["forest_smoothing"], goal=self.goal)
+        return EncodingOptions(scale=False, one_hot_up_to=4, smoothing=params["forest_smoothing"], target=self.target)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Trees:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> XgboostTrees:
         """Fit an estimator; the same arguments give the same estimator."""
-        base = ground(self.goal, labels)
-        booster = boosted(base.matrix(matrix, labels, effort), self._parameters(base, params, effort), rounds=1)
-        return Trees(booster, base.base, base.spread * params.get("forest_slope", 1.0))
+        base = boosting_objective(self.target, labels)
+        booster = boosted(base.matrix(matrix, labels, context), self._parameters(base, params, context), rounds=1)
+        return XgboostTrees(booster, base.base, base.spread * params.get("forest_slope", 1.0))
 
-    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Trees:
+    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, context: FitContext) -> XgboostTrees:
         """Fit an estimator to rows that are never in memory as a whole, here or on a cluster."""
-        base = ground(self.goal, labels)
-        parameters = self._parameters(base, params, effort)
-        booster = boosted_in_batches(batches, base.facts(labels), parameters, rounds=1, effort=effort)
-        return Trees(booster, base.base, base.spread * params.get("forest_slope", 1.0))
+        base = boosting_objective(self.target, labels)
+        parameters = self._parameters(base, params, context)
+        booster = boosted_in_batches(batches, base.facts(labels), parameters, rounds=1, context=context)
+        return XgboostTrees(booster, base.base, base.spread * params.get("forest_slope", 1.0))
 
-    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there is but one round
-        watch: Watch | None = None,  # noqa: ARG002
-    ) -> tuple[Trees, Params]:
+        on_round: OnRound | None = None,  # noqa: ARG002
+    ) -> tuple[XgboostTrees, Params]:
         """Fit, and learn from later rows what a leaf counts in log odds; returned as `forest_slope`."""
-        grown = self.fit(*training, {**params, "forest_slope": 1.0}, effort)
-        if self.goal.task is Task.REGRESSION:
+        grown = self.fit(*training, {**params, "forest_slope": 1.0}, context)
+        if self.target.task is Task.REGRESSION:
             return grown, {"forest_slope": 1.0}
         distances = grown.margins(validation[0]) - grown.base
 
         def loss(log_slope: float) -> float:
-            return loss_of(self.goal, validation[1], grown.base + np.exp(log_slope) * distances)
+            return loss_of(self.target, validation[1], grown.base + np.exp(log_slope) * distances)
 
         slope = float(np.exp(lowest(loss, -3.0, 3.0)))
-        return Trees(grown.booster, grown.base, slope), {"forest_slope": slope}
+        return XgboostTrees(grown.booster, grown.base, slope), {"forest_slope": slope}
 
-    def _parameters(self, base: Ground, params: Params, effort: Effort) -> dict[str, Any]:
-        leaves = min(int(params["forest_leaves"]), MOST_LEAVES_IN_ALL // (TREES * self.goal.outputs))
+    def _parameters(self, base: BoostingObjective, params: Params, context: FitContext) -> dict[str, Any]:
+        leaves = min(int(params["forest_leaves"]), MOST_LEAVES_IN_ALL // (TREES * self.target.outputs))
         return {
-            **base.parameters(effort),
+            **base.parameters(context),
             "num_parallel_tree": TREES,
             "learning_rate": 1.0,
             "max_leaves": max(8, leaves),

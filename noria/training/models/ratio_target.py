@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import Matrix
-from noria.core.model.explainer import Part as ExplainerPart
+from noria.core.model.explainer import ExplainerPart
 from noria.core.model.link_functions import AnchorPart
 from noria.training.data.encoding import EncodingOptions, encode
-from noria.training.data.target import Goal
-from noria.training.models.base.estimator import Candidate, Effort, Labels, Params, Scores, Watch
-from noria.training.models.base.margin import Estimator, MarginModel, Margins
-from noria.training.models.base.onnx_graph import INPUT, Part, as_double, columns, constant, node, reading
+from noria.training.data.target import PredictionTarget
+from noria.training.models.base.estimator import Estimator, FitContext, OnRound, Params
+from noria.training.models.base.margin import FittedEstimator, MarginModel, Margins
+from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, columns, constant, node, reading
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Anchored:
+class RatioTargetModel:
     """A fitted model of multiples.
 
     Attributes:
@@ -43,7 +44,7 @@ class Anchored:
         center: mean anchor in training; contributions are held against it.
     """
 
-    multiple: Estimator
+    multiple: FittedEstimator
     width: int
     center: float
 
@@ -72,7 +73,7 @@ class Anchored:
         row = np.zeros((1, self.width - 1), dtype=np.float32)
         return float(self.multiple.margins(row)[0, 0] - self.multiple.contributions(row).sum())
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to numbers."""
         place = columns(0, self.width - 1, f"{name}_before")
         own = self.multiple.part(f"{name}_multiple")
@@ -83,10 +84,10 @@ class Anchored:
             as_double(f"{name}_anchor", f"{name}_exact_anchor"),
             node("Mul", [read.output, f"{name}_exact_anchor"], f"{name}_margins"),
         )
-        return Part((*place.nodes, *read.nodes, *nodes), (*place.constants, *read.constants, last), f"{name}_margins")
+        return GraphPart((*place.nodes, *read.nodes, *nodes), (*place.constants, *read.constants, last), f"{name}_margins")
 
 
-class AnchoredCandidate(MarginModel):
+class RatioTargetEstimator(MarginModel):
     """A kind of model that learns multiples of the anchor.
 
     Args:
@@ -94,8 +95,8 @@ class AnchoredCandidate(MarginModel):
         goal: what is predicted; has an anchor.
     """
 
-    def __init__(self, inner: Candidate, goal: Goal) -> None:
-        super().__init__(goal)
+    def __init__(self, inner: Estimator, target: PredictionTarget) -> None:
+        super().__init__(target)
         self._inner = inner
 
     @property
@@ -104,9 +105,9 @@ class AnchoredCandidate(MarginModel):
         return self._inner.defaults
 
     @property
-    def starts(self) -> tuple[Params, ...]:
+    def warm_start_points(self) -> tuple[Params, ...]:
         """Other hyperparameters that are worth a trial before any are drawn."""
-        return self._inner.starts
+        return self._inner.warm_start_points
 
     def suggest(self, trial: optuna.Trial) -> Params:
         """Hyperparameters of a trial."""
@@ -114,59 +115,61 @@ class AnchoredCandidate(MarginModel):
 
     def encoding(self, params: Params) -> EncodingOptions:
         """As the kind of model wants its rows, and the anchor behind them."""
-        return replace(self._inner.encoding(params), goal=self.goal)
+        return replace(self._inner.encoding(params), target=self.target)
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Anchored:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> RatioTargetModel:
         """Fit an estimator; the same arguments give the same estimator."""
         anchor = _anchor(matrix)
-        return _around(self._inner.fit(_before(matrix), labels / anchor, params, effort), anchor, matrix.shape[1])
+        return _around(self._inner.fit(_before(matrix), labels / anchor, params, context), anchor, matrix.shape[1])
 
-    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],
-        watch: Watch | None = None,
-    ) -> tuple[Anchored, Params]:
-        """Fit with an eye on later rows, of which `watch` is told the metric of numbers, not of multiples."""
+        on_round: OnRound | None = None,
+    ) -> tuple[RatioTargetModel, Params]:
+        """Fit with an eye on later rows, of which `on_round` is told the metric of numbers, not of multiples."""
         matrix, later = training[0], _anchor(validation[0])
         anchor = _anchor(matrix)
-        inner, taught = self._inner.fit_watching(
+        inner, fitted_params = self._inner.fit_with_validation(
             (_before(matrix), training[1] / anchor),
             (_before(validation[0]), validation[1] / later),
             params,
-            effort,
+            context,
             lambda _multiples, scores: metric(validation[1], scores * later),
-            watch,
+            on_round,
         )
-        return _around(inner, anchor, matrix.shape[1]), taught
+        return _around(inner, anchor, matrix.shape[1]), fitted_params
 
 
-class AnchoredInBatches(AnchoredCandidate):
+class RatioTargetInBatches(RatioTargetEstimator):
     """A kind of model that learns multiples of the anchor, also from rows that it never sees as a whole."""
 
-    def __init__(self, inner: Candidate, batched: FitsBatches, goal: Goal) -> None:
-        super().__init__(inner, goal)
+    def __init__(self, inner: Estimator, batched: FitsBatches, target: PredictionTarget) -> None:
+        super().__init__(inner, target)
         self._batched = batched
 
-    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Anchored:
+    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, context: FitContext) -> RatioTargetModel:
         """Fit an estimator; the same arguments give the same estimator, except on a cluster."""
         *before, last = batches.encoder.columns
         width, alone = batches.encoder.width, Encoder(columns=(last,))
         anchor = np.concatenate([_anchor(encode(alone, batches.part(part))) for part in batches.slices])
         without = replace(batches, encoder=Encoder(columns=tuple(before)))
-        return _around(self._batched.fit_batches(without, labels / anchor, params, effort), anchor, width)
+        return _around(self._batched.fit_batches(without, labels / anchor, params, context), anchor, width)
 
 
-def anchored(inner: Candidate, goal: Goal) -> Candidate:
+def anchored(inner: Estimator, target: PredictionTarget) -> Estimator:
     """A kind of model for a goal that has an anchor."""
-    return AnchoredInBatches(inner, inner, goal) if isinstance(inner, FitsBatches) else AnchoredCandidate(inner, goal)
+    return (
+        RatioTargetInBatches(inner, inner, target) if isinstance(inner, FitsBatches) else RatioTargetEstimator(inner, target)
+    )
 
 
-def _around(multiple: Estimator, anchor: _Numbers, width: int) -> Anchored:
-    return Anchored(multiple, width, float(np.mean(anchor)))
+def _around(multiple: FittedEstimator, anchor: _Numbers, width: int) -> RatioTargetModel:
+    return RatioTargetModel(multiple, width, float(np.mean(anchor)))
 
 
 def _anchor(matrix: Matrix) -> _Numbers:

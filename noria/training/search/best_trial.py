@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from noria.core.base.errors import RegistryError
 from noria.training.models.base.estimator import Params
-from noria.training.models.blend import Member
+from noria.training.models.blend import BlendMember
 
 RECIPE = "recipe"
 """Name of the run's parameter that holds it."""
@@ -35,7 +35,7 @@ class BestTrial:
     value: float
     study: str
     trials: int
-    members: tuple[Member, ...] = ()
+    members: tuple[BlendMember, ...] = ()
 
 
 def record_trial(best: BestTrial) -> str:
@@ -53,7 +53,7 @@ def read_trial(text: str) -> BestTrial:
         TypeError, ValueError: it is something else.
     """
     told = json.loads(text)
-    members = tuple(Member(**member) for member in told.pop("members"))
+    members = tuple(BlendMember(**member) for member in told.pop("members"))
     return BestTrial(**told, members=members)
 
 

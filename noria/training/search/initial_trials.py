@@ -7,24 +7,24 @@ import re
 from collections.abc import Iterator, Mapping
 
 from noria.core.use_case import UseCase
-from noria.training.data.target import goal_of
-from noria.training.models.base.estimator import Candidate, Params
-from noria.training.models.catalog import BLEND, CANDIDATES, make_candidate
+from noria.training.data.target import target_of
+from noria.training.models.base.estimator import Estimator, Params
+from noria.training.models.catalog import BLEND, ESTIMATORS, make_estimator
 from noria.training.search.study import KIND
 
 _MEMBER = re.compile(r"member_\d+")
 _log = logging.getLogger(__name__)
 
 
-def kind_of(use_case: UseCase, name: str) -> Candidate:
+def kind_of(use_case: UseCase, name: str) -> Estimator:
     """One kind of model, for what the use case predicts."""
-    return make_candidate(name, goal_of(use_case))
+    return make_estimator(name, target_of(use_case))
 
 
 def fitted_kinds(use_case: UseCase) -> tuple[str, ...]:
     """The kinds that are fitted, the cheapest first; a blend alone blends everything that can be searched."""
     named = [name for name in use_case.training.candidates if name != BLEND]
-    return tuple(name for name in CANDIDATES if not named or name in named)
+    return tuple(name for name in ESTIMATORS if not named or name in named)
 
 
 def searched_kinds(use_case: UseCase) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def first_trials(use_case: UseCase, warm_start: Mapping[str, str]) -> tuple[tupl
     """
     kinds = [(name, kind_of(use_case, name)) for name in fitted_kinds(use_case)]
     defaults = ((name, kind.defaults) for name, kind in kinds)
-    others = ((name, other) for name, kind in kinds for other in kind.starts)
+    others = ((name, other) for name, kind in kinds for other in kind.warm_start_points)
     return (*_of_champion(use_case, warm_start), *defaults, *others)
 
 

@@ -30,7 +30,7 @@ FEWEST = 5
 
 
 @dataclass(frozen=True)
-class Peers:
+class Pruner:
     """What completed trials reached, to hold a running one against.
 
     Attributes:

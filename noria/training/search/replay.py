@@ -8,7 +8,7 @@ from noria.training.search.budget import Budget
 from noria.training.search.oof_predictions import HeldOutScores
 from noria.training.search.storage import open_storage
 from noria.training.search.study import ENDED, WARM_START, open_study, study_name
-from noria.training.search.worker import BestTrial, Terms, best_trial, work
+from noria.training.search.worker import BestTrial, SearchLimits, best_trial, work
 
 _WORKER = 0
 
@@ -32,7 +32,7 @@ def search_again(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> 
     name = f"{study_name(use_case, snapshot)}/again"
     _forget(name, storage_url)
     trials, warm_start = _plan(use_case, snapshot, storage_url)
-    without_limit = Terms(trials, Budget.unlimited(), name)
+    without_limit = SearchLimits(trials, Budget.unlimited(), name)
     work(use_case, snapshot, _WORKER, storage_url=storage_url, warm_start=warm_start, terms=without_limit)
     found = best_trial(use_case, snapshot, storage_url, study_name=name)
     HeldOutScores.of(snapshot, name).forget()

@@ -11,7 +11,7 @@ from noria.core.metrics import binary, multiclass, regression
 from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Labels, Scores
 from noria.core.use_case import Task, UseCase
-from noria.training.data.target import goal_of
+from noria.training.data.target import target_of
 
 Metric = Callable[[Labels, Scores], float]
 
@@ -39,7 +39,7 @@ def search_measure(use_case: UseCase) -> SearchMeasure:
     """The metric that `training.metric` names, or the task's own."""
     name = use_case.training.metric_for(use_case.task)
     if name == "pinball":
-        return SearchMeasure(name, pinball(goal_of(use_case).quantile), lower_is_better=True)
+        return SearchMeasure(name, pinball(target_of(use_case).quantile), lower_is_better=True)
     return SearchMeasure(name, _METRICS[use_case.task][name], lower_is_better=name in LOWER_IS_BETTER)
 
 

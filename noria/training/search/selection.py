@@ -20,10 +20,10 @@ from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
 from noria.training.data.parquet_columns import MOST_IN_MEMORY
 from noria.training.data.sampling import MANY_ROWS, sampled
 from noria.training.data.splits import search_folds
-from noria.training.data.target import goal_of
-from noria.training.models.base.estimator import Effort, Params
+from noria.training.data.target import target_of
+from noria.training.models.base.estimator import FitContext, Params
 from noria.training.models.base.threads import limited_threads, threads_per_worker
-from noria.training.models.blend import Contender, Member, Selection, select_blend
+from noria.training.models.blend import BlendCandidate, BlendMember, BlendSelection, select_blend
 from noria.training.models.catalog import BLEND
 from noria.training.models.trees.external_memory import evenly
 from noria.training.search.best_trial import BestTrial, read_trial, record_trial
@@ -31,7 +31,7 @@ from noria.training.search.initial_trials import kind_of, searched_kinds
 from noria.training.search.oof_predictions import HeldOutScores
 from noria.training.search.search_metric import search_measure
 from noria.training.search.storage import patiently
-from noria.training.search.study import KIND, TAUGHT, completed, open_study
+from noria.training.search.study import FITTED_PARAMS, KIND, completed, open_study
 from noria.training.search.trial import encode_fold
 
 if TYPE_CHECKING:
@@ -98,21 +98,23 @@ def _plain(study: optuna.Study, trial: optuna.trial.FrozenTrial, trials: int) ->
 
 def _params(trial: optuna.trial.FrozenTrial) -> dict[str, float]:
     chosen = {name: value for name, value in trial.params.items() if name != KIND}
-    return {**chosen, **trial.user_attrs[TAUGHT]}
+    return {**chosen, **trial.user_attrs[FITTED_PARAMS]}
 
 
 def _blend(
     use_case: UseCase, rows: TrainingSet, kept: HeldOutScores, trials: Sequence[optuna.trial.FrozenTrial]
-) -> Selection | None:
+) -> BlendSelection | None:
     labels = np.concatenate([fold.validation.labels for fold in _folds(use_case, rows)])
-    goal, measure, searched = goal_of(use_case), search_measure(use_case), searched_kinds(use_case)
-    shape = (len(labels), goal.classes) if goal.outputs > 1 else (len(labels),)
+    target, measure, searched = target_of(use_case), search_measure(use_case), searched_kinds(use_case)
+    shape = (len(labels), target.classes) if target.outputs > 1 else (len(labels),)
     contenders = []
     for trial in trials:
         scores = kept.read(trial.number, shape) if trial.user_attrs[KIND] in searched else None
         if scores is not None:
-            contenders.append(Contender(trial.user_attrs[KIND], _params(trial), trial.number, scores.astype(np.float64)))
-    return select_blend(contenders, labels, goal, measure.measure, lower_is_better=measure.lower_is_better)
+            contenders.append(
+                BlendCandidate(trial.user_attrs[KIND], _params(trial), trial.number, scores.astype(np.float64))
+            )
+    return select_blend(contenders, labels, target, measure.measure, lower_is_better=measure.lower_is_better)
 
 
 def _folds(use_case: UseCase, rows: TrainingSet) -> Any:
@@ -150,14 +152,14 @@ class _Final:
         place = int(np.argmin(values) if measure.lower_is_better else np.argmax(values))
         return replace(plain[place], params={**plain[place].params, **found[place]["taught"]}, value=values[place])
 
-    def blend(self, best: BestTrial, chosen: Selection) -> BestTrial:
+    def blend(self, best: BestTrial, chosen: BlendSelection) -> BestTrial:
         """A blend, with members that were taught by all rows."""
         members = chosen.members if self.rows is None else tuple(map(self._taught, chosen.members))
         return replace(best, candidate=BLEND, params={}, value=chosen.value, members=members)
 
-    def _taught(self, member: Member) -> Member:
-        taught = self._fitted(member.candidate, member.params, member.number)["taught"]
-        return replace(member, params={**member.params, **taught})
+    def _taught(self, member: BlendMember) -> BlendMember:
+        fitted_params = self._fitted(member.candidate, member.params, member.number)["taught"]
+        return replace(member, params={**member.params, **fitted_params})
 
     def _fitted(self, candidate: str, params: Params, number: int) -> Mapping[str, Any]:
         name = _FINAL.format(number)
@@ -172,8 +174,8 @@ class _Final:
         assert self.rows is not None  # noqa: S101 - for the type checker: asked only where there are rows
         kind, fold = kind_of(self.use_case, candidate), _in_memory(search_folds(self.use_case, self.rows)[-1])
         measure, training = search_measure(self.use_case).measure, self.use_case.training
-        effort = Effort(training.seed, threads_per_worker(training.workers))
-        with limited_threads(effort.threads):
+        context = FitContext(training.seed, threads_per_worker(training.workers))
+        with limited_threads(context.threads):
             learnt_from, judged_on = encode_fold(self.use_case, kind, params, fold)
-            estimator, taught = kind.fit_watching(learnt_from, judged_on, params, effort, measure)
-            return {"value": measure(judged_on[1], kind.predict(estimator, judged_on[0])), "taught": dict(taught)}
+            estimator, fitted_params = kind.fit_with_validation(learnt_from, judged_on, params, context, measure)
+            return {"value": measure(judged_on[1], kind.predict(estimator, judged_on[0])), "taught": dict(fitted_params)}

@@ -22,7 +22,7 @@ from noria.training.search.storage import open_storage, patiently
 if TYPE_CHECKING:
     import optuna
 
-KIND, TAUGHT, FOLDS, SECONDS, ENDED = "candidate", "taught", "folds", "seconds", "ended"
+KIND, FITTED_PARAMS, FOLDS, SECONDS, ENDED = "candidate", "taught", "folds", "seconds", "ended"
 """What a trial carries: kind of model, what its fits taught, metric per fold, how long it took, why it was given up."""
 WARM_START = "warm_start"
 """What a study carries: the hyperparameters of the champion that it began with."""

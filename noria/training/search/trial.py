@@ -15,16 +15,16 @@ from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import SplitBy, UseCase
 from noria.training.data.dataset import Fold
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
-from noria.training.models.base.estimator import Candidate, Effort, GivenUp, Params
+from noria.training.models.base.estimator import Estimator, FitContext, Params, TrialPruned
 from noria.training.models.catalog import BLEND
 from noria.training.search.budget import Budget
 from noria.training.search.initial_trials import kind_of, searched_kinds
 from noria.training.search.oof_predictions import HeldOutScores
-from noria.training.search.pruning import Peers
+from noria.training.search.pruning import Pruner
 from noria.training.search.search_metric import SearchMeasure
 from noria.training.search.storage import patiently
-from noria.training.search.study import ENDED, FOLDS, KIND, SECONDS, TAUGHT, completed
-from noria.training.search.trial_queue import Desk
+from noria.training.search.study import ENDED, FITTED_PARAMS, FOLDS, KIND, SECONDS, completed
+from noria.training.search.trial_queue import TrialQueue
 
 if TYPE_CHECKING:
     import optuna
@@ -42,9 +42,9 @@ class TrialRunner:
 
     use_case: UseCase
     study: optuna.Study
-    desk: Desk
+    desk: TrialQueue
     folds: tuple[Fold, ...]
-    effort: Effort
+    context: FitContext
     measure: SearchMeasure
     budget: Budget
     kept: HeldOutScores
@@ -59,10 +59,10 @@ class TrialRunner:
             for number in range(len(self.folds)):
                 progress.fold(kind, number)
             outcome = progress.complete(time.monotonic() - started)
-        except GivenUp as reason:
+        except TrialPruned as reason:
             outcome = progress.give_up(str(reason), time.monotonic() - started)
         seconds = time.monotonic() - started
-        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, seconds, self._standing(progress.params))
+        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, seconds, self._alias_states(progress.params))
 
     def _kind(self, trial: optuna.Trial) -> str:
         searched, marked = searched_kinds(self.use_case), trial.user_attrs.get(KIND)
@@ -72,7 +72,7 @@ class TrialRunner:
         patiently(lambda: trial.set_user_attr(KIND, name))
         return name
 
-    def _standing(self, params: Params) -> str:
+    def _alias_states(self, params: Params) -> str:
         done, wanted = self.desk.finished(), self.desk.wanted
         left = self.budget.in_words(self.use_case.business.currency)
         shown = " ".join(f"{name}={value:.4g}" for name, value in params.items())
@@ -89,7 +89,7 @@ class _Progress:
     params: Params
     values: list[float] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
-    taught: list[Params] = field(default_factory=list)
+    fitted_params: list[Params] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -98,9 +98,9 @@ class _Progress:
         same_kind = any(trial.user_attrs.get(KIND) == self.kind for trial in trials)
         folds = [trial.user_attrs[FOLDS] for trial in trials if FOLDS in trial.user_attrs] if same_kind else []
         self._anyone = bool(trials)
-        self._peers = Peers(folds, self.runner.measure.lower_is_better)
+        self._peers = Pruner(folds, self.runner.measure.lower_is_better)
 
-    def fold(self, candidate: Candidate, number: int) -> None:
+    def fold(self, candidate: Estimator, number: int) -> None:
         """Fit on one fold and judge the result there.
 
         Raises:
@@ -110,10 +110,10 @@ class _Progress:
         fold, runner = self.runner.folds[number], self.runner
         training, validation = encode_fold(runner.use_case, candidate, self.params, fold)
         measure = runner.measure.measure
-        estimator, taught = candidate.fit_watching(
-            training, validation, self.params, runner.effort, measure, lambda step, value: self._watch(number, step, value)
+        estimator, fitted_params = candidate.fit_with_validation(
+            training, validation, self.params, runner.context, measure, lambda step, value: self._watch(number, step, value)
         )
-        self.taught.append(taught)
+        self.fitted_params.append(fitted_params)
         self.scores.append(candidate.predict(estimator, validation[0]))
         self.values.append(measure(validation[1], self.scores[-1]))
         self._report(FOLD_STEPS * (number + 1) - 1, self.values[-1])
@@ -125,7 +125,7 @@ class _Progress:
         value = sum(self.values) / len(self.values)
         if BLEND in self.runner.use_case.training.candidates:
             self.runner.kept.keep(self.trial.number, self.scores)
-        self._tell({SECONDS: seconds, FOLDS: self.values, TAUGHT: self._lesson()}, value)
+        self._tell({SECONDS: seconds, FOLDS: self.values, FITTED_PARAMS: self._lesson()}, value)
         measure, values = self.runner.measure, [value, *(trial.values[0] for trial in completed(self.runner.study))]
         best = min(values) if measure.lower_is_better else max(values)
         return f"{measure.name} {value:.4f} (best {best:.4f})"
@@ -138,13 +138,16 @@ class _Progress:
     def _lesson(self) -> dict[str, float]:
         """Of the newest fold, which is most like what will be fitted; of folds drawn at random, the mean."""
         if self.runner.use_case.training.split.by is SplitBy.TIME:
-            return dict(self.taught[-1])
-        return {name: type(last)(np.mean([one[name] for one in self.taught])) for name, last in self.taught[-1].items()}
+            return dict(self.fitted_params[-1])
+        return {
+            name: type(last)(np.mean([one[name] for one in self.fitted_params]))
+            for name, last in self.fitted_params[-1].items()
+        }
 
     def _watch(self, number: int, step: int, value: float) -> None:
         self.curve.append((step, value))
         if not math.isfinite(value):
-            raise GivenUp(f"in round {step} of fold {number + 1}: its metric is not a number")
+            raise TrialPruned(f"in round {step} of fold {number + 1}: its metric is not a number")
         if step % REPORT_EVERY == 0:
             self.runner.desk.sign_of_life()
             self._report(FOLD_STEPS * number + min(step, FOLD_STEPS - 2), value)
@@ -153,19 +156,19 @@ class _Progress:
 
     def _go_on(self, *, behind: bool, where: str) -> None:
         if behind:
-            raise GivenUp(f"{where}: others are ahead")
+            raise TrialPruned(f"{where}: others are ahead")
         if self._anyone and self.runner.budget.left <= 0:
-            raise GivenUp(f"{where}: the time is up")
+            raise TrialPruned(f"{where}: the time is up")
 
     def _report(self, step: int, value: float) -> None:
         from optuna.exceptions import UpdateFinishedTrialError
 
         if not math.isfinite(value):
-            raise GivenUp(f"after fold {len(self.values)}: its metric is not a number")
+            raise TrialPruned(f"after fold {len(self.values)}: its metric is not a number")
         try:
             patiently(lambda: self.trial.report(value, step))
         except UpdateFinishedTrialError as error:
-            raise GivenUp("because another worker took it for interrupted and offers it again") from error
+            raise TrialPruned("because another worker took it for interrupted and offers it again") from error
 
     def _tell(self, facts: dict[str, Any], value: float | None) -> None:
         from optuna.exceptions import UpdateFinishedTrialError
@@ -186,7 +189,7 @@ class _Progress:
 
 
 def encode_fold(
-    use_case: UseCase, candidate: Candidate, params: Params, fold: Fold
+    use_case: UseCase, candidate: Estimator, params: Params, fold: Fold
 ) -> tuple[tuple[Matrix, Labels], tuple[Matrix, Labels]]:
     """Training and validation rows as a candidate wants them, encoded by what the training rows alone say."""
     options = candidate.encoding(params)

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Opening:
+class InitialTrials:
     """What a study begins with, and where it ends.
 
     Attributes:
@@ -47,10 +47,12 @@ class Opening:
     trials: int
 
 
-class Desk:
+class TrialQueue:
     """Hands out the trials of a study to one worker; used as a context manager, which is the worker's sign of life."""
 
-    def __init__(self, use_case: UseCase, study: optuna.Study, storage_url: str, worker: int, opening: Opening) -> None:
+    def __init__(
+        self, use_case: UseCase, study: optuna.Study, storage_url: str, worker: int, opening: InitialTrials
+    ) -> None:
         self._use_case = use_case
         self._study = study
         self._url = storage_url
@@ -58,7 +60,7 @@ class Desk:
         self._opening = opening
         self._connection: psycopg.Connection[Any] | None = None
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> TrialQueue:
         patiently(self._take_place)
         return self
 

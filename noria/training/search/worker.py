@@ -13,7 +13,7 @@ from noria.core.use_case import UseCase
 from noria.training.data.dataset import read_snapshot
 from noria.training.data.sampling import sampled
 from noria.training.data.splits import search_folds
-from noria.training.models.base.estimator import Effort
+from noria.training.models.base.estimator import FitContext
 from noria.training.models.base.threads import limited_threads, threads_per_worker
 from noria.training.search.budget import Budget
 from noria.training.search.initial_trials import first_trials
@@ -23,13 +23,13 @@ from noria.training.search.selection import BestTrial, best_trial
 from noria.training.search.storage import patiently
 from noria.training.search.study import completed, open_study
 from noria.training.search.trial import TrialRunner
-from noria.training.search.trial_queue import Desk, Opening
+from noria.training.search.trial_queue import InitialTrials, TrialQueue
 
-__all__ = ["BestTrial", "Terms", "best_trial", "run_worker", "work"]
+__all__ = ["BestTrial", "SearchLimits", "best_trial", "run_worker", "work"]
 
 
 @dataclass(frozen=True)
-class Terms:
+class SearchLimits:
     """How a search may differ from what its use case says: None keeps what it says.
 
     Attributes:
@@ -77,22 +77,22 @@ def work(
     *,
     storage_url: str,
     warm_start: Mapping[str, str],
-    terms: Terms | None = None,
+    terms: SearchLimits | None = None,
 ) -> SearchResult:
     """As `run_worker`, on terms of its own."""
-    terms = terms or Terms()
-    effort = Effort(use_case.training.seed, threads_per_worker(use_case.training.workers))
+    terms = terms or SearchLimits()
+    context = FitContext(use_case.training.seed, threads_per_worker(use_case.training.workers))
     wanted = terms.trials or use_case.training.trials
-    opening = Opening(first_trials(use_case, warm_start)[:wanted], warm_start, wanted)
+    opening = InitialTrials(first_trials(use_case, warm_start)[:wanted], warm_start, wanted)
     with (
-        limited_threads(effort.threads),
-        open_study(use_case, snapshot, storage_url, seed=effort.seed, name=terms.study) as study,
-        Desk(use_case, study, storage_url, worker, opening) as desk,
+        limited_threads(context.threads),
+        open_study(use_case, snapshot, storage_url, seed=context.seed, name=terms.study) as study,
+        TrialQueue(use_case, study, storage_url, worker, opening) as desk,
     ):
         budget = terms.budget or Budget.of(use_case.training, desk.spent_before())
-        folds = search_folds(use_case, sampled(read_snapshot(use_case, snapshot), effort.seed))
+        folds = search_folds(use_case, sampled(read_snapshot(use_case, snapshot), context.seed))
         measure, kept = search_measure(use_case), HeldOutScores.of(snapshot, study.study_name)
-        trials = _run_trials(TrialRunner(use_case, study, desk, folds, effort, measure, budget, kept))
+        trials = _run_trials(TrialRunner(use_case, study, desk, folds, context, measure, budget, kept))
         best = patiently(lambda: study.best_value) if completed(study) else None
         return SearchResult(study=study.study_name, trials=trials, best_value=best)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, Rival, SegmentMetrics
+from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, ReferenceResult, SegmentMetrics
 from noria.core.lifecycle.gates import check_gates, monthly, summarise, tell
 from noria.core.use_case import Gate
 from noria.testing.builders import a_use_case
@@ -19,8 +19,8 @@ LOSING = {
     "log_loss": a_difference(0.02, 0.015, 0.99),
     "roc_auc": a_difference(0.01, 0.02, 0.2),
 }
-CHAMPION = Rival(name="champion", version="3", metrics=THEIRS, differences=LOSING)
-BASELINE = Rival(
+CHAMPION = ReferenceResult(name="champion", version="3", metrics=THEIRS, differences=LOSING)
+BASELINE = ReferenceResult(
     name="baseline",
     version="0",
     metrics=RULE,
@@ -107,7 +107,7 @@ def test_a_lead_that_may_be_chance_is_said_to_be_one():
 
 
 def test_where_no_difference_was_measured_the_figures_are_compared_as_they_stand():
-    bare = Rival(name="champion", version="3", metrics={"value": 800.0, "brier": 0.16})
+    bare = ReferenceResult(name="champion", version="3", metrics={"value": 800.0, "brier": 0.16})
     report = a_report(rivals=(bare,))
     result = judge(report, metric="value", better_than="champion")
     assert (result.passed, result.low) == (True, None)
@@ -133,7 +133,7 @@ def test_where_no_difference_was_measured_the_figures_are_compared_as_they_stand
         (
             a_report(
                 rivals=(
-                    Rival(
+                    ReferenceResult(
                         name="champion", version="3", metrics=THEIRS, differences={"value": a_difference(1, float("nan"), 1)}
                     ),
                 )
@@ -151,14 +151,14 @@ def test_what_cannot_be_judged_does_not_pass(report, gate, found):
 
 
 def test_with_the_rule_as_champion_a_model_must_beat_the_rule():
-    report = a_report(rivals=(BASELINE, Rival(name="champion", version="0", metrics=RULE)))
+    report = a_report(rivals=(BASELINE, ReferenceResult(name="champion", version="0", metrics=RULE)))
     result = judge(report, metric="value", better_than="champion")
     assert (result.passed, result.found) == (
         True,
         "812 against 300 per 1,000 of version 0, the rule (+512, 95 % +412 to +612)",
     )
     chance = BASELINE.model_copy(update={"differences": {"value": a_difference(512, 900, 0.1)}})
-    report = a_report(rivals=(chance, Rival(name="champion", version="0", metrics=RULE)))
+    report = a_report(rivals=(chance, ReferenceResult(name="champion", version="0", metrics=RULE)))
     assert not judge(report, metric="value", better_than="champion").passed
 
 

@@ -6,61 +6,67 @@ import math
 
 import pytest
 
-from noria.core.lifecycle.monitoring_verdict import HEADLINE, Findings, Quality, Verdict, judge
+from noria.core.lifecycle.monitoring_verdict import HEADLINE, MonitoringFindings, QualityComparison, Verdict, decide_verdict
 from noria.core.use_case import DriftPolicy, Task
 
 POLICY = DriftPolicy(effect_size=0.1, min_rows=500, share_of_features=0.3, metric_drop=0.05, error_rise=0.25)
 
 
-def auc(found: float | None, promised: float | None) -> Quality:
-    return Quality("roc_auc", found, promised)
+def auc(found: float | None, promised: float | None) -> QualityComparison:
+    return QualityComparison("roc_auc", found, promised)
 
 
-def error(found: float | None, promised: float | None) -> Quality:
-    return Quality("wape", found, promised)
+def error(found: float | None, promised: float | None) -> QualityComparison:
+    return QualityComparison("wape", found, promised)
 
 
 @pytest.mark.parametrize(
     ("found", "verdict", "reason"),
     [
-        (Findings(499, 499, 10, 10, auc(0.5, 0.9)), Verdict.TOO_FEW_ROWS, "499 predictions; 500 needed for a verdict"),
         (
-            Findings(900, 800, 10, 10, auc(0.70, 0.75)),
+            MonitoringFindings(499, 499, 10, 10, auc(0.5, 0.9)),
+            Verdict.TOO_FEW_ROWS,
+            "499 predictions; 500 needed for a verdict",
+        ),
+        (
+            MonitoringFindings(900, 800, 10, 10, auc(0.70, 0.75)),
             Verdict.QUALITY_LOSS,
             "ROC AUC 0.700 on 800 labels; 0.750 when it was evaluated",
         ),
-        (Findings(900, 499, 10, 3, auc(0.5, 0.75)), Verdict.DRIFT, "3 of 10 features moved by 0.1 or more"),
+        (MonitoringFindings(900, 499, 10, 3, auc(0.5, 0.75)), Verdict.DRIFT, "3 of 10 features moved by 0.1 or more"),
         (
-            Findings(900, 800, 10, 2, auc(0.71, 0.75)),
+            MonitoringFindings(900, 800, 10, 2, auc(0.71, 0.75)),
             Verdict.STABLE,
             "2 of 10 features moved by 0.1 or more; drift starts at 30 % of them",
         ),
         (
-            Findings(900, 800, 0, 0, auc(0.55, None)),
+            MonitoringFindings(900, 800, 0, 0, auc(0.55, None)),
             Verdict.STABLE,
             "the rule serves: it has no reference set, so only its decisions are judged",
         ),
-        (Findings(900, 0, 10, 4, auc(None, 0.75)), Verdict.DRIFT, "4 of 10 features moved by 0.1 or more"),
+        (MonitoringFindings(900, 0, 10, 4, auc(None, 0.75)), Verdict.DRIFT, "4 of 10 features moved by 0.1 or more"),
         (
-            Findings(1_900, 1_800, 10, 0, error(0.26, 0.2)),
+            MonitoringFindings(1_900, 1_800, 10, 0, error(0.26, 0.2)),
             Verdict.QUALITY_LOSS,
             "Error 26.0 % on 1,800 labels; 20.0 % when it was evaluated",
         ),
         (
-            Findings(900, 800, 10, 0, error(0.24, 0.2)),  # in itself less than a drop of 0.05, and less than a quarter more
+            MonitoringFindings(
+                900, 800, 10, 0, error(0.24, 0.2)
+            ),  # in itself less than a drop of 0.05, and less than a quarter more
             Verdict.STABLE,
             "0 of 10 features moved by 0.1 or more; drift starts at 30 % of them",
         ),
         (
-            Findings(900, 800, 10, 0, error(0.02, 0.01)),  # twice the error is a loss, however small the error was
+            MonitoringFindings(900, 800, 10, 0, error(0.02, 0.01)),  # twice the error is a loss, however small the error was
             Verdict.QUALITY_LOSS,
             "Error 2.0 % on 800 labels; 1.0 % when it was evaluated",
         ),
-        (Findings(900, 800, 10, 3, error(0.1, 0.2)), Verdict.DRIFT, "3 of 10 features moved by 0.1 or more"),
+        (MonitoringFindings(900, 800, 10, 3, error(0.1, 0.2)), Verdict.DRIFT, "3 of 10 features moved by 0.1 or more"),
     ],
 )
-def test_judge(found: Findings, verdict: Verdict, reason: str) -> None:
-    judgement = judge(found, POLICY)
+def test_judge(found: MonitoringFindings, verdict: Verdict, reason: str) -> None:
+    judgement = decide_verdict(found, POLICY)
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
 
 
@@ -75,7 +81,7 @@ def test_judge(found: Findings, verdict: Verdict, reason: str) -> None:
         (error(0.0, 0.0), 0.0),
     ],
 )
-def test_a_loss_is_a_drop_of_a_score_or_a_relative_rise_of_an_error(quality: Quality, loss: float) -> None:
+def test_a_loss_is_a_drop_of_a_score_or_a_relative_rise_of_an_error(quality: QualityComparison, loss: float) -> None:
     assert quality.loss == pytest.approx(loss)
 
 

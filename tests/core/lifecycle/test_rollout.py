@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noria.core.base.errors import UseCaseError
-from noria.core.lifecycle.rollout import Contender, GuardReport, Rollout, RolloutState, assign
-from noria.core.lifecycle.rollout_decision import Comparison, Next, Situation, decide_turn
+from noria.core.lifecycle.rollout import GuardReport, Rollout, RolloutState, RolloutVersion, assign
+from noria.core.lifecycle.rollout_decision import RolloutAction, RolloutComparison, RolloutContext, decide_rollout
 from noria.core.use_case import RolloutMode, RolloutPolicy
 from noria.testing.builders import a_use_case
 from tests.conftest import PROJECT
@@ -20,8 +20,8 @@ def a_rollout(policy=None, **changes) -> Rollout:
     facts = {
         "id": "parcels/2/1",
         "use_case": "parcels",
-        "champion": Contender(version="1", digest="1" * 64),
-        "challenger": Contender(version="2", digest="2" * 64),
+        "champion": RolloutVersion(version="1", digest="1" * 64),
+        "challenger": RolloutVersion(version="2", digest="2" * 64),
         "policy": RolloutPolicy.model_validate(policy or {}),
         "state": RolloutState.RUNNING,
         "reason": "roc_auc 0.71",
@@ -36,7 +36,7 @@ def a_rollout(policy=None, **changes) -> Rollout:
 
 def turn(rollout, *, after="0s", champion="1", guard=None, rows=1000, idle=False, worse="", better=""):
     now = NOW + RolloutPolicy(bake=after).bake
-    return decide_turn(rollout, Situation(champion, guard, Comparison(worse, better, ""), rows, idle, now))
+    return decide_rollout(rollout, RolloutContext(champion, guard, RolloutComparison(worse, better, ""), rows, idle, now))
 
 
 @given(st.text(), st.floats(0, 100), st.floats(0, 100))
@@ -63,7 +63,7 @@ def test_the_assignment_is_what_the_documentation_says():
     drawn = int.from_bytes(hashlib.blake2b(b"parcels/2/1|N14228").digest()[:8], "big") / 2**64
     assert assign("N14228", "parcels/2/1", 100 * drawn + 0.001)
     assert not assign("N14228", "parcels/2/1", 100 * drawn - 0.001)
-    assert a_rollout(state=RolloutState.TAKEN_BACK).share == 0
+    assert a_rollout(state=RolloutState.ROLLED_BACK).share == 0
 
 
 def test_a_document_survives_the_journey_and_an_unknown_field():
@@ -76,69 +76,70 @@ def test_a_document_survives_the_journey_and_an_unknown_field():
 
 def test_a_canary_goes_step_by_step_to_its_promotion():
     rollout = a_rollout()
-    assert turn(rollout, after="119s").next is Next.WAIT
-    assert turn(rollout, after="2m").next is Next.STEP
+    assert turn(rollout, after="119s").next is RolloutAction.WAIT
+    assert turn(rollout, after="2m").next is RolloutAction.STEP
     assert turn(rollout, after="2m", rows=49).reason == "more requests: it scored 49 of 50 rows in this step"
     assert [a_rollout(step=step).share for step in range(3)] == [5, 25, 100]
-    assert turn(a_rollout(step=2), after="2m").next is Next.FINISH
+    assert turn(a_rollout(step=2), after="2m").next is RolloutAction.FINISH
 
 
 def test_a_shadow_answers_nobody_and_then_comes_the_first_step():
     rollout = a_rollout({"shadow": "10m"}, shadow=True)
     assert (rollout.share, rollout.next_share) == (0, 5)
-    assert turn(rollout, after="9m").next is Next.WAIT
-    assert turn(rollout, after="10m").next is Next.STEP
+    assert turn(rollout, after="9m").next is RolloutAction.WAIT
+    assert turn(rollout, after="10m").next is RolloutAction.STEP
 
 
 def test_harm_ends_it_at_any_step_and_before_time():
     ours = GuardReport(rollout="parcels/2/1", reason="it gave no score", at=NOW)
     others = ours.model_copy(update={"rollout": "parcels/1/1"})
-    assert turn(a_rollout(), worse="it loses money").next is Next.TAKE_BACK
+    assert turn(a_rollout(), worse="it loses money").next is RolloutAction.ROLL_BACK
     assert turn(a_rollout(), guard=ours).reason == "serving took it back: it gave no score"
-    assert turn(a_rollout(state=RolloutState.PAUSED), guard=ours).next is Next.TAKE_BACK
-    assert turn(a_rollout(state=RolloutState.FINISHING), guard=ours).next is Next.TAKE_BACK
-    assert turn(a_rollout(), guard=others).next is Next.WAIT
+    assert turn(a_rollout(state=RolloutState.PAUSED), guard=ours).next is RolloutAction.ROLL_BACK
+    assert turn(a_rollout(state=RolloutState.FINISHING), guard=ours).next is RolloutAction.ROLL_BACK
+    assert turn(a_rollout(), guard=others).next is RolloutAction.WAIT
 
 
 def test_a_champion_that_moved_ends_it():
-    assert turn(a_rollout(), champion="3").next is Next.ABORT
-    assert turn(a_rollout(), champion="2").next is Next.COMPLETE
-    assert turn(a_rollout(state=RolloutState.FINISHING), champion="2").next is Next.COMPLETE
-    assert turn(a_rollout(state=RolloutState.FINISHING)).next is Next.FINISH
+    assert turn(a_rollout(), champion="3").next is RolloutAction.ABORT
+    assert turn(a_rollout(), champion="2").next is RolloutAction.COMPLETE
+    assert turn(a_rollout(state=RolloutState.FINISHING), champion="2").next is RolloutAction.COMPLETE
+    assert turn(a_rollout(state=RolloutState.FINISHING)).next is RolloutAction.FINISH
 
 
 @pytest.mark.parametrize(
-    "state", [RolloutState.PAUSED, RolloutState.TAKEN_BACK, RolloutState.COMPLETED, RolloutState.ABORTED]
+    "state", [RolloutState.PAUSED, RolloutState.ROLLED_BACK, RolloutState.COMPLETED, RolloutState.ABORTED]
 )
 def test_what_is_paused_or_over_waits(state):
     assert (
-        turn(a_rollout(state=state, step=2), after="1d", worse="" if state is RolloutState.PAUSED else "x").next is Next.WAIT
+        turn(a_rollout(state=state, step=2), after="1d", worse="" if state is RolloutState.PAUSED else "x").next
+        is RolloutAction.WAIT
     )
 
 
 def test_two_shares_are_compared_until_one_wins_or_time_is_over():
     rollout = a_rollout({"mode": "ab", "share": 40, "stop": {"at_most": "7d"}})
     assert rollout.share == 40
-    assert turn(rollout, after="6d").next is Next.WAIT
-    assert turn(rollout, better="it is worth more").next is Next.FINISH
-    assert turn(rollout, worse="it is worth less").next is Next.TAKE_BACK
-    assert turn(rollout, after="7d").next is Next.KEEP_CHAMPION
+    assert turn(rollout, after="6d").next is RolloutAction.WAIT
+    assert turn(rollout, better="it is worth more").next is RolloutAction.FINISH
+    assert turn(rollout, worse="it is worth less").next is RolloutAction.ROLL_BACK
+    assert turn(rollout, after="7d").next is RolloutAction.KEEP_CHAMPION
 
 
 def test_a_canary_that_nobody_asks_does_not_wait_for_ever():
     late = turn(a_rollout({"stop": {"at_most": "7d"}}), after="7d", rows=3)
-    assert late.next is Next.ABORT
+    assert late.next is RolloutAction.ABORT
     assert "3 of 50 rows" in late.reason
 
 
 def test_where_nobody_asks_there_is_nobody_to_harm():
     rollout = a_rollout({"idle": "10m"})
-    assert turn(rollout, after="10m", rows=3).next is Next.WAIT
-    assert turn(rollout, after="10m", rows=3, idle=True).next is Next.STEP
+    assert turn(rollout, after="10m", rows=3).next is RolloutAction.WAIT
+    assert turn(rollout, after="10m", rows=3, idle=True).next is RolloutAction.STEP
     assert turn(rollout, after="10m", rows=3, idle=True).reason == "nobody asked for 10m; 3 rows without harm"
-    assert turn(rollout, after="1m", rows=0, idle=True).next is Next.WAIT
-    assert turn(rollout, after="10m", rows=3, idle=True, worse="it loses money").next is Next.TAKE_BACK
-    assert turn(a_rollout({"idle": "10m"}, step=2), after="10m", rows=0, idle=True).next is Next.FINISH
+    assert turn(rollout, after="1m", rows=0, idle=True).next is RolloutAction.WAIT
+    assert turn(rollout, after="10m", rows=3, idle=True, worse="it loses money").next is RolloutAction.ROLL_BACK
+    assert turn(a_rollout({"idle": "10m"}, step=2), after="10m", rows=0, idle=True).next is RolloutAction.FINISH
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,8 @@ def test_calibration_error_by_hand():
     labels = np.array([False, False, True, True, True, False])
     scores = np.array([0.1, 0.1, 0.1, 0.8, 0.8, 0.8])
     assert binary.calibration_curve(labels, scores, 2) == (
-        binary.CalibrationBin(pytest.approx(0.1), pytest.approx(1 / 3), 3),
-        binary.CalibrationBin(pytest.approx(0.8), pytest.approx(2 / 3), 3),
+        binary.ReliabilityBin(pytest.approx(0.1), pytest.approx(1 / 3), 3),
+        binary.ReliabilityBin(pytest.approx(0.8), pytest.approx(2 / 3), 3),
     )
     assert binary.calibration_error(labels, scores, 2) == pytest.approx(((1 / 3 - 0.1) + (0.8 - 2 / 3)) / 2)
 

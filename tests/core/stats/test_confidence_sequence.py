@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from noria.core.stats.confidence_sequence import chance_of_as_many, difference, paired_difference, share_of_alpha
+from noria.core.stats.confidence_sequence import chance_of_as_many, mean_difference, paired_mean, share_of_alpha
 
 PEEKS = np.unique(np.geomspace(200, 8000, 40).astype(int))
 DRAWS = {
@@ -19,7 +19,7 @@ def first_sure(values, taken):
     """The number of rows at which somebody who looks all the time is sure, and of what sign; None where never."""
     for rows in PEEKS:
         ours = taken[:rows]
-        found = difference(values[:rows][~ours], values[:rows][ours], alpha=0.05, least=100)
+        found = mean_difference(values[:rows][~ours], values[:rows][ours], alpha=0.05, least=100)
         if found is not None and (found.is_below or found.is_above):
             return int(rows), math.copysign(1, found.difference)
     return None
@@ -59,8 +59,8 @@ def test_pairs_find_a_small_difference_among_large_amounts():
     draw = np.random.default_rng(3)
     champion = DRAWS["payoffs"](draw, 2000)
     challenger = champion - (draw.random(2000) < 0.1)
-    pairs = paired_difference(challenger - champion, alpha=0.05, least=100)
-    apart = difference(champion, challenger, alpha=0.05, least=100)
+    pairs = paired_mean(challenger - champion, alpha=0.05, least=100)
+    apart = mean_difference(champion, challenger, alpha=0.05, least=100)
     assert pairs is not None
     assert apart is not None
     assert pairs.is_below
@@ -70,10 +70,10 @@ def test_pairs_find_a_small_difference_among_large_amounts():
 
 def test_too_few_rows_say_nothing_and_equal_rows_are_certain():
     few = np.ones(19)
-    assert difference(few, np.ones(1000), alpha=0.05, least=20) is None
-    assert paired_difference(few, alpha=0.05, least=20) is None
-    assert paired_difference(np.array([1.0]), alpha=0.05, least=1) is None
-    same = difference(np.ones(50), np.full(50, 3.0), alpha=0.05, least=20)
+    assert mean_difference(few, np.ones(1000), alpha=0.05, least=20) is None
+    assert paired_mean(few, alpha=0.05, least=20) is None
+    assert paired_mean(np.array([1.0]), alpha=0.05, least=1) is None
+    same = mean_difference(np.ones(50), np.full(50, 3.0), alpha=0.05, least=20)
     assert same is not None
     assert (same.low, same.high, same.rows) == (2.0, 2.0, 50)
 

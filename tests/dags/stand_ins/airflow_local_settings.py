@@ -21,7 +21,7 @@ from noria.core.base import results
 from noria.core.base.errors import ApprovalError, QualityError
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.rollout import RolloutResult, RolloutState
-from noria.release.approvals import objection
+from noria.release.approvals import approval_violation
 
 FOLDER = Path(os.environ["NORIA_HOME"])
 
@@ -88,7 +88,7 @@ def fit_and_register(_services: object, _use_case: object, _snapshot: object) ->
     )
 
 
-def nominate(_services: object, _use_case: object, candidate: results.VersionRef, *, actor: str) -> None:
+def set_challenger(_services: object, _use_case: object, candidate: results.VersionRef, *, actor: str) -> None:
     note("nominate", candidate.version)
 
 
@@ -96,7 +96,7 @@ def promote(
     _services: object, use_case: Any, candidate: results.VersionRef, *, actor: str, approved_by: str, reason: str
 ) -> results.PromotionResult:
     """Holds approvals against the real rule, since who asked and who answered is what Airflow must know."""
-    why = objection(use_case, requested_by=actor, approved_by=approved_by)
+    why = approval_violation(use_case, requested_by=actor, approved_by=approved_by)
     note("promote" if why is None else "refuse", f"{actor.split(maxsplit=1)[0]}, {approved_by}: {reason}")
     if why is not None:
         raise ApprovalError(why)
@@ -134,7 +134,7 @@ def advance(_services: object, _use_case: object, *, actor: str) -> RolloutResul
     if not looked:
         return a_rollout("1", RolloutState.RUNNING, "")
     if switched_on("bad_challenger"):
-        return a_rollout("1", RolloutState.TAKEN_BACK, "serving took it back: it gave the score nan")
+        return a_rollout("1", RolloutState.ROLLED_BACK, "serving took it back: it gave the score nan")
     return a_rollout("1", RolloutState.COMPLETED, "no harm")
 
 
@@ -174,6 +174,6 @@ def put_in_place(package: types.ModuleType, name: str, *jobs: Callable[..., Any]
 if "scheduler" in sys.argv:
     fitting = (ensure_baseline, take_snapshot, search, fit_and_register)
     put_in_place(noria, "jobs", ingest, validate, transform, score, *fitting)
-    put_in_place(noria, "release", nominate, promote, reject)
+    put_in_place(noria, "release", set_challenger, promote, reject)
     put_in_place(noria, "rollouts", start, advance)
     put_in_place(monitoring, "jobs", monitor, notify, decide_retrain)

@@ -12,8 +12,8 @@ import pytest
 
 from monitoring.assessment.assess import assess
 from monitoring.assessment.performance import ask_rule
-from monitoring.assessment.results import Assessment
-from monitoring.email.content import write_letter
+from monitoring.assessment.results import DriftReport
+from monitoring.email.content import report_email
 from monitoring.email.message import render
 from monitoring.email.wording import summarise
 from monitoring.evidently_report import write_report
@@ -35,7 +35,7 @@ def use_case_of(task: Task, folder: Path, **changes: Any) -> UseCase:
     return a_use_case(folder, task=task.value, **{"monitoring": MONITORING, **changes})
 
 
-def judged(use_case: UseCase, now: Parcels, known: np.ndarray | None = None) -> Assessment:
+def judged(use_case: UseCase, now: Parcels, known: np.ndarray | None = None) -> DriftReport:
     before = make_up(use_case, 4_000, 1)
     return assess(
         use_case,
@@ -197,8 +197,8 @@ def test_the_report_draws_predictions_and_labels_as_what_they_are(task: Task, tm
     assert "width=device-width" not in once.split("<style", 1)[0]  # Evidently cuts off what is too narrow for it
 
 
-def letter_of(use_case: UseCase, found: Assessment) -> str:
+def letter_of(use_case: UseCase, found: DriftReport) -> str:
     decision = RetrainDecision(False, "1 of the last 3 verdicts on version 3 ask for it; 2 needed")
-    letter = write_letter(use_case, found, decision, Settings(), "")
+    letter = report_email(use_case, found, decision, Settings(), "")
     assert letter.reason in render("report.html", letter=letter, chart="c", chart_words="words")
     return render("report.txt", letter=letter)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from monitoring.assessment.results import Assessment, Performance
+from monitoring.assessment.results import DriftReport, Performance
 from monitoring.email import message as message_module
 from monitoring.email.chart import describe_money, draw_money
-from monitoring.email.content import Letter, write_letter
+from monitoring.email.content import ReportEmail, report_email
 from monitoring.email.message import attach, compose, render
-from monitoring.store.records import LedgerLine
+from monitoring.store.records import LedgerRow
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
 from noria.core.use_case import UseCase
@@ -34,9 +34,11 @@ def use_case(tmp_path: Path) -> UseCase:
     return a_use_case(tmp_path)
 
 
-def a_letter(use_case: UseCase, assessment: Assessment, decision: RetrainDecision | None = None, report: str = "") -> Letter:
+def a_letter(
+    use_case: UseCase, assessment: DriftReport, decision: RetrainDecision | None = None, report: str = ""
+) -> ReportEmail:
     decision = decision or RetrainDecision(False, "1 of the last 3 verdicts on version 3 ask for it; 2 needed")
-    return write_letter(use_case, assessment, decision, Settings(), report)
+    return report_email(use_case, assessment, decision, Settings(), report)
 
 
 def test_the_text_is_as_agreed(use_case: UseCase) -> None:
@@ -48,7 +50,7 @@ def test_the_text_is_as_agreed(use_case: UseCase) -> None:
 
 
 @pytest.mark.parametrize(("task", "found"), [("regression", numbers_that_got_worse()), ("multiclass", classes_that_moved())])
-def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, found: Assessment) -> None:
+def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, found: DriftReport) -> None:
     text = render("report.txt", letter=a_letter(a_use_case(tmp_path, task=task), found))
     assert text == (HERE / f"report.{task}.golden.txt").read_text(encoding="utf-8")
 
@@ -126,14 +128,14 @@ def test_the_html_is_made_for_mail_programs(use_case: UseCase) -> None:
 
 
 def test_errors_are_drawn_as_what_they_cost(tmp_path: Path) -> None:
-    ledger = [LedgerLine(MAY.start, "1", -9_000, -12_000, 10)]
+    ledger = [LedgerRow(MAY.start, "1", -9_000, -12_000, 10)]
     assert describe_money(a_use_case(tmp_path, task="regression"), ledger) == (
         "Cost of errors. 1 May: 9,000 EUR, rule 12,000 EUR"
     )
 
 
 def test_the_picture_is_a_png_of_the_same_bytes_every_time(use_case: UseCase) -> None:
-    ledger = [LedgerLine(MAY.start, "0", -9_000, -9_000, 10), LedgerLine(MAY.end, "1", 11_506, -3_362, 10)]
+    ledger = [LedgerRow(MAY.start, "0", -9_000, -9_000, 10), LedgerRow(MAY.end, "1", 11_506, -3_362, 10)]
     picture = draw_money(use_case, ledger)
     assert picture.startswith(b"\x89PNG")
     assert picture == draw_money(use_case, ledger)

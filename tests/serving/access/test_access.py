@@ -22,7 +22,7 @@ from noria.core.base.clock import SystemClock
 from noria.core.base.errors import SettingsError
 from noria.jobs import access
 from noria.settings import Settings
-from serving.access.authenticator import Gatekeeper, make_gatekeeper
+from serving.access.authenticator import Authenticator, make_gatekeeper
 from serving.app import create_app
 from serving.contract.errors import ForbiddenError, JournalError, TooManyRequestsError, UnauthenticatedError
 from serving.http import error_handlers
@@ -73,11 +73,11 @@ def create(services: Services) -> Callable[..., access.IssuedKey]:
 
 
 @pytest.fixture
-def restarted(public: Settings, clock: SetClock) -> Iterator[Callable[..., Gatekeeper]]:
+def restarted(public: Settings, clock: SetClock) -> Iterator[Callable[..., Authenticator]]:
     """Makes a gatekeeper as a start does; its ring is refreshed by hand."""
-    made: list[Gatekeeper] = []
+    made: list[Authenticator] = []
 
-    def restarted(**changes) -> Gatekeeper:
+    def restarted(**changes) -> Authenticator:
         made.append(make_gatekeeper(public.model_copy(update=changes), clock))
         return made[-1]
 
@@ -87,7 +87,7 @@ def restarted(public: Settings, clock: SetClock) -> Iterator[Callable[..., Gatek
 
 
 @pytest.fixture
-def gate(restarted: Callable[..., Gatekeeper]) -> Gatekeeper:
+def gate(restarted: Callable[..., Authenticator]) -> Authenticator:
     """A gatekeeper of a server that others reach."""
     return restarted()
 
@@ -104,21 +104,21 @@ def test_a_key_is_let_in_for_what_it_is_for(gate, create):
     gate.keys.refresh()
     for header in (bearer(shop), shop.secret.text, f"bearer  {shop.secret.text}"):
         for _ in range(2):  # hashed the first time, remembered the second
-            assert gate.admit(header, USE_CASE, Scope.PREDICT) == ("shop", ())
-    assert gate.admit(bearer(shop), USE_CASE, Scope.FEEDBACK).caller == "shop"
+            assert gate.authenticate(header, USE_CASE, Scope.PREDICT) == ("shop", ())
+    assert gate.authenticate(bearer(shop), USE_CASE, Scope.FEEDBACK).caller == "shop"
     with pytest.raises(ForbiddenError, match=r"may predict, feedback on parcels; this needs predict on hotels"):
-        gate.admit(bearer(shop), "hotels", Scope.PREDICT)
+        gate.authenticate(bearer(shop), "hotels", Scope.PREDICT)
     with pytest.raises(ForbiddenError, match="this needs admin on parcels"):
-        gate.admit(bearer(shop), USE_CASE, Scope.ADMIN)
+        gate.authenticate(bearer(shop), USE_CASE, Scope.ADMIN)
     with pytest.raises(ForbiddenError, match="this needs predict on every use case"):
-        gate.admit(bearer(shop), "", Scope.PREDICT)
+        gate.authenticate(bearer(shop), "", Scope.PREDICT)
 
 
 def test_a_key_for_every_use_case_is_for_those_to_come_as_well(gate, create):
     every = create(use_cases=None)
     gate.keys.refresh()
-    assert gate.admit(bearer(every), "made_tomorrow", Scope.PREDICT).caller == "shop"
-    assert gate.admit(bearer(every), "", Scope.PREDICT).caller == "shop"
+    assert gate.authenticate(bearer(every), "made_tomorrow", Scope.PREDICT).caller == "shop"
+    assert gate.authenticate(bearer(every), "", Scope.PREDICT).caller == "shop"
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_who_brings_no_key_is_told_how_to_get_one(gate, create, header):
     create()
     gate.keys.refresh()
     with pytest.raises(UnauthenticatedError, match=r"noria keys create --name <app> --use-case parcels --scope predict"):
-        gate.admit(header, USE_CASE, Scope.PREDICT)
+        gate.authenticate(header, USE_CASE, Scope.PREDICT)
 
 
 def test_what_a_caller_wrote_into_the_path_is_not_repeated(gate):
     with pytest.raises(UnauthenticatedError) as refused:
-        gate.admit(None, "x; rm -rf /", Scope.PREDICT)
+        gate.authenticate(None, "x; rm -rf /", Scope.PREDICT)
     assert "rm -rf" not in str(refused.value)
 
 
@@ -143,16 +143,16 @@ def test_the_right_secret_under_another_id_is_refused(gate, create):
     mixed = f"Bearer noria_{other.key.id}_{read_key(shop.secret.text).secret}"
     for header in (mixed, f"Bearer {new_secret(shop.key.id).text}"):
         with pytest.raises(UnauthenticatedError, match="is not known"):
-            gate.admit(header, USE_CASE, Scope.PREDICT)
+            gate.authenticate(header, USE_CASE, Scope.PREDICT)
 
 
 def test_a_key_expires_by_the_clock_without_another_look_at_the_table(gate, create, clock):
     shop = create(lifetime=DAY)
     gate.keys.refresh()
-    gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     clock.at += DAY
     with pytest.raises(UnauthenticatedError, match=f"noria keys rotate {shop.key.id}"):
-        gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+        gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
 def test_both_secrets_of_a_rotated_key_are_let_in_until_the_grace_ends(gate, create, services, clock):
@@ -160,23 +160,23 @@ def test_both_secrets_of_a_rotated_key_are_let_in_until_the_grace_ends(gate, cre
     new = access.rotate_key(services, old.key.id, grace=DAY, actor="ana")
     gate.keys.refresh()
     for issued in (old, new):
-        gate.admit(bearer(issued), USE_CASE, Scope.PREDICT)
+        gate.authenticate(bearer(issued), USE_CASE, Scope.PREDICT)
     with pytest.raises(TooManyRequestsError):  # two secrets, one key, one limit
-        gate.admit(bearer(new), USE_CASE, Scope.PREDICT)
+        gate.authenticate(bearer(new), USE_CASE, Scope.PREDICT)
     clock.at += DAY
     with pytest.raises(UnauthenticatedError, match="has a newer secret"):
-        gate.admit(bearer(old), USE_CASE, Scope.PREDICT)
+        gate.authenticate(bearer(old), USE_CASE, Scope.PREDICT)
 
 
 def test_a_limited_key_is_told_its_limit_and_when_to_come_again(gate, create):
     shop = create(per_minute=2)
     gate.keys.refresh()
-    first = dict(gate.admit(bearer(shop), USE_CASE, Scope.PREDICT, rows=500).headers)
+    first = dict(gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT, rows=500).headers)
     assert (first[b"ratelimit-limit"], first[b"ratelimit-remaining"]) == (b"2", b"1")
-    gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     gate.keys.refresh()  # does not fill the bucket
     with pytest.raises(TooManyRequestsError) as refused:
-        gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+        gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     assert 0 < refused.value.retry_after <= 30
     assert dict(refused.value.headers)[b"ratelimit-remaining"] == b"0"
 
@@ -187,32 +187,32 @@ def test_a_limited_key_is_told_its_limit_and_when_to_come_again(gate, create):
 def test_this_machine_needs_no_key_until_there_is_one_and_from_then_on_always(create, services, restarted):
     local = restarted(serving_host="127.0.0.1")
     local.keys.refresh()
-    assert local.admit(None, USE_CASE, Scope.PREDICT) == ("", ())
+    assert local.authenticate(None, USE_CASE, Scope.PREDICT) == ("", ())
     shop = create()
     local.keys.refresh()
     with pytest.raises(UnauthenticatedError):
-        local.admit(None, USE_CASE, Scope.PREDICT)
+        local.authenticate(None, USE_CASE, Scope.PREDICT)
     access.revoke_key(services, shop.key.id, reason="closed", actor="ana")
     local.keys.refresh()
     again = restarted(serving_host="127.0.0.1", warehouse_url=DOWN)
     for gatekeeper in (local, again):  # to revoke the last key must not open the door
         with pytest.raises(UnauthenticatedError):
-            gatekeeper.admit(None, USE_CASE, Scope.PREDICT)
+            gatekeeper.authenticate(None, USE_CASE, Scope.PREDICT)
 
 
 def test_others_need_a_key_even_while_there_is_none(restarted):
     for mode in (AccessMode.AUTO, AccessMode.KEYS):
         with pytest.raises(UnauthenticatedError, match="noria keys create"):
-            restarted(serving_access=mode).admit(None, USE_CASE, Scope.PREDICT)
+            restarted(serving_access=mode).authenticate(None, USE_CASE, Scope.PREDICT)
     with pytest.raises(UnauthenticatedError):
-        restarted(serving_access=AccessMode.KEYS, serving_host="127.0.0.1").admit(None, USE_CASE, Scope.PREDICT)
+        restarted(serving_access=AccessMode.KEYS, serving_host="127.0.0.1").authenticate(None, USE_CASE, Scope.PREDICT)
 
 
 def test_open_is_for_this_machine_alone(create, restarted):
     create()
     local = restarted(serving_access=AccessMode.OPEN, serving_host="::1")
     local.keys.refresh()
-    assert local.admit(None, USE_CASE, Scope.PREDICT) == ("", ())
+    assert local.authenticate(None, USE_CASE, Scope.PREDICT) == ("", ())
     with pytest.raises(SettingsError, match="NORIA_SERVING_ACCESS=keys"):
         restarted(serving_access=AccessMode.OPEN)
 
@@ -226,13 +226,13 @@ def test_keys_are_let_in_with_postgresql_down_also_at_start(gate, public, create
     path = public.serving_state / "keys.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = restarted(warehouse_url=DOWN)
-    assert again.admit(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
+    assert again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
     again.keys.refresh()
     assert "PostgreSQL does not tell the keys" in again.keys.trouble
-    assert again.admit(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
+    assert again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
     clock.at += DAY
     with pytest.raises(UnauthenticatedError):
-        again.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+        again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 2, "known": {"ever_made": false, "secrets": []}}', b"\xff\xfe"])
@@ -244,9 +244,9 @@ def test_a_damaged_file_opens_nothing_and_is_mended_by_the_next_look(gate, publi
     again = restarted(serving_host="127.0.0.1")
     for header in (None, bearer(shop)):
         with pytest.raises(UnauthenticatedError):
-            again.admit(header, USE_CASE, Scope.PREDICT)
+            again.authenticate(header, USE_CASE, Scope.PREDICT)
     again.keys.refresh()
-    again.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+    again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     assert json.loads(path.read_bytes())["known"]["ever_made"]
 
 
@@ -256,7 +256,7 @@ def test_a_file_that_others_may_write_is_not_believed(gate, public, create, rest
     path = public.serving_state / "keys.json"
     path.chmod(0o620)
     with pytest.raises(UnauthenticatedError):
-        restarted(warehouse_url=DOWN).admit(bearer(shop), USE_CASE, Scope.PREDICT)
+        restarted(warehouse_url=DOWN).authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
 def test_a_disk_that_cannot_keep_the_keys_is_told_and_stops_nobody(gate, public, create):
@@ -264,7 +264,7 @@ def test_a_disk_that_cannot_keep_the_keys_is_told_and_stops_nobody(gate, public,
     (public.serving_state / "keys.json").mkdir(parents=True)
     gate.keys.refresh()
     assert "cannot be kept on disk" in gate.keys.trouble
-    gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     assert [path.name for path in public.serving_state.iterdir()] == ["keys.json"]
 
 
@@ -272,7 +272,7 @@ def test_when_a_key_was_used_is_told_to_people(gate, create, services, clock, mo
     shop = create()
     create("idle")
     gate.keys.refresh()
-    gate.admit(bearer(shop), USE_CASE, Scope.PREDICT)
+    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     monkeypatch.setattr("serving.access.key_ring._USED_EVERY_SECONDS", 0.0)
     gate.keys.refresh()
     used = {key.name: key.last_used_at for key in access.list_keys(services)}
@@ -291,7 +291,7 @@ def client(public: Settings) -> Iterator[TestClient]:
 
     @app.get("/{use_case}")
     async def ask(use_case: str, request: Request) -> dict[str, str]:
-        return {"caller": gatekeeper.admit(request.headers.get("authorization"), use_case, Scope.PREDICT).caller}
+        return {"caller": gatekeeper.authenticate(request.headers.get("authorization"), use_case, Scope.PREDICT).caller}
 
     gatekeeper.keys.start()
     with TestClient(app) as client:
@@ -364,10 +364,10 @@ def test_an_admin_may_have_the_registry_asked_at_once_and_that_is_written_down(p
 def test_who_asks_for_what_an_admin_may_do_is_written_down_and_so_is_who_was_refused(gate, public, create):
     shop, ops = create(), create("ops", scopes=[Scope.ADMIN])
     gate.keys.refresh()
-    gate.admit(bearer(ops), USE_CASE, Scope.ADMIN, action="take the challenger back")
+    gate.authenticate(bearer(ops), USE_CASE, Scope.ADMIN, action="take the challenger back")
     for header, error in ((bearer(shop), ForbiddenError), (None, UnauthenticatedError)):
         with pytest.raises(error):
-            gate.admit(header, USE_CASE, Scope.ADMIN, action="take the challenger back")
+            gate.authenticate(header, USE_CASE, Scope.ADMIN, action="take the challenger back")
     path = public.serving_state / "admin.jsonl"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -380,7 +380,7 @@ def test_what_cannot_be_written_down_is_not_allowed(gate, public, create):
     gate.keys.refresh()
     (public.serving_state / "admin.jsonl").mkdir()
     with pytest.raises(JournalError, match=r"admin\.jsonl: cannot be written"):
-        gate.admit(bearer(ops), USE_CASE, Scope.ADMIN)
+        gate.authenticate(bearer(ops), USE_CASE, Scope.ADMIN)
 
 
 @pytest.fixture
@@ -406,7 +406,7 @@ def test_no_secret_is_ever_in_a_file_a_log_or_an_answer(gate, public, shop, capl
     told = []
     for header in (whole, whole[: len(before) + 19 + kept], f"Bearer {shop.secret.text}"):
         try:
-            told.append(repr(gate.admit(header, use_case, scope)))
+            told.append(repr(gate.authenticate(header, use_case, scope)))
         except (UnauthenticatedError, ForbiddenError) as error:
             told.append(str(error))
     files = [path.read_text() for path in public.serving_state.iterdir() if path.is_file()]

@@ -11,7 +11,7 @@ from noria.data.ingest.privacy import protect
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.contract.errors import FieldProblem
-from serving.contract.pseudonymiser import Protector
+from serving.contract.pseudonymiser import Pseudonymiser
 from serving.models.served_model import Origin, ServedModel
 from serving.predict.instances import check_rows
 
@@ -21,7 +21,7 @@ KEY = "a key"
 def a_protector(tmp_path, key=KEY, **privacy):
     """Of a use case that may drop a feature, which the contract refuses: what was written before it did is still served."""
     treatments = {name: Privacy(treatment) for name, treatment in privacy.items()}
-    return Protector.of(a_use_case(tmp_path).model_copy(update={"privacy": treatments}), key)
+    return Pseudonymiser.of(a_use_case(tmp_path).model_copy(update={"privacy": treatments}), key)
 
 
 def test_nothing_to_do_where_nothing_that_apps_send_is_personal(tmp_path):
@@ -100,7 +100,7 @@ def test_strange_texts_and_huge_integers_have_a_pseudonym_too(tmp_path):
 
 def test_errors_are_told_without_what_is_personal(tmp_path):
     use_case = a_use_case(tmp_path, privacy={"depot": "pseudonymise", "parcel_id": "pseudonymise"})
-    protector = Protector.of(use_case, KEY)
+    protector = Pseudonymiser.of(use_case, KEY)
     model = ServedModel(use_case, baseline_predictor(use_case), "0", "", datetime(2024, 5, 1, tzinfo=UTC), Origin.RULE)
     rows = [
         {"depot": 4711, "hour": "19"},

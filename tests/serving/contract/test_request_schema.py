@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from noria.core.base.errors import InstanceError
-from noria.core.use_case import Treatment
+from noria.core.use_case import InputPolicy
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.contract.errors import RequestError
 from serving.models.served_model import Origin, ServedModel
 from serving.predict.instances import check_rows, read_body
-from serving.predict.prediction import Asked, predict
+from serving.predict.prediction import RequestContext, predict
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -94,7 +94,7 @@ def test_a_plain_request_takes_the_fast_way(model: ServedModel) -> None:
 )
 def test_a_warning_comes_with_the_answer(model: ServedModel, row: dict[str, Any], expected: Any) -> None:
     wanted = read_body(json.dumps({"instances": [row]}).encode(), model)
-    (prediction,) = predict(model, wanted.instances, Asked("r", "", NOW)).predictions
+    (prediction,) = predict(model, wanted.instances, RequestContext("r", "", NOW)).predictions
     if expected is None:
         assert not prediction.warnings
     else:
@@ -104,11 +104,11 @@ def test_a_warning_comes_with_the_answer(model: ServedModel, row: dict[str, Any]
 
 def test_a_use_case_may_refuse_what_training_did_not_see(tmp_path: Path) -> None:
     strict = a_model(tmp_path, serving={"out_of_range": "refuse", "missing": "refuse"})
-    assert strict.use_case.serving.missing is Treatment.REFUSE
+    assert strict.use_case.serving.missing is InputPolicy.REFUSE
     rows = [{"hour": 3, "weight": 99, "depot": "north"}, {"hour": 3, "depot": None}]
     wanted = read_body(json.dumps({"instances": rows}).encode(), strict)
     with pytest.raises(InstanceError) as caught:
-        predict(strict, wanted.instances, Asked("r", "", NOW))
+        predict(strict, wanted.instances, RequestContext("r", "", NOW))
     assert [problem.where for problem in caught.value.problems] == [
         "instances[0].weight",
         "instances[1].weight",

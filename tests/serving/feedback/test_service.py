@@ -17,8 +17,8 @@ from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case, write_use_case
 from serving.app import create_app
 from serving.contract.errors import BodyTooLargeError, JournalFullError, MalformedBodyError
-from serving.contract.pseudonymiser import Protector
-from serving.feedback.service import FeedbackDesk, FeedbackLog
+from serving.contract.pseudonymiser import Pseudonymiser
+from serving.feedback.service import FeedbackLog, FeedbackService
 from serving.journal.journal import Journal
 from serving.models.served_model import Origin, ServedModel
 
@@ -33,13 +33,13 @@ class FixedClock:
 
 def a_model(tmp_path, **changes):
     use_case = a_use_case(tmp_path, **changes)
-    protector = Protector.of(use_case, "a key")
+    protector = Pseudonymiser.of(use_case, "a key")
     return ServedModel(use_case, baseline_predictor(use_case), "0", "", NOW, Origin.RULE, protector)
 
 
 def take(model, *items, record=lambda line: None):
     body = json.dumps({"feedback": list(items)}).encode()
-    return json.loads(FeedbackDesk(record, FixedClock()).take(body, model, "desk", "r-1"))
+    return json.loads(FeedbackService(record, FixedClock()).take(body, model, "desk", "r-1"))
 
 
 def problems(model, *items):
@@ -173,7 +173,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_kept(tmp_path):
 )
 def test_a_body_of_another_shape_is_refused_with_the_right_one(tmp_path, body):
     with pytest.raises(MalformedBodyError, match=r'send \{"feedback": '):
-        FeedbackDesk(lambda line: None, FixedClock()).take(body, a_model(tmp_path), "", "r-1")
+        FeedbackService(lambda line: None, FixedClock()).take(body, a_model(tmp_path), "", "r-1")
 
 
 def test_a_thousand_statements_are_taken_and_no_more(tmp_path):
@@ -196,7 +196,7 @@ def test_a_personal_entity_is_matched_by_its_pseudonym_and_shown_nowhere(tmp_pat
 def test_an_entity_that_privacy_drops_can_have_no_feedback(tmp_path):
     plain = a_model(tmp_path)
     dropped = plain.use_case.model_copy(update={"privacy": {"parcel_id": Privacy.DROP}})  # the contract refuses it by now
-    model = replace(plain, use_case=dropped, protector=Protector.of(dropped, "a key"))
+    model = replace(plain, use_case=dropped, protector=Pseudonymiser.of(dropped, "a key"))
     (found,) = problems(model, {"entity": "P-1", "label": True}).items()
     assert found[0] == "feedback[0].entity"
     assert "id of the prediction" in found[1][2]

@@ -26,7 +26,7 @@ from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
 from serving.models.served_model import ServedModels
 from serving.observability.metrics import Metrics
-from serving.predict.journal_line import Line, Logged
+from serving.predict.journal_line import LoggedPrediction, PredictionLine
 
 LINE = {
     "use_case": "parcels",
@@ -127,7 +127,7 @@ def test_every_task_is_stored(journal, table):
 
 
 def test_what_the_lane_writes_is_what_the_table_reads(journal, table):
-    logged = Logged(
+    logged = LoggedPrediction(
         id="018f0000-0000-7000-8000-000000000005",
         entity="P-1",
         features={"hour": 19.0, "depot": None},
@@ -140,7 +140,9 @@ def test_what_the_lane_writes_is_what_the_table_reads(journal, table):
         digest="",
     )
     now = datetime(2024, 5, 1, 12, tzinfo=UTC)
-    line = Line(use_case="parcels", requested_at=now, request_id="r", caller="", latency_ms=0.1, predictions=[logged])
+    line = PredictionLine(
+        use_case="parcels", requested_at=now, request_id="r", caller="", latency_ms=0.1, predictions=[logged]
+    )
     predictions = PredictionTable(table)
     assert predictions.insert(list(predictions.rows_of(msgspec.json.encode(line) + b"\n"))) == 1
     predictions.close()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from noria.core.base.clock import SystemClock
-from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, Contender, GuardReport, Rollout, RolloutState, assign
+from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout, RolloutState, RolloutVersion, assign
 from noria.core.use_case import RolloutPolicy
 from serving.http.app_services import assemble
-from serving.models.rollouts import Rollouts
+from serving.models.rollouts import ActiveRollouts
 from tests.serving import fake_mlflow
 
 
@@ -65,14 +65,14 @@ def rollout(name, versions):
 
 
 def stepped(rollout, **changes):
-    return rollout.model_copy(update={"turn": rollout.turn + 1, **changes})
+    return rollout.model_copy(update={"revision": rollout.revision + 1, **changes})
 
 
 def test_without_a_rollout_there_is_nothing(start, versions, name):
     parts = start()
     assert parts.rollouts.active(name) is None
     assert parts.rollouts.active("nobody_knows") is None
-    assert (list(parts.rollouts), parts.source.taken_back) == ([], {})
+    assert (list(parts.rollouts), parts.source.rolled_back) == ([], {})
 
 
 def test_a_challenger_is_loaded_beside_the_champion_and_takes_its_share(start, mlflow, rollout, name):
@@ -92,7 +92,7 @@ def test_a_challenger_is_loaded_beside_the_champion_and_takes_its_share(start, m
 
 def test_beside_the_rule_it_scores_as_beside_any_champion(start, mlflow, rollout, name):
     mlflow.champions.clear()
-    mlflow.roll_out(rollout.model_copy(update={"champion": Contender(version="0", digest="0" * 64)}))
+    mlflow.roll_out(rollout.model_copy(update={"champion": RolloutVersion(version="0", digest="0" * 64)}))
     parts = start()
     assert (parts.models.get(name).version, parts.rollouts.active(name).challenger.version) == ("0", "2")
 
@@ -104,7 +104,7 @@ def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
     assert not any(active.takes(f"parcel-{number}") for number in range(100))
 
 
-@pytest.mark.parametrize("state", [RolloutState.ABORTED, RolloutState.TAKEN_BACK, RolloutState.COMPLETED])
+@pytest.mark.parametrize("state", [RolloutState.ABORTED, RolloutState.ROLLED_BACK, RolloutState.COMPLETED])
 def test_a_rollout_that_is_over_ends_here_too(start, mlflow, rollout, name, state):
     mlflow.roll_out(rollout)
     parts = start()
@@ -140,7 +140,7 @@ def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout
     assert beside.rollouts.active(name)
     beside.rollouts.look()
     assert beside.rollouts.active(name) is None
-    assert here.source.taken_back == beside.source.taken_back == {name: "it gave no score"}
+    assert here.source.rolled_back == beside.source.rolled_back == {name: "it gave no score"}
     assert start().rollouts.active(name) is None  # a restart
     assert f'noria_serving_rollout_taken_back_total{{use_case="{name}"}} 1.0' in here.metrics.text().decode()
     report = mlflow.reported(name)
@@ -151,21 +151,21 @@ def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout
 def test_what_was_taken_back_stays_away_at_the_next_step_and_is_tried_as_another_rollout(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     parts = start()
-    parts.rollouts.take_back(rollout, "it gave no score")
+    parts.rollouts.roll_back_challenger(rollout, "it gave no score")
     mlflow.roll_out(stepped(rollout, step=1))
     parts.source.refresh()
     assert parts.rollouts.active(name) is None
     mlflow.roll_out(stepped(rollout, id=f"{name}/2/2"))
     parts.source.refresh()
     assert parts.rollouts.active(name)
-    assert parts.source.taken_back == {}
+    assert parts.source.rolled_back == {}
 
 
 def test_the_report_is_given_as_soon_as_the_registry_answers_again(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     parts = start()
     mlflow.is_down = True
-    parts.rollouts.take_back(rollout, "it gave no score")
+    parts.rollouts.roll_back_challenger(rollout, "it gave no score")
     parts.source.refresh()
     assert mlflow.reported(name) is None
     mlflow.is_down = False
@@ -181,10 +181,10 @@ def test_what_another_machine_reports_counts_here(start, mlflow, rollout, name):
     mlflow.tags[name][GUARD_TAG] = report.model_dump_json()
     parts.source.refresh()
     assert parts.rollouts.active(name) is None
-    assert parts.source.taken_back == {name: "12 of 100 requests failed"}
-    mlflow.roll_out(stepped(rollout, state=RolloutState.TAKEN_BACK))
+    assert parts.source.rolled_back == {name: "12 of 100 requests failed"}
+    mlflow.roll_out(stepped(rollout, state=RolloutState.ROLLED_BACK))
     parts.source.refresh()
-    assert parts.source.taken_back == {}
+    assert parts.source.rolled_back == {}
 
 
 @pytest.mark.parametrize("damage", ["golden", "digest", "altered"])
@@ -194,7 +194,7 @@ def test_a_challenger_that_cannot_be_loaded_is_taken_back(start, mlflow, rollout
         (bad.folder / "model.onnx").write_bytes(b"altered")
     challenger = mlflow.register(name, "3", bad)
     if damage == "digest":
-        challenger = Contender(version="3", digest="0" * 64)
+        challenger = RolloutVersion(version="3", digest="0" * 64)
     mlflow.roll_out(rollout.model_copy(update={"challenger": challenger}))
     parts = start()
     assert parts.rollouts.active(name) is None
@@ -221,7 +221,7 @@ def test_a_full_disk_does_not_keep_a_challenger(tmp_path, rollout, start, mlflow
     mlflow.roll_out(rollout)
     challenger = start().rollouts.active(name).challenger
     (tmp_path / "file").write_text("where a folder should be")
-    rollouts = Rollouts(tmp_path / "file" / "rollouts", SystemClock())
+    rollouts = ActiveRollouts(tmp_path / "file" / "rollouts", SystemClock())
     assert rollouts.begin(rollout, challenger)
     rollouts.active(name).observe(True, 1, 0.001, True, invalid="no score")
     assert rollouts.active(name) is None
@@ -234,8 +234,8 @@ def test_the_file_beside_is_whole_or_not_there(tmp_path, rollout, start, mlflow,
     folder = tmp_path / "rollouts"
     folder.mkdir()
     (folder / f"{name}.json").write_text('{"rollout": "')  # torn by another hand
-    rollouts = Rollouts(folder, SystemClock())
+    rollouts = ActiveRollouts(folder, SystemClock())
     assert rollouts.begin(rollout, replace(challenger))
-    rollouts.take_back(rollout, "it gave no score")
+    rollouts.roll_back_challenger(rollout, "it gave no score")
     assert json.loads((folder / f"{name}.json").read_text())["rollout"] == rollout.id
     assert [path.name for path in folder.iterdir()] == [f"{name}.json"]

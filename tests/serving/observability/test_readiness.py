@@ -11,10 +11,10 @@ from noria.testing.builders import a_use_case
 from serving.journal.background_log import LogState
 from serving.journal.segment import Backlog
 from serving.models.served_model import Origin, ServedModel
-from serving.observability.lifecycle import Lifecycle, Phase, lifecycle_of
-from serving.observability.readiness import Behind, readiness_of
+from serving.observability.lifecycle import Lifecycle, ProcessPhase, lifecycle_of
+from serving.observability.readiness import DependencyHealth, readiness_of
 
-FINE = Behind(registry_trouble="", refused={}, predictions=LogState(Backlog(1, 200), "", ""))
+FINE = DependencyHealth(registry_trouble="", refused={}, predictions=LogState(Backlog(1, 200), "", ""))
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def models(tmp_path):
 
 
 def test_all_is_well(models):
-    found = readiness_of(models, Phase.SERVING, FINE)
+    found = readiness_of(models, ProcessPhase.SERVING, FINE)
     assert found.ready
     assert (found.reason, found.warnings) == ("", ())
     assert found.versions == {"parcels": "0"}
     assert found.predictions.journal_bytes == 200
 
 
-@pytest.mark.parametrize(("phase", "reason"), [(Phase.STARTING, "starting"), (Phase.DRAINING, "told to stop")])
+@pytest.mark.parametrize(("phase", "reason"), [(ProcessPhase.STARTING, "starting"), (ProcessPhase.DRAINING, "told to stop")])
 def test_not_before_it_has_started_nor_after_it_was_told_to_stop(models, phase, reason):
     found = readiness_of(models, phase, FINE)
     assert not found.ready
@@ -39,30 +39,30 @@ def test_not_before_it_has_started_nor_after_it_was_told_to_stop(models, phase, 
 
 
 def test_not_without_a_use_case():
-    found = readiness_of([], Phase.SERVING, FINE)
+    found = readiness_of([], ProcessPhase.SERVING, FINE)
     assert not found.ready
     assert "add a folder with a use_case.yaml" in found.reason
 
 
 def test_not_while_predictions_cannot_be_written_down(models):
     full = replace(FINE, predictions=LogState(Backlog(9, 900), "", "the journal is full"))
-    assert readiness_of(models, Phase.SERVING, full).reason == "the journal is full"
+    assert readiness_of(models, ProcessPhase.SERVING, full).reason == "the journal is full"
     # feedback that cannot be written down keeps nobody from predicting
-    assert readiness_of(models, Phase.SERVING, replace(FINE, feedback=full.predictions)).ready
+    assert readiness_of(models, ProcessPhase.SERVING, replace(FINE, feedback=full.predictions)).ready
 
 
 def test_what_is_wrong_behind_the_answers_is_a_warning_and_no_reason(models):
-    behind = Behind(
+    behind = DependencyHealth(
         registry_trouble="connection refused",
         refused={"parcels": "version 3: damaged"},
         predictions=LogState(
             Backlog(8, 850), "no route to host", "", warning="the journal holds 85 % of its limit", unlogged=1200
         ),
         feedback=LogState(Backlog(0, 0), "no route to host", ""),
-        taken_back={"parcels": "version 4 answered NaN"},
+        rolled_back={"parcels": "version 4 answered NaN"},
         others=("keys are as they were at 12:00",),
     )
-    found = readiness_of(models, Phase.SERVING, behind)
+    found = readiness_of(models, ProcessPhase.SERVING, behind)
     assert found.ready
     expected = (
         ("model registry", "connection refused"),
@@ -81,12 +81,12 @@ def test_what_is_wrong_behind_the_answers_is_a_warning_and_no_reason(models):
 
 def test_a_lifecycle_goes_one_way():
     lifecycle = Lifecycle()
-    assert lifecycle.phase is Phase.SERVING  # an app that no server of ours runs
+    assert lifecycle.phase is ProcessPhase.SERVING  # an app that no server of ours runs
     lifecycle.starting()
-    assert lifecycle.phase is Phase.STARTING
+    assert lifecycle.phase is ProcessPhase.STARTING
     lifecycle.drain()
     lifecycle.started()  # a stop in mid-start stays one
-    assert lifecycle.phase is Phase.DRAINING
+    assert lifecycle.phase is ProcessPhase.DRAINING
 
 
 def test_an_app_has_one_lifecycle():

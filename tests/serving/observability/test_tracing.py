@@ -11,10 +11,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from noria.settings import traces_wanted
-from serving.observability.tracing import Answered, Traces, Tracing
+from serving.observability.tracing import AnsweredRequest, Traces, Tracing
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-REQUEST = Answered("parcels", "7", "challenger", 3, "order-4711", 200, 0.25)
+REQUEST = AnsweredRequest("parcels", "7", "challenger", 3, "order-4711", 200, 0.25)
 
 
 class Collector:
@@ -115,7 +115,7 @@ def test_a_caller_that_does_not_sample_is_not_recorded(collector):
 def test_a_failure_of_ours_is_an_error_and_a_refusal_is_none(collector):
     traces = Traces()
     for status in (422, 503):
-        traces.answered(None, Answered("parcels", "7", "champion", 0, "r", status, 0.001))
+        traces.answered(None, AnsweredRequest("parcels", "7", "champion", 0, "r", status, 0.001))
     traces.close()
     refused, failed = (span for _, span in collector.spans())
     assert refused.status.code == Status.STATUS_CODE_UNSET

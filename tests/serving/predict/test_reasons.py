@@ -18,7 +18,7 @@ from noria.core.use_case import Task
 from noria.inference.predictor import baseline_predictor, load_predictor
 from noria.io.bundle_files import write_bundle
 from noria.testing.builders import a_use_case
-from noria.training.data.target import goal_of
+from noria.training.data.target import target_of
 from noria.training.models.base.margin import MarginModel
 from noria.training.models.linear import Weights
 from serving.app import create_app
@@ -55,7 +55,7 @@ def served(use_case, predictor, version):
 
 def write(folder, use_case, *, explained=True):
     """A bundle of a linear model of the use case's task, and its digest."""
-    task, policy, goal = use_case.task, policy_of(use_case), goal_of(use_case)
+    task, policy, target = use_case.task, policy_of(use_case), target_of(use_case)
     weights = Weights(np.array(OUTPUTS[task]), np.zeros(len(OUTPUTS[task])), np.zeros(ENCODER.width))
     manifest = Manifest(
         use_case=use_case.name,
@@ -67,9 +67,9 @@ def write(folder, use_case, *, explained=True):
         payoffs=policy.payoffs,
         encoder=ENCODER,
     )
-    files = {MODEL: MarginModel(goal).to_onnx(weights, ENCODER.width)}
+    files = {MODEL: MarginModel(target).to_onnx(weights, ENCODER.width)}
     if explained:
-        files[EXPLAINER] = write_explainer(weights.explained(), goal.outputs, ENCODER.width)
+        files[EXPLAINER] = write_explainer(weights.explained(), target.outputs, ENCODER.width)
     return write_bundle(folder, manifest, files)
 
 

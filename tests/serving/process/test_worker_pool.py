@@ -24,7 +24,7 @@ from serving.app import create_app
 from serving.http import header_timeout_protocol as protocol
 from serving.process.listener import listen_on
 from serving.process.server import Server
-from serving.process.worker_pool import Foreman
+from serving.process.worker_pool import WorkerPool
 from tests.conftest import PROJECT
 from tests.serving.bundles import INSTANCE
 
@@ -251,7 +251,7 @@ def test_nothing_is_forked_while_a_thread_runs():
     thread.start()
     try:
         with pytest.raises(StackError, match=r"too-early.*start it in the app's lifespan"):
-            Foreman([], lambda _: 0).run()
+            WorkerPool([], lambda _: 0).run()
     finally:
         done.set()
         thread.join()
@@ -270,7 +270,7 @@ def test_who_begins_a_request_and_does_not_end_it_is_not_waited_for(monkeypatch,
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
     app = FastAPI()
     app.get("/")(lambda: "here")
-    server = Server(app, 0, protocol=protocol.PatientProtocol)
+    server = Server(app, 0, protocol=protocol.HeaderTimeoutProtocol)
     listeners = listen_on("127.0.0.1", unused_port)
     thread = threading.Thread(target=server.run, kwargs={"sockets": listeners})
     thread.start()

@@ -9,13 +9,13 @@ import time
 
 from fastapi import FastAPI, Response
 
-from serving.http.header_timeout_protocol import PatientProtocol
+from serving.http.header_timeout_protocol import HeaderTimeoutProtocol
 from serving.observability import structured_log
 from serving.observability.lifecycle import lifecycle_of
 from serving.observability.shared_metrics import SharedMetrics
 from serving.process.listener import listen_on
 from serving.process.server import Server
-from serving.process.worker_pool import Foreman, Post
+from serving.process.worker_pool import WorkerContext, WorkerPool
 
 
 def make_app() -> FastAPI:
@@ -57,21 +57,21 @@ def main(port: int, workers: int, drain_seconds: float) -> int:
     structured_log.configure("text")
     listeners = listen_on("127.0.0.1", port, workers)
     if workers == 1:
-        Server(make_app(), drain_seconds, protocol=PatientProtocol).run(sockets=listeners)
+        Server(make_app(), drain_seconds, protocol=HeaderTimeoutProtocol).run(sockets=listeners)
         return 0
     shared = SharedMetrics()
     app = make_app()
     shared.forget_parent()
 
-    def work(post: Post) -> int:
+    def work(post: WorkerContext) -> int:
         shared.write_as(post.number)
         structured_log.speak_as(post.number)
         if drain_seconds < 0:
             raise RuntimeError("cannot work")
-        Server(app, drain_seconds, post, PatientProtocol).run(sockets=[post.listener])
+        Server(app, drain_seconds, post, HeaderTimeoutProtocol).run(sockets=[post.listener])
         return 0
 
-    told = Foreman(listeners, work, shared.bury, silent_seconds=3).run()
+    told = WorkerPool(listeners, work, shared.on_exit, silent_seconds=3).run()
     shared.remove()
     if told:
         signal.raise_signal(told)

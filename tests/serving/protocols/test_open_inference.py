@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from noria.core.base.clock import SystemClock
-from noria.core.lifecycle.rollout import Contender, Rollout, RolloutState
+from noria.core.lifecycle.rollout import Rollout, RolloutState, RolloutVersion
 from noria.core.use_case import RolloutPolicy
 from noria.testing.builders import write_use_case
 from serving.app import create_app
@@ -321,8 +321,8 @@ def test_a_challenger_answers_its_share_here_too(settings, make_bundle, on_disk)
         rollout = Rollout(
             id="parcels/2/1",
             use_case="parcels",
-            champion=Contender(version="1", digest=champion.digest),
-            challenger=Contender(version="2", digest=champion.digest),
+            champion=RolloutVersion(version="1", digest=champion.digest),
+            challenger=RolloutVersion(version="2", digest=champion.digest),
             policy=RolloutPolicy(steps=(50, 100)),
             state=RolloutState.RUNNING,
             reason="roc_auc 0.71",

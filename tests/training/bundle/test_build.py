@@ -21,28 +21,28 @@ from noria.training.bundle.export import check_parity, with_gaps
 from noria.training.data.dataset import read_snapshot
 from noria.training.data.encoding import encode
 from noria.training.data.splits import final_split
-from noria.training.data.target import goal_of
-from noria.training.fit.pipeline import FittedModel, Recipe
-from noria.training.models.base.estimator import Effort
-from noria.training.models.blend import Member
-from noria.training.models.catalog import make_candidate
+from noria.training.data.target import target_of
+from noria.training.fit.pipeline import FittedPipeline, Pipeline
+from noria.training.models.base.estimator import FitContext
+from noria.training.models.blend import BlendMember
+from noria.training.models.catalog import make_estimator
 from noria.training.models.gradient_boosting import GradientBoosting
 from noria.training.search.worker import BestTrial
 from tests.training.conftest import AS_OF, parcels_of
 
 FEATURES = ("weight", "hour", "depot", "street")
-TAUGHT = {"gradient_boosting": {"trees_rounds": 80}, "random_forest": {"forest_slope": 1.5, "forest_leaves": 64}}
+FITTED_PARAMS = {"gradient_boosting": {"trees_rounds": 80}, "random_forest": {"forest_slope": 1.5, "forest_leaves": 64}}
 BLEND = {"linear": 0.25, "gradient_boosting": 0.75}
 
 
 def params_of(use_case, candidate):
-    return {**make_candidate(candidate, goal_of(use_case)).defaults, **TAUGHT.get(candidate, {})}
+    return {**make_estimator(candidate, target_of(use_case)).defaults, **FITTED_PARAMS.get(candidate, {})}
 
 
 def found_by_search(use_case, candidate):
     facts = {"number": 0, "value": 0.5, "study": "parcels/test", "trials": 1}
     if candidate == "blend":
-        members = tuple(Member(name, params_of(use_case, name), weight) for name, weight in BLEND.items())
+        members = tuple(BlendMember(name, params_of(use_case, name), weight) for name, weight in BLEND.items())
         return BestTrial(candidate, {}, **facts, members=members)
     return BestTrial(candidate, params_of(use_case, candidate), **facts)
 
@@ -166,13 +166,13 @@ def test_a_model_is_a_rival_of_the_next_one(use_case, snapshot, tmp_path, monkey
 
 
 def test_a_graph_that_gives_other_numbers_is_refused(use_case, snapshot, rows, tmp_path, monkeypatch):
-    recipe = Recipe(
-        "gradient_boosting", {**GradientBoosting(goal_of(use_case)).defaults, "trees_rounds": 5}, **_plain(use_case)
+    pipeline = Pipeline(
+        "gradient_boosting", {**GradientBoosting(target_of(use_case)).defaults, "trees_rounds": 5}, **_plain(use_case)
     )
-    other = recipe.fit(rows)
+    other = pipeline.fit(rows)
     graph = other.to_onnx()
     assert check_parity(other, _manifest_of(other, use_case), graph, rows, 7) <= 1e-5
-    monkeypatch.setattr(FittedModel, "to_onnx", lambda *_arguments: graph)
+    monkeypatch.setattr(FittedPipeline, "to_onnx", lambda *_arguments: graph)
     with pytest.raises(BundleError, match=r"ONNX graph of gradient_boosting differs by .* nothing is registered"):
         fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting", monkeypatch)
     assert not (tmp_path / "bundle" / MANIFEST).exists()
@@ -182,9 +182,9 @@ def test_a_graph_that_gives_other_numbers_is_refused(use_case, snapshot, rows, t
 def test_parity_is_proved_on_every_row_a_chunk_at_a_time(task, tmp_path, monkeypatch):
     use_case = parcels_of(task, tmp_path)
     snapshot = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000), AS_OF)
-    rows, goal = read_snapshot(use_case, snapshot), goal_of(use_case)
-    params = {**make_candidate("gradient_boosting", goal).defaults, "trees_rounds": 20}
-    model = Recipe("gradient_boosting", params, **_plain(use_case)).fit(rows)
+    rows, target = read_snapshot(use_case, snapshot), target_of(use_case)
+    params = {**make_estimator("gradient_boosting", target).defaults, "trees_rounds": 20}
+    model = Pipeline("gradient_boosting", params, **_plain(use_case)).fit(rows)
     monkeypatch.setattr(export, "PARITY_CHUNK", 700)
     asked = []
     score_columns = OnnxPredictor.score_columns
@@ -208,7 +208,7 @@ def test_parity_is_proved_on_every_row_a_chunk_at_a_time(task, tmp_path, monkeyp
 
 
 def _plain(use_case):
-    return {"features": use_case.features, "effort": Effort(7, 1), "goal": goal_of(use_case)}
+    return {"features": use_case.features, "effort": FitContext(7, 1), "goal": target_of(use_case)}
 
 
 def _manifest_of(model, use_case):
@@ -261,8 +261,8 @@ def test_a_blend_is_the_weighted_mean_of_its_members(case):
     use_case, snapshot = case
     rows, plain = read_snapshot(use_case, snapshot), _plain(use_case)
     members = found_by_search(use_case, "blend").members
-    whole = Recipe("blend", {}, **plain, members=members).fit(rows)
-    parts = [Recipe(one.candidate, one.params, **plain).fit(rows) for one in members]
+    whole = Pipeline("blend", {}, **plain, members=members).fit(rows)
+    parts = [Pipeline(one.candidate, one.params, **plain).fit(rows) for one in members]
 
     rows = rows.take(np.arange(0, len(rows), 20))
 
@@ -279,7 +279,7 @@ def test_a_blend_is_the_weighted_mean_of_its_members(case):
 def test_contributions_are_by_feature_and_add_up(case):
     use_case, snapshot = case
     rows = read_snapshot(use_case, snapshot)
-    model = Recipe("gradient_boosting", params_of(use_case, "gradient_boosting"), **_plain(use_case)).fit(rows)
+    model = Pipeline("gradient_boosting", params_of(use_case, "gradient_boosting"), **_plain(use_case)).fit(rows)
     rows = rows.take(np.arange(0, len(rows), 20))
     found = model.contributions(rows)
     assert found.shape == (len(rows), len(FEATURES))

@@ -14,12 +14,12 @@ from noria.training.bundle.explain import explainer_file
 from noria.training.bundle.export import with_gaps
 from noria.training.data.dataset import read_snapshot
 from noria.training.data.encoding import encode
-from noria.training.data.target import goal_of
-from noria.training.fit.pipeline import Recipe
-from noria.training.models.base.estimator import Effort
-from noria.training.models.blend import Member
-from noria.training.models.catalog import make_candidate
-from noria.training.models.trees.xgboost_trees import Trees
+from noria.training.data.target import target_of
+from noria.training.fit.pipeline import Pipeline
+from noria.training.models.base.estimator import FitContext
+from noria.training.models.blend import BlendMember
+from noria.training.models.catalog import make_estimator
+from noria.training.models.trees.xgboost_trees import XgboostTrees
 from tests.training.bundle.test_build import fit
 
 CHANGES = {
@@ -30,18 +30,18 @@ CHANGES = {
 }
 
 
-def recipe(use_case, kind, **more):
+def pipeline(use_case, kind, **more):
     name = "gradient_boosting" if kind == "deep" else kind
-    params = {} if kind == "blend" else {**make_candidate(name, goal_of(use_case)).defaults, **CHANGES[kind]}
-    return Recipe(name, params, use_case.features, Effort(7, 1), goal_of(use_case), **more)
+    params = {} if kind == "blend" else {**make_estimator(name, target_of(use_case)).defaults, **CHANGES[kind]}
+    return Pipeline(name, params, use_case.features, FitContext(7, 1), target_of(use_case), **more)
 
 
 @pytest.mark.parametrize("kind", [*CHANGES, "blend"])
 def test_it_says_what_the_library_says_of_every_kind_and_task(case, kind):
     use_case, snapshot = case
     rows = read_snapshot(use_case, snapshot)
-    members = tuple(Member(name, recipe(use_case, name).params, 0.5) for name in ("linear", "gradient_boosting"))
-    model = recipe(use_case, kind, members=members if kind == "blend" else ()).fit(rows)
+    members = tuple(BlendMember(name, pipeline(use_case, name).params, 0.5) for name in ("linear", "gradient_boosting"))
+    model = pipeline(use_case, kind, members=members if kind == "blend" else ()).fit(rows)
     content = explainer_file(model, rows, 7)
     assert explainer_file(model, rows, 7) == content  # to the last bit
 
@@ -58,7 +58,7 @@ def test_it_says_what_the_library_says_of_every_kind_and_task(case, kind):
 def test_a_bundle_explains_fields_as_the_training_did(case, tmp_path, monkeypatch):
     use_case, snapshot = case
     rows = read_snapshot(use_case, snapshot)
-    model = recipe(use_case, "gradient_boosting").fit(rows)
+    model = pipeline(use_case, "gradient_boosting").fit(rows)
     predictor = load_predictor(fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting", monkeypatch).folder)
     assert isinstance(predictor, OnnxPredictor)
     assert predictor.manifest.files[EXPLAINER]
@@ -68,7 +68,7 @@ def test_a_bundle_explains_fields_as_the_training_did(case, tmp_path, monkeypatc
     assert predictor.explainer is not None
     assert predictor.explains_at_once
     found = predictor.explainer.contributions(instances)
-    assert found.shape == (10, model.goal.outputs, len(use_case.features.names))
+    assert found.shape == (10, model.target.outputs, len(use_case.features.names))
     if use_case.task is Task.MULTICLASS:
         np.testing.assert_allclose(found.sum(axis=1), 0.0, atol=1e-9)
     assert predictor.explainer.knows("depot", "north")
@@ -76,9 +76,9 @@ def test_a_bundle_explains_fields_as_the_training_did(case, tmp_path, monkeypatc
 
 
 def test_one_that_says_something_else_is_not_written(use_case, rows, monkeypatch):
-    model = recipe(use_case, "gradient_boosting").fit(rows)
-    truth = Trees.contributions
-    monkeypatch.setattr(Trees, "contributions", lambda self, matrix: 1.01 * truth(self, matrix))
+    model = pipeline(use_case, "gradient_boosting").fit(rows)
+    truth = XgboostTrees.contributions
+    monkeypatch.setattr(XgboostTrees, "contributions", lambda self, matrix: 1.01 * truth(self, matrix))
     with pytest.raises(BundleError, match=r"the explainer differs by .* nothing is registered"):
         explainer_file(model, rows, 7)
 

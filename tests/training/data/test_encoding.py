@@ -7,7 +7,7 @@ from noria.core.use_case import Features, Task
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet, read_snapshot
 from noria.training.data.encoding import EncodingOptions, encode, encode_for_training, fit_encoder
-from noria.training.data.target import Goal, goal_of
+from noria.training.data.target import PredictionTarget, target_of
 
 TREES = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0)
 SCALED = EncodingOptions(scale=True, one_hot_up_to=4, smoothing=10.0)
@@ -102,7 +102,7 @@ def test_rare_categories_are_drawn_to_the_average(use_case, rows):
 def test_texts_encoded_once_are_as_encoded_row_by_row(case):
     use_case, snapshot = case
     rows = read_snapshot(use_case, snapshot)
-    options = EncodingOptions(scale=False, one_hot_up_to=2, smoothing=10.0, goal=goal_of(use_case))
+    options = EncodingOptions(scale=False, one_hot_up_to=2, smoothing=10.0, target=target_of(use_case))
     encoder = fit_encoder(use_case.features, rows, options)
     np.testing.assert_array_equal(encode(encoder, rows), encoder.encode_columns(rows.columns))
 
@@ -110,10 +110,10 @@ def test_texts_encoded_once_are_as_encoded_row_by_row(case):
 def test_a_category_has_a_mean_for_every_class_and_one_for_a_number(case):
     use_case, snapshot = case
     rows = read_snapshot(use_case, snapshot)
-    options = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0, goal=goal_of(use_case))
+    options = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0, target=target_of(use_case))
     encoder = fit_encoder(use_case.features, rows, options)
     means = [column for column in encoder.columns if isinstance(column, LookupColumn)][:-1]
-    assert len(means) == goal_of(use_case).outputs
+    assert len(means) == target_of(use_case).outputs
     honest = encode_for_training(encoder, rows, options)
     first = encoder.width - len(means) - 1
     for place in range(len(means)):
@@ -129,7 +129,7 @@ def test_the_mean_of_a_number_is_in_standard_deviations():
     labels = np.where(texts == "high", 1000.0, 0.0) + random.normal(0, 1, 4000)
     features = Features(model="ftr", categorical=["level"])
     rows = TrainingSet({"level": Categories.of(texts.tolist())}, labels, np.arange(4000))
-    options = EncodingOptions(scale=False, one_hot_up_to=1, smoothing=1.0, goal=Goal(Task.REGRESSION))
+    options = EncodingOptions(scale=False, one_hot_up_to=1, smoothing=1.0, target=PredictionTarget(Task.REGRESSION))
     encoder = fit_encoder(features, rows, options)
     assert encoder.columns[0].values["high"] == pytest.approx(1.0, abs=0.05)
     assert encoder.columns[0].values["low"] == pytest.approx(-1.0, abs=0.05)

@@ -15,7 +15,7 @@ from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import LABELS, OUTCOMES, made_up_columns
 from noria.training.data.dataset import Fold, TrainingSet
-from noria.training.evaluation.input import Judged
+from noria.training.evaluation.input import EvaluationInput
 
 MULTICLASS_VALUE = {
     "on_time": {"on_time": 0, "late": -4, "lost": -12},
@@ -129,10 +129,10 @@ def _design(use_case: UseCase, rows: TrainingSet) -> tuple[Any, Any]:
     return np.stack(parts, axis=1), np.array(owners)
 
 
-def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> Judged:
+def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> EvaluationInput:
     """Least squares on the last days, against the rule both as rule and as serving model."""
-    fold, recipe = fold_of(rows), LeastSquares(use_case)
-    model = recipe.fit(fold.training)
+    fold, pipeline = fold_of(rows), LeastSquares(use_case)
+    model = pipeline.fit(fold.training)
     rule = baseline_predictor(use_case)
     value = use_case.business.value
     binary = use_case.task is Task.BINARY_CLASSIFICATION
@@ -141,7 +141,7 @@ def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> Ju
         "policy": policy_of(use_case, best_threshold(value) if binary else 0.5),
         "scores": model.score(fold.validation),
         "model": model,
-        "recipe": recipe,
+        "recipe": pipeline,
         "rivals": (("baseline", "0", rule), ("champion", "0", rule)),
         "parity": 1e-7,
         "search_metric": use_case.training.metric_for(use_case.task),
@@ -149,4 +149,4 @@ def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> Ju
         "latency_ms": 0.2,
         "size_mb": 1.5,
     }
-    return Judged(**{**fields, **changes})
+    return EvaluationInput(**{**fields, **changes})

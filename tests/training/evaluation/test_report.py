@@ -12,10 +12,11 @@ from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task
 from noria.inference.predictor import RulePredictor, baseline_predictor
 from noria.training.data.columns import Categories
+from noria.training.data.target import PredictionTarget
 from noria.training.evaluation.report import evaluate
-from noria.training.fit.pipeline import Recipe
-from noria.training.models.base.estimator import Effort, Goal
-from noria.training.models.catalog import make_candidate
+from noria.training.fit.pipeline import Pipeline
+from noria.training.models.base.estimator import FitContext
+from noria.training.models.catalog import make_estimator
 from tests.training.evaluation.judged_rows import GATES, LeastSquares, fold_of, judged_candidate, parcels_of, training_set
 
 TASKS = tuple(Task)
@@ -138,9 +139,9 @@ def test_the_learning_curve_is_cut_where_it_would_cost_too_much(tmp_path, monkey
     monkeypatch.setattr("noria.training.evaluation.learning_curve.MOST_ROWS", 1000)
     judged, report = evaluated(tmp_path)
     assert [point.rows for point in report.learning_curve] == [200, 400, 600, 800, 1000]
-    assert isinstance(judged.recipe, LeastSquares)
-    assert max(map(len, judged.recipe.fitted_to[1:])) == 1000
-    assert {part.times[-1] for part in judged.recipe.fitted_to[1:]} == {judged.fold.training.times[-1]}  # the latest ones
+    assert isinstance(judged.pipeline, LeastSquares)
+    assert max(map(len, judged.pipeline.fitted_to[1:])) == 1000
+    assert {part.times[-1] for part in judged.pipeline.fitted_to[1:]} == {judged.fold.training.times[-1]}  # the latest ones
 
 
 def test_the_larger_the_model_the_fewer_rows_are_explained(tmp_path):
@@ -156,13 +157,15 @@ def test_the_larger_the_model_the_fewer_rows_are_explained(tmp_path):
 
 def test_points_of_the_learning_curve_are_made_with_fewer_and_smaller_trees(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
-    many = {**make_candidate("gradient_boosting", Goal()).defaults, "trees_rounds": 400, "trees_depth": 2}
+    many = {**make_estimator("gradient_boosting", PredictionTarget()).defaults, "trees_rounds": 400, "trees_depth": 2}
     as_many_as_the_curve_takes = {**many, "trees_rounds": 150}
     rows, curves = training_set(use_case.task, 3000), []
     for params in (many, as_many_as_the_curve_takes):
-        recipe = Recipe("gradient_boosting", params, use_case.features, Effort(7, 1), Goal())
-        model = recipe.fit(fold_of(rows).training)
-        judged = judged_candidate(use_case, rows, recipe=recipe, model=model, scores=model.score(fold_of(rows).validation))
+        pipeline = Pipeline("gradient_boosting", params, use_case.features, FitContext(7, 1), PredictionTarget())
+        model = pipeline.fit(fold_of(rows).training)
+        judged = judged_candidate(
+            use_case, rows, pipeline=pipeline, model=model, scores=model.score(fold_of(rows).validation)
+        )
         curves.append(evaluate(use_case, judged).learning_curve)
     assert len(curves[0]) == 5
     assert curves[0] == curves[1]

@@ -3,7 +3,7 @@ import pytest
 
 from noria.core.metrics.binary import log_loss, roc_auc
 from noria.core.use_case import ConfusionValue, Task
-from noria.training.data.target import Goal
+from noria.training.data.target import PredictionTarget
 from noria.training.fit.calibrate import at_level, calibrate, choose_calibration, isotonic
 from noria.training.fit.threshold import choose_threshold, threshold_curve
 
@@ -65,11 +65,13 @@ def test_a_rate_that_rose_is_not_corrected_twice():
 
 def test_the_map_that_fits_is_taken():
     scores, labels = overconfident(4000)
-    assert choose_calibration(scores, labels, Goal()).calibration.kind == "sigmoid"  # a line in log odds is what it is
+    assert (
+        choose_calibration(scores, labels, PredictionTarget()).calibration.kind == "sigmoid"
+    )  # a line in log odds is what it is
     random = np.random.default_rng(3)
     scores = random.random(20_000)
     staircase = random.random(20_000) < np.where(scores < 0.3, 0.02, np.where(scores < 0.8, 0.5, 0.55))
-    chosen = choose_calibration(scores, staircase, Goal())
+    chosen = choose_calibration(scores, staircase, PredictionTarget())
     assert chosen.calibration.kind == "isotonic"
     assert chosen.name.startswith("isotonic (log loss out of fold: isotonic 0.")
 
@@ -80,7 +82,7 @@ def test_a_temperature_mends_classes_that_are_too_sure_of_themselves():
     truth = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
     labels = np.array([random.choice(4, p=row) for row in truth])
     scores = truth**3 / (truth**3).sum(axis=1, keepdims=True)
-    chosen = choose_calibration(scores, labels, Goal(Task.MULTICLASS, 4))
+    chosen = choose_calibration(scores, labels, PredictionTarget(Task.MULTICLASS, 4))
     assert chosen.calibration.kind == "temperature"
     assert chosen.calibration.temperature == pytest.approx(3.0, rel=0.1)
 
@@ -89,10 +91,10 @@ def test_a_few_rows_that_are_all_told_apart_are_no_proof_of_certainty():
     """Thirty rows right and fairly sure would be best described by never being wrong: that is not learnt from thirty."""
     labels = np.arange(30) % 3
     scores = np.where(np.eye(3)[labels] == 1, 0.9, 0.05)
-    surest = choose_calibration(scores, labels, Goal(Task.MULTICLASS, 3)).calibration.apply(scores).max()
+    surest = choose_calibration(scores, labels, PredictionTarget(Task.MULTICLASS, 3)).calibration.apply(scores).max()
     assert 0.9 < surest < 0.995
     yes = labels == 1
-    found = choose_calibration(np.where(yes, 0.9, 0.1), yes, Goal())
+    found = choose_calibration(np.where(yes, 0.9, 0.1), yes, PredictionTarget())
     assert "isotonic" not in found.name
     assert 0.9 < found.calibration.apply(np.array([0.9]))[0] < 0.995
 
@@ -101,7 +103,7 @@ def test_classes_are_moved_to_their_rates():
     random = np.random.default_rng(6)
     scores = random.dirichlet([2.0, 1.0, 1.0], 3000)
     labels = random.choice(3, 3000, p=[0.2, 0.5, 0.3])
-    moved = at_level(scores, labels, Goal(Task.MULTICLASS, 3))
+    moved = at_level(scores, labels, PredictionTarget(Task.MULTICLASS, 3))
     np.testing.assert_allclose(moved.mean(axis=0), np.bincount(labels) / 3000, atol=1e-4)
     np.testing.assert_allclose(moved.sum(axis=1), 1.0)
 
@@ -110,7 +112,7 @@ def test_a_number_is_shifted_to_where_both_mistakes_cost_the_same():
     random = np.random.default_rng(7)
     labels = random.gamma(2.0, 3.0, 5000)
     scores = np.full(5000, 6.0)
-    calibration = choose_calibration(scores, labels, Goal(Task.REGRESSION, quantile=0.75)).calibration
+    calibration = choose_calibration(scores, labels, PredictionTarget(Task.REGRESSION, quantile=0.75)).calibration
     assert calibration.kind == "shift"
     assert np.mean(labels <= calibration.apply(scores)) == pytest.approx(0.75, abs=0.01)
 
@@ -118,10 +120,10 @@ def test_a_number_is_shifted_to_where_both_mistakes_cost_the_same():
 def test_a_number_that_aims_at_a_quantile_is_not_shifted_twice():
     random = np.random.default_rng(8)
     labels = random.gamma(2.0, 3.0, 20_000)
-    goal, at_quantile = Goal(Task.REGRESSION, quantile=0.75), np.full(20_000, np.quantile(labels, 0.75))
-    leveled = at_level(at_quantile - 1.0, labels, goal, ((1.0, 0.75),))  # its predecessor was 1 too low
+    target, at_quantile = PredictionTarget(Task.REGRESSION, quantile=0.75), np.full(20_000, np.quantile(labels, 0.75))
+    leveled = at_level(at_quantile - 1.0, labels, target, ((1.0, 0.75),))  # its predecessor was 1 too low
     np.testing.assert_allclose(leveled, at_quantile, atol=0.01)
-    assert abs(calibrate(leveled, labels, goal).shift) < 0.05
+    assert abs(calibrate(leveled, labels, target).shift) < 0.05
 
 
 VALUE = ConfusionValue(true_positive=5, false_positive=-1, false_negative=-3, true_negative=0)

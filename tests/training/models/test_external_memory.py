@@ -16,13 +16,14 @@ from noria.training.bundle.build import fit_bundle
 from noria.training.data.dataset import TrainingSet, read_snapshot
 from noria.training.data.encoding import EncodingOptions, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import StoredColumns
-from noria.training.fit.pipeline import FittedModel, Recipe
-from noria.training.models.base.estimator import Effort, goal_of
+from noria.training.data.target import target_of
+from noria.training.fit.pipeline import FittedPipeline, Pipeline
+from noria.training.models.base.estimator import FitContext
 from noria.training.models.base.margin import loss_of, margins_of
-from noria.training.models.catalog import make_candidate
+from noria.training.models.catalog import make_estimator
 from noria.training.models.trees.booster import cluster_of
 from noria.training.models.trees.dask_engine import boosted_on_cluster
-from noria.training.models.trees.external_memory import EncodedBatches, Facts, evenly, is_stored
+from noria.training.models.trees.external_memory import EncodedBatches, RowMetaInfo, evenly, is_stored
 
 FEW = 500
 ROWS = 3000
@@ -112,8 +113,8 @@ class TestBatches:
     def test_a_batch_is_encoded_as_the_same_rows_in_memory_are(
         self, stored: tuple[UseCase, SnapshotRef], in_memory: TrainingSet, on_disk: TrainingSet
     ) -> None:
-        use_case, goal = stored[0], goal_of(stored[0])
-        options = EncodingOptions(scale=True, one_hot_up_to=4, smoothing=20.0, goal=goal)
+        use_case, target = stored[0], target_of(stored[0])
+        options = EncodingOptions(scale=True, one_hot_up_to=4, smoothing=20.0, target=target)
         encoder = fit_encoder(use_case.features, on_disk, options)
         assert encoder == fit_encoder(use_case.features, in_memory, options)
         batches = EncodedBatches.of(encoder, on_disk, options, size=701)  # no divisor of rows, groups or folds
@@ -125,30 +126,30 @@ class TestBatches:
     def test_a_model_from_batches_is_as_good_and_comes_out_the_same_again(
         self, kind: str, stored: tuple[UseCase, SnapshotRef], in_memory: TrainingSet, on_disk: TrainingSet
     ) -> None:
-        recipe = small_recipe(stored[0], kind)
-        streamed = recipe.fit(on_disk)
-        assert loss(streamed, in_memory) < 1.02 * loss(recipe.fit(in_memory), in_memory)
-        assert recipe.fit(on_disk).to_onnx() == streamed.to_onnx()
+        pipeline = small_recipe(stored[0], kind)
+        streamed = pipeline.fit(on_disk)
+        assert loss(streamed, in_memory) < 1.02 * loss(pipeline.fit(in_memory), in_memory)
+        assert pipeline.fit(on_disk).to_onnx() == streamed.to_onnx()
 
     @pytest.mark.parametrize("kind", ["gradient_boosting", "random_forest"])
     def test_more_threads_than_one_or_than_cores_give_the_same_bytes(
         self, kind: str, stored: tuple[UseCase, SnapshotRef], on_disk: TrainingSet
     ) -> None:
-        recipe = small_recipe(stored[0], kind)
-        four = replace(recipe, effort=replace(recipe.effort, threads=4))
-        assert four.fit(on_disk).to_onnx() == recipe.fit(on_disk).to_onnx()
+        pipeline = small_recipe(stored[0], kind)
+        four = replace(pipeline, context=replace(pipeline.context, threads=4))
+        assert four.fit(on_disk).to_onnx() == pipeline.fit(on_disk).to_onnx()
 
     def test_bins_of_many_batches_give_nearly_the_model_of_one(
         self, stored: tuple[UseCase, SnapshotRef], in_memory: TrainingSet, on_disk: TrainingSet
     ) -> None:
-        recipe = small_recipe(stored[0], "gradient_boosting")
-        candidate = make_candidate(recipe.candidate, recipe.goal)
-        options = candidate.encoding(recipe.params)
-        encoder = fit_encoder(recipe.features, on_disk, options)
+        pipeline = small_recipe(stored[0], "gradient_boosting")
+        candidate = make_estimator(pipeline.candidate, pipeline.target)
+        options = candidate.encoding(pipeline.params)
+        encoder = fit_encoder(pipeline.features, on_disk, options)
         batches = EncodedBatches.of(encoder, on_disk, options, size=400)
-        trees = candidate.fit_batches(batches, on_disk.labels, recipe.params, recipe.effort)  # type: ignore[attr-defined]
-        streamed = FittedModel(recipe.goal, encoder, trees, recipe.features.names)
-        assert loss(streamed, in_memory) < 1.05 * loss(recipe.fit(in_memory), in_memory)
+        trees = candidate.fit_batches(batches, on_disk.labels, pipeline.params, pipeline.context)  # type: ignore[attr-defined]
+        streamed = FittedPipeline(pipeline.target, encoder, trees, pipeline.features.names)
+        assert loss(streamed, in_memory) < 1.05 * loss(pipeline.fit(in_memory), in_memory)
 
     def test_a_kind_that_wants_all_rows_gets_some_of_every_time(self, on_disk: TrainingSet) -> None:
         some = evenly(on_disk, 300)
@@ -157,14 +158,14 @@ class TestBatches:
         assert evenly(some, 300) is some
 
     def test_an_error_while_reading_is_raised_where_the_fit_was_asked_for(self, stored: tuple[UseCase, SnapshotRef]) -> None:
-        recipe = small_recipe(stored[0], "gradient_boosting")
+        pipeline = small_recipe(stored[0], "gradient_boosting")
         rows = read_snapshot(*stored, most_in_memory=FEW)
-        options = make_candidate(recipe.candidate, recipe.goal).encoding(recipe.params)
-        batches = EncodedBatches.of(fit_encoder(recipe.features, rows, options), rows, options)
+        options = make_estimator(pipeline.candidate, pipeline.target).encoding(pipeline.params)
+        batches = EncodedBatches.of(fit_encoder(pipeline.features, rows, options), rows, options)
         gone = replace(batches, rows=moved(rows))
-        candidate: Any = make_candidate(recipe.candidate, recipe.goal)
+        candidate: Any = make_estimator(pipeline.candidate, pipeline.target)
         with pytest.raises(FileNotFoundError):
-            candidate.fit_batches(gone, rows.labels, recipe.params, recipe.effort)
+            candidate.fit_batches(gone, rows.labels, pipeline.params, pipeline.context)
 
 
 class TestCluster:
@@ -172,19 +173,19 @@ class TestCluster:
     def test_two_workers_grow_a_model_as_good(
         self, rows: str, scheduler: str, stored: tuple[UseCase, SnapshotRef], request: pytest.FixtureRequest
     ) -> None:
-        recipe = small_recipe(stored[0], "gradient_boosting")
+        pipeline = small_recipe(stored[0], "gradient_boosting")
         training: TrainingSet = request.getfixturevalue(rows)
-        local = recipe.fit(request.getfixturevalue("in_memory"))
-        spread = replace(recipe, effort=replace(recipe.effort, cluster=scheduler)).fit(training)
+        local = pipeline.fit(request.getfixturevalue("in_memory"))
+        spread = replace(pipeline, context=replace(pipeline.context, cluster=scheduler)).fit(training)
         assert loss(spread, training) < 1.05 * loss(local, training)
         assert spread.to_onnx() != local.to_onnx()  # two workers draw rows of their own: it did not run here
 
     def test_workers_that_cannot_read_say_which_folder(self, scheduler: str, stored: tuple[UseCase, SnapshotRef]) -> None:
-        recipe = small_recipe(stored[0], "gradient_boosting")
+        pipeline = small_recipe(stored[0], "gradient_boosting")
         rows = read_snapshot(*stored, most_in_memory=FEW)
-        options = make_candidate(recipe.candidate, recipe.goal).encoding(recipe.params)
-        batches = EncodedBatches.of(fit_encoder(recipe.features, rows, options), rows, options)
-        facts = Facts(rows.labels.astype(np.float64), None, np.zeros(1))
+        options = make_estimator(pipeline.candidate, pipeline.target).encoding(pipeline.params)
+        batches = EncodedBatches.of(fit_encoder(pipeline.features, rows, options), rows, options)
+        facts = RowMetaInfo(rows.labels.astype(np.float64), None, np.zeros(1))
         gone = replace(batches, rows=moved(rows))
         with pytest.raises(NoriaError, match="NORIA_STORAGE"):
             boosted_on_cluster(scheduler, gone, facts, {"nthread": 1, "max_bin": 256}, 1)
@@ -207,21 +208,21 @@ class TestCluster:
 
     def test_a_scheduler_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("noria.training.models.trees.dask_engine._PATIENCE", 0.5)
-        facts = Facts(np.zeros(1), None, np.zeros(1))
+        facts = RowMetaInfo(np.zeros(1), None, np.zeros(1))
         batches: Any = None  # nothing is encoded before there is a cluster
         with pytest.raises(SettingsError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
             boosted_on_cluster("tcp://127.0.0.1:9", batches, facts, {"nthread": 1, "max_bin": 256}, 1)
 
 
-def small_recipe(use_case: UseCase, kind: str) -> Recipe:
+def small_recipe(use_case: UseCase, kind: str) -> Pipeline:
     """A few trees of the default hyperparameters, which draw rows for each tree."""
-    goal = goal_of(use_case)
-    params = {**make_candidate(kind, goal).defaults, "trees_rounds": 25}
-    return Recipe(kind, params, use_case.features, Effort(seed=1, threads=1), goal)
+    target = target_of(use_case)
+    params = {**make_estimator(kind, target).defaults, "trees_rounds": 25}
+    return Pipeline(kind, params, use_case.features, FitContext(seed=1, threads=1), target)
 
 
-def loss(model: FittedModel, rows: TrainingSet) -> float:
-    return loss_of(model.goal, rows.labels, margins_of(model.goal, model.score(rows)))
+def loss(model: FittedPipeline, rows: TrainingSet) -> float:
+    return loss_of(model.target, rows.labels, margins_of(model.target, model.score(rows)))
 
 
 def moved(rows: TrainingSet) -> TrainingSet:

@@ -13,12 +13,12 @@ from noria.training.bundle.explain import explainer_file
 from noria.training.bundle.export import with_gaps
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
-from noria.training.data.target import Goal
-from noria.training.fit.pipeline import FittedModel, Recipe
-from noria.training.models.base.estimator import Effort, GivenUp, goal_of
-from noria.training.models.blend import Contender, Member, select_blend
-from noria.training.models.catalog import make_candidate
-from noria.training.models.log_target import LINEAR_TARGET, LOGARITHM, NUMBER, TREES_TARGET, Raised, skewed
+from noria.training.data.target import PredictionTarget, target_of
+from noria.training.fit.pipeline import FittedPipeline, Pipeline
+from noria.training.models.base.estimator import FitContext, TrialPruned
+from noria.training.models.blend import BlendCandidate, BlendMember, select_blend
+from noria.training.models.catalog import make_estimator
+from noria.training.models.log_target import LINEAR_TARGET, LOGARITHM, NUMBER, TREES_TARGET, LogTargetModel, skewed
 from noria.training.models.trees.boosting_objective import LOSS, QUANTILE
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
 from tests.training.conftest import parcels_of
@@ -26,7 +26,7 @@ from tests.training.models.test_blend import rmse
 from tests.training.models.test_catalog import assert_explained, assert_same, run
 from tests.training.models.test_ratio_target import prices
 
-EFFORT = Effort(7, 1)
+EFFORT = FitContext(7, 1)
 TARGETS = {"linear": LINEAR_TARGET, "gradient_boosting": TREES_TARGET}
 QUICK = {"gradient_boosting": {"trees_rounds": 200}}
 
@@ -45,14 +45,14 @@ def fares(rows: int, seed: int) -> TrainingSet:
     return replace(found, labels=labels)
 
 
-def recipe_of(use_case: UseCase, kind: str, target: int) -> Recipe:
-    goal = goal_of(use_case)
+def recipe_of(use_case: UseCase, kind: str, scale: int) -> Pipeline:
+    target = target_of(use_case)
     if kind == "blend":
         told = (("linear", LOGARITHM, 0.25), ("gradient_boosting", LOGARITHM, 0.5), ("gradient_boosting", NUMBER, 0.25))
-        members = tuple(Member(name, recipe_of(use_case, name, own).params, weight) for name, own, weight in told)
-        return Recipe("blend", {}, use_case.features, EFFORT, goal, members)
-    params = {**make_candidate(kind, goal).defaults, TARGETS[kind]: float(target), **QUICK.get(kind, {})}
-    return Recipe(kind, params, use_case.features, EFFORT, goal)
+        members = tuple(BlendMember(name, recipe_of(use_case, name, own).params, weight) for name, own, weight in told)
+        return Pipeline("blend", {}, use_case.features, EFFORT, target, members)
+    params = {**make_estimator(kind, target).defaults, TARGETS[kind]: float(scale), **QUICK.get(kind, {})}
+    return Pipeline(kind, params, use_case.features, EFFORT, target)
 
 
 def prepared(use_case: UseCase, kind, params, rows: TrainingSet, later: TrainingSet):
@@ -65,29 +65,29 @@ def prepared(use_case: UseCase, kind, params, rows: TrainingSet, later: Training
 @pytest.mark.parametrize("kind", sorted(TARGETS))
 def test_what_multiplies_is_learnt_better_and_at_the_right_level(use_case: UseCase, kind: str) -> None:
     rows, later = fares(3000, 1), fares(1500, 2)
-    by_log, as_it_is = (recipe_of(use_case, kind, target).fit(rows).score(later) for target in (LOGARITHM, NUMBER))
+    by_log, as_it_is = (recipe_of(use_case, kind, scale).fit(rows).score(later) for scale in (LOGARITHM, NUMBER))
     assert rmse(later.labels, by_log) < (0.7 if kind == "linear" else 1.0) * rmse(later.labels, as_it_is)
     assert by_log.mean() == pytest.approx(later.labels.mean(), rel=0.03)
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_it_learns_ships_and_explains(use_case: UseCase, name: str) -> None:
-    kind, goal = make_candidate(name, goal_of(use_case)), goal_of(use_case)
+    kind, target = make_estimator(name, target_of(use_case)), target_of(use_case)
     params = {**kind.defaults, TARGETS[name]: float(LOGARITHM)}
     training, (later, labels), gaps = prepared(use_case, kind, params, fares(1500, 1), fares(600, 2))
-    estimator, taught = kind.fit_watching(training, (later, labels), params, EFFORT, rmse)
-    again = kind.fit(*training, {**params, **taught}, EFFORT)
+    estimator, fitted_params = kind.fit_with_validation(training, (later, labels), params, EFFORT, rmse)
+    again = kind.fit(*training, {**params, **fitted_params}, EFFORT)
     graph = kind.to_onnx(estimator, later.shape[1])
     assert kind.to_onnx(again, later.shape[1]) == graph
     for rows in (later, gaps):
-        assert_same(goal, run(graph, rows), kind.predict(estimator, rows))
-    assert_explained(goal, kind, estimator, gaps[:80])
+        assert_same(target, run(graph, rows), kind.predict(estimator, rows))
+    assert_explained(target, kind, estimator, gaps[:80])
 
 
 @pytest.mark.parametrize("kind", ["linear", "gradient_boosting", "blend"])
 def test_the_bundles_explainer_says_the_same(use_case: UseCase, kind: str) -> None:
     later = fares(300, 2)
-    model: FittedModel = recipe_of(use_case, kind, LOGARITHM).fit(fares(1500, 1))
+    model: FittedPipeline = recipe_of(use_case, kind, LOGARITHM).fit(fares(1500, 1))
     content = explainer_file(model, later, 7)  # proves it as well
     matrix = encode(model.encoder, with_gaps(later, 3))[:100]
     found, expected = read_explainer(content).contributions(matrix), model.estimator.contributions(matrix)
@@ -104,7 +104,7 @@ def test_a_typing_error_in_a_feature_does_not_grow_without_end(tmp_path) -> None
     found = model.score(odd)
     assert np.isfinite(found).all()
     assert found.max() < 1.5 * rows.labels.max()
-    assert isinstance(model.estimator, Raised)
+    assert isinstance(model.estimator, LogTargetModel)
     assert np.isfinite(model.contributions(odd)).all()
 
 
@@ -116,11 +116,11 @@ def test_a_quantile_is_taken_back_as_it_is_and_a_mean_is_not(tmp_path) -> None:
     assert 1.0 < factors[0] < 1.1
     assert factors[1] == 1.0
     share = float(np.mean(quantile.fit(rows).score(rows) > rows.labels))
-    assert share == pytest.approx(goal_of(use_case).quantile, abs=0.1)
+    assert share == pytest.approx(target_of(use_case).quantile, abs=0.1)
 
 
 def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
-    kind, heard, asked = make_candidate("gradient_boosting", goal_of(use_case)), [], []
+    kind, heard, asked = make_estimator("gradient_boosting", target_of(use_case)), [], []
     params = {**kind.defaults, TREES_TARGET: float(LOGARITHM)}
     training, later, _ = prepared(use_case, kind, params, fares(1500, 1), fares(600, 2))
 
@@ -128,7 +128,9 @@ def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
         asked.append(labels)
         return rmse(labels, scores)
 
-    estimator, _ = kind.fit_watching(training, later, params, EFFORT, metric, lambda _step, found: heard.append(found))
+    estimator, _ = kind.fit_with_validation(
+        training, later, params, EFFORT, metric, lambda _step, found: heard.append(found)
+    )
     assert heard[-1] == pytest.approx(rmse(later[1], kind.predict(estimator, later[0])), rel=0.1)
     assert asked
     assert all(labels is later[1] for labels in asked)
@@ -137,29 +139,29 @@ def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
 def test_a_cluster_learns_them_as_well(use_case: UseCase, scheduler: str) -> None:
     rows, later = fares(2500, 1), fares(1000, 2)
     here = recipe_of(use_case, "gradient_boosting", LOGARITHM)
-    there = replace(here, effort=replace(EFFORT, cluster=scheduler)).fit(rows)
+    there = replace(here, context=replace(EFFORT, cluster=scheduler)).fit(rows)
     graph, matrix = there.to_onnx(), encode(there.encoder, later)
     assert graph != here.fit(rows).to_onnx()  # two workers draw rows of their own: it did not run here
     assert rmse(later.labels, there.score(later)) < 1.05 * rmse(later.labels, here.fit(rows).score(later))
     assert there.score(later).mean() == pytest.approx(later.labels.mean(), rel=0.03)
-    assert_same(goal_of(use_case), run(graph, matrix), there.score(later))
+    assert_same(target_of(use_case), run(graph, matrix), there.score(later))
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_a_search_gives_it_up_where_there_is_nothing_to_gain(tmp_path, name: str) -> None:
     use_case, rows = parcels_of(Task.REGRESSION, tmp_path), fares(800, 1)
-    kind = make_candidate(name, goal_of(use_case))
+    kind = make_estimator(name, target_of(use_case))
     params = {**kind.defaults, TARGETS[name]: float(LOGARITHM)}
     nothing_for_some = np.where(np.arange(800) % 50 == 0, 0.0, rows.labels)
     even = 100 + np.random.default_rng(1).normal(size=800)
     for labels in (nothing_for_some, -rows.labels, even):
         (matrix, _), later, _ = prepared(use_case, kind, params, replace(rows, labels=labels), fares(300, 2))
-        with pytest.raises(GivenUp, match="logarithms are for skewed labels above 0"):
-            kind.fit_watching((matrix, labels), later, params, EFFORT, rmse, lambda *_told: None)
+        with pytest.raises(TrialPruned, match="logarithms are for skewed labels above 0"):
+            kind.fit_with_validation((matrix, labels), later, params, EFFORT, rmse, lambda *_told: None)
         # Settled on already, on rows without such labels: those that came since are made the best of.
-        estimator, taught = kind.fit_watching((matrix, labels), later, params, EFFORT, rmse)
+        estimator, fitted_params = kind.fit_with_validation((matrix, labels), later, params, EFFORT, rmse)
         assert np.isfinite(kind.predict(estimator, later[0])).all()
-        assert np.isfinite(kind.predict(kind.fit(matrix, labels, {**params, **taught}, EFFORT), later[0])).all()
+        assert np.isfinite(kind.predict(kind.fit(matrix, labels, {**params, **fitted_params}, EFFORT), later[0])).all()
 
 
 def test_which_labels_gain_by_it() -> None:
@@ -173,7 +175,7 @@ def test_which_labels_gain_by_it() -> None:
 
 
 def test_a_model_from_batches_is_that_of_the_whole(use_case: UseCase) -> None:
-    kind = make_candidate("gradient_boosting", goal_of(use_case))
+    kind = make_estimator("gradient_boosting", target_of(use_case))
     assert isinstance(kind, FitsBatches)
     params, rows, later = recipe_of(use_case, "gradient_boosting", LOGARITHM).params, fares(3000, 1), fares(500, 2)
     options = kind.encoding(params)
@@ -188,8 +190,8 @@ def test_a_blend_looks_at_both_ways_to_learn_a_number() -> None:
     """Seven that are better but alike would leave no place for the one that errs elsewhere."""
     random = np.random.default_rng(5)
     labels, shared = random.normal(size=(2, 1500))
-    alike = [Contender("linear", {}, n, labels + 0.8 * shared + 0.1 * random.normal(size=1500)) for n in range(7)]
-    other = Contender("linear", {LINEAR_TARGET: float(LOGARITHM)}, 7, labels + random.normal(size=1500))
-    chosen = select_blend([*alike, other], labels, Goal(Task.REGRESSION), rmse, lower_is_better=True)
+    alike = [BlendCandidate("linear", {}, n, labels + 0.8 * shared + 0.1 * random.normal(size=1500)) for n in range(7)]
+    other = BlendCandidate("linear", {LINEAR_TARGET: float(LOGARITHM)}, 7, labels + random.normal(size=1500))
+    chosen = select_blend([*alike, other], labels, PredictionTarget(Task.REGRESSION), rmse, lower_is_better=True)
     assert chosen is not None
     assert 7 in {member.number for member in chosen.members}

@@ -11,19 +11,19 @@ from sklearn.ensemble import RandomForestClassifier
 
 from noria.core.model.explainer import read_explainer, write_explainer
 from noria.core.use_case import Task
-from noria.training.data.target import Goal
-from noria.training.models.base.estimator import Effort
+from noria.training.data.target import PredictionTarget
+from noria.training.models.base.estimator import FitContext
 from noria.training.models.base.margin import loss_of
-from noria.training.models.catalog import make_candidate
-from noria.training.models.multiclass_forest import LEAST_RATE, JointForest
+from noria.training.models.catalog import make_estimator
+from noria.training.models.multiclass_forest import LEAST_RATE, MulticlassForest
 from noria.training.models.random_forest import RandomForest
-from noria.training.models.trees.sklearn_trees import JointTree, JointTrees
+from noria.training.models.trees.sklearn_trees import SklearnTree, SklearnTrees
 from tests.training.models.test_catalog import assert_same, run
 
 CLASSES = 4
-GOAL = Goal(Task.MULTICLASS, classes=CLASSES)
-KIND = JointForest(GOAL)
-EFFORT = Effort(7, 1)
+GOAL = PredictionTarget(Task.MULTICLASS, classes=CLASSES)
+KIND = MulticlassForest(GOAL)
+EFFORT = FitContext(7, 1)
 SMALL = {**KIND.defaults, "forest_leaves": 40}
 
 
@@ -42,24 +42,24 @@ def model() -> RandomForestClassifier:
 
 
 @pytest.fixture(scope="module")
-def trees(model: RandomForestClassifier) -> JointTrees:
+def trees(model: RandomForestClassifier) -> SklearnTrees:
     places = model.classes_.astype(np.int64)
-    return JointTrees(tuple(JointTree.of(one.tree_, places, CLASSES) for one in model.estimators_), 5, 0.0)
+    return SklearnTrees(tuple(SklearnTree.of(one.tree_, places, CLASSES) for one in model.estimators_), 5, 0.0)
 
 
 def test_several_classes_get_this_forest_and_all_else_the_other() -> None:
-    assert isinstance(make_candidate("random_forest", GOAL), JointForest)
-    assert isinstance(make_candidate("random_forest", Goal(Task.REGRESSION)), RandomForest)
-    assert isinstance(make_candidate("random_forest", Goal(Task.BINARY_CLASSIFICATION)), RandomForest)
+    assert isinstance(make_estimator("random_forest", GOAL), MulticlassForest)
+    assert isinstance(make_estimator("random_forest", PredictionTarget(Task.REGRESSION)), RandomForest)
+    assert isinstance(make_estimator("random_forest", PredictionTarget(Task.BINARY_CLASSIFICATION)), RandomForest)
 
 
-def test_it_gives_the_rates_that_scikit_learn_gives_missing_values_included(model, trees: JointTrees) -> None:
+def test_it_gives_the_rates_that_scikit_learn_gives_missing_values_included(model, trees: SklearnTrees) -> None:
     matrix, _ = rows(500, 2)
     matrix[::7, 0] = np.nan  # of a column that was never missing in training
     np.testing.assert_allclose(trees.rates(matrix), model.predict_proba(matrix), atol=1e-12)
 
 
-def test_a_value_on_a_threshold_goes_the_same_way_to_the_last_bit(model, trees: JointTrees) -> None:
+def test_a_value_on_a_threshold_goes_the_same_way_to_the_last_bit(model, trees: SklearnTrees) -> None:
     matrix, _ = rows(60, 3)
     for one in model.estimators_:
         branches = np.flatnonzero(one.tree_.children_left != -1)[:20]
@@ -70,14 +70,14 @@ def test_a_value_on_a_threshold_goes_the_same_way_to_the_last_bit(model, trees: 
             np.testing.assert_allclose(trees.rates(on), model.predict_proba(on), atol=1e-12)
 
 
-def test_the_graph_is_the_same_forest(trees: JointTrees) -> None:
+def test_the_graph_is_the_same_forest(trees: SklearnTrees) -> None:
     grown = replace(trees, least=LEAST_RATE, slope=1.7)
     for seed in (2, 4):
         matrix, _ = rows(400, seed)
         assert_same(GOAL, run(KIND.to_onnx(grown, 5), matrix), KIND.predict(grown, matrix))
 
 
-def test_contributions_are_exact_of_the_rates_and_add_up_to_the_margins(trees: JointTrees) -> None:
+def test_contributions_are_exact_of_the_rates_and_add_up_to_the_margins(trees: SklearnTrees) -> None:
     matrix, _ = rows(30, 5)
     grown = replace(trees, least=LEAST_RATE, slope=1.7)
     found = grown.contributions(matrix)
@@ -88,7 +88,7 @@ def test_contributions_are_exact_of_the_rates_and_add_up_to_the_margins(trees: J
     assert np.abs(found[:, :, 0]).mean() > 3 * np.abs(found[:, :, 2]).mean()  # the column that classes follow from
 
 
-def test_contributions_of_the_rates_are_those_of_all_orders_of_the_columns(trees: JointTrees) -> None:
+def test_contributions_of_the_rates_are_those_of_all_orders_of_the_columns(trees: SklearnTrees) -> None:
     """Shapley values by their definition: every subset of five columns, what is not known taken by the rows of training."""
     from itertools import combinations
     from math import factorial
@@ -111,7 +111,7 @@ def test_contributions_of_the_rates_are_those_of_all_orders_of_the_columns(trees
             np.testing.assert_allclose(told[:, column], value, atol=1e-6)
 
 
-def _expected(tree: JointTree, at: int, row: Any, columns: frozenset[int]) -> Any:
+def _expected(tree: SklearnTree, at: int, row: Any, columns: frozenset[int]) -> Any:
     if tree.left[at] == -1:
         return tree.rates[at]
     left, right, feature = int(tree.left[at]), int(tree.right[at]), int(tree.features[at])
@@ -126,16 +126,16 @@ def _expected(tree: JointTree, at: int, row: Any, columns: frozenset[int]) -> An
 def test_threads_change_nothing_and_another_seed_does() -> None:
     matrix, labels = rows(600, 1)
     graph = KIND.to_onnx(KIND.fit(matrix, labels, SMALL, EFFORT), 5)
-    assert KIND.to_onnx(KIND.fit(matrix, labels, SMALL, Effort(7, 3)), 5) == graph
-    assert KIND.to_onnx(KIND.fit(matrix, labels, SMALL, Effort(8, 1)), 5) != graph
+    assert KIND.to_onnx(KIND.fit(matrix, labels, SMALL, FitContext(7, 3)), 5) == graph
+    assert KIND.to_onnx(KIND.fit(matrix, labels, SMALL, FitContext(8, 1)), 5) != graph
 
 
 def test_later_rows_teach_what_a_logarithm_counts() -> None:
     training, later = rows(1500, 1), rows(700, 2)
-    grown, taught = KIND.fit_watching(training, later, KIND.defaults, EFFORT, lambda *_: 0.0)
+    grown, fitted_params = KIND.fit_with_validation(training, later, KIND.defaults, EFFORT, lambda *_: 0.0)
     plain = replace(grown, slope=1.0)
     assert loss_of(GOAL, later[1], grown.margins(later[0])) < loss_of(GOAL, later[1], plain.margins(later[0]))
-    again = KIND.fit(*training, {**KIND.defaults, **taught}, EFFORT)
+    again = KIND.fit(*training, {**KIND.defaults, **fitted_params}, EFFORT)
     assert (again.slope, KIND.to_onnx(again, 5)) == (grown.slope, KIND.to_onnx(grown, 5))
 
 
@@ -143,14 +143,14 @@ def test_it_beats_a_tree_for_each_class_where_classes_are_many() -> None:
     training, later = rows(1500, 1), rows(1500, 2)
     losses = []
     for kind in (KIND, RandomForest(GOAL)):
-        grown, _ = kind.fit_watching(training, later, kind.defaults, EFFORT, lambda *_: 0.0)
+        grown, _ = kind.fit_with_validation(training, later, kind.defaults, EFFORT, lambda *_: 0.0)
         losses.append(loss_of(GOAL, later[1], grown.margins(later[0])))
     assert losses[0] < losses[1]
 
 
 def test_the_file_stays_small_whatever_the_classes() -> None:
     random = np.random.default_rng(1)
-    many = JointForest(Goal(Task.MULTICLASS, classes=200))
+    many = MulticlassForest(PredictionTarget(Task.MULTICLASS, classes=200))
     matrix, labels = random.normal(size=(4000, 5)).astype(np.float32), random.integers(0, 200, 4000)
     grown = many.fit(matrix, labels, {**many.defaults, "forest_leaf_rows": 1.0, "forest_leaves": 4096}, EFFORT)
     assert max(tree.leaf.sum() for tree in grown.trees) <= 84

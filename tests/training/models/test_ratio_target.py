@@ -22,10 +22,11 @@ from noria.training.data.columns import Categories
 from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
 from noria.training.data.encoding import LEAST_ANCHOR, encode, encode_for_training, fit_encoder
 from noria.training.data.splits import final_split
-from noria.training.fit.pipeline import FittedModel, Recipe
-from noria.training.models.base.estimator import Effort, goal_of
-from noria.training.models.blend import Member
-from noria.training.models.catalog import CANDIDATES, make_candidate
+from noria.training.data.target import target_of
+from noria.training.fit.pipeline import FittedPipeline, Pipeline
+from noria.training.models.base.estimator import FitContext
+from noria.training.models.blend import BlendMember
+from noria.training.models.catalog import ESTIMATORS, make_estimator
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
 from tests.training.bundle.test_build import fit
 from tests.training.conftest import AS_OF, parcels_of
@@ -57,23 +58,23 @@ def prices(rows: int, *, level: float, seed: int) -> TrainingSet:
     return TrainingSet(columns, labels, np.arange(rows, dtype=np.int64))
 
 
-def recipe_of(use_case: UseCase, kind: str) -> Recipe:
-    goal = goal_of(use_case)
+def recipe_of(use_case: UseCase, kind: str) -> Pipeline:
+    target = target_of(use_case)
     if kind == "blend":
         members = tuple(
-            Member(name, recipe_of(use_case, name).params, weight)
+            BlendMember(name, recipe_of(use_case, name).params, weight)
             for name, weight in (("linear", 0.25), ("gradient_boosting", 0.75))
         )
-        return Recipe("blend", {}, use_case.features, Effort(7, 1), goal, members)
-    params = {**make_candidate(kind, goal).defaults, **QUICK.get(kind, {})}
-    return Recipe(kind, params, use_case.features, Effort(7, 1), goal)
+        return Pipeline("blend", {}, use_case.features, FitContext(7, 1), target, members)
+    params = {**make_estimator(kind, target).defaults, **QUICK.get(kind, {})}
+    return Pipeline(kind, params, use_case.features, FitContext(7, 1), target)
 
 
 def plain(use_case: UseCase) -> UseCase:
     return use_case.model_copy(update={"training": use_case.training.model_copy(update={"anchor": None})})
 
 
-def missed(model: FittedModel, rows: TrainingSet) -> float:
+def missed(model: FittedPipeline, rows: TrainingSet) -> float:
     """Mean error over the mean label."""
     return float(np.abs(model.score(rows) - rows.labels).mean() / rows.labels.mean())
 
@@ -86,16 +87,16 @@ def test_what_was_learnt_in_one_season_holds_in_a_dearer_one(use_case: UseCase, 
     assert missed(without, summer) > 0.3, "trees end where the rows end"
 
 
-@pytest.mark.parametrize("name", sorted(CANDIDATES))
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
 def test_every_kind_learns_ships_and_explains(use_case: UseCase, fold: Fold, name: str) -> None:
-    kind, goal = make_candidate(name, goal_of(use_case)), goal_of(use_case)
-    estimator, taught, matrix, later, gaps = fitted(use_case, kind, fold)
-    again = kind.fit(matrix, fold.training.labels, {**kind.defaults, **taught}, Effort(7, 1))
+    kind, target = make_estimator(name, target_of(use_case)), target_of(use_case)
+    estimator, fitted_params, matrix, later, gaps = fitted(use_case, kind, fold)
+    again = kind.fit(matrix, fold.training.labels, {**kind.defaults, **fitted_params}, FitContext(7, 1))
     graph = kind.to_onnx(estimator, matrix.shape[1])
     assert kind.to_onnx(again, matrix.shape[1]) == graph
     for rows in (later, gaps):
-        assert_same(goal, run(graph, rows), kind.predict(estimator, rows))
-    assert_explained(goal, kind, estimator, gaps[:80])
+        assert_same(target, run(graph, rows), kind.predict(estimator, rows))
+    assert_explained(target, kind, estimator, gaps[:80])
 
 
 @pytest.mark.parametrize("kind", ["linear", "gradient_boosting", "random_forest", "blend"])
@@ -111,7 +112,7 @@ def test_the_bundles_explainer_says_the_same(use_case: UseCase, fold: Fold, kind
 
 def test_a_watch_hears_of_numbers_and_not_of_multiples(use_case: UseCase) -> None:
     rows, later = prices(800, level=50, seed=1), prices(300, level=150, seed=2)
-    kind = make_candidate("gradient_boosting", goal_of(use_case))
+    kind = make_estimator("gradient_boosting", target_of(use_case))
     options = kind.encoding(kind.defaults)
     encoder = fit_encoder(use_case.features, rows, options)
     training = (encode_for_training(encoder, rows, options), rows.labels)
@@ -122,22 +123,22 @@ def test_a_watch_hears_of_numbers_and_not_of_multiples(use_case: UseCase) -> Non
         return float(np.abs(labels - scores).mean())
 
     validation = (encode(encoder, later), later.labels)
-    estimator, _ = kind.fit_watching(
-        training, validation, kind.defaults, Effort(7, 1), metric, lambda _step, found: seen.append(found)
+    estimator, _ = kind.fit_with_validation(
+        training, validation, kind.defaults, FitContext(7, 1), metric, lambda _step, found: seen.append(found)
     )
     assert seen[-1] == pytest.approx(metric(later.labels, kind.predict(estimator, validation[0])), rel=0.2)
     assert seen[0] > 10, "in the label's unit"
 
 
 def test_a_model_from_batches_is_that_of_the_whole(use_case: UseCase, fold: Fold) -> None:
-    kind = make_candidate("gradient_boosting", goal_of(use_case))
+    kind = make_estimator("gradient_boosting", target_of(use_case))
     assert isinstance(kind, FitsBatches)
-    assert not isinstance(make_candidate("linear", goal_of(use_case)), FitsBatches)
+    assert not isinstance(make_estimator("linear", target_of(use_case)), FitsBatches)
     params, rows = {**kind.defaults, "trees_rounds": 60}, fold.training
     options = kind.encoding(params)
     encoder = fit_encoder(use_case.features, rows, options)
-    whole = kind.fit(encode_for_training(encoder, rows, options), rows.labels, params, Effort(7, 1))
-    parts = kind.fit_batches(EncodedBatches.of(encoder, rows, options, size=701), rows.labels, params, Effort(7, 1))
+    whole = kind.fit(encode_for_training(encoder, rows, options), rows.labels, params, FitContext(7, 1))
+    parts = kind.fit_batches(EncodedBatches.of(encoder, rows, options, size=701), rows.labels, params, FitContext(7, 1))
     matrix = encode(encoder, fold.validation)
     np.testing.assert_allclose(parts.margins(matrix), whole.margins(matrix), rtol=0.25)
     assert np.abs(parts.margins(matrix) / whole.margins(matrix) - 1).mean() < 0.03, "bins differ by a little"
@@ -158,8 +159,8 @@ def test_the_anchor_is_the_last_column_and_never_next_to_nothing(use_case: UseCa
 def test_an_anchor_that_is_never_there_says_so(use_case: UseCase) -> None:
     rows = prices(100, level=50, seed=1)
     gone = replace(rows, columns={**rows.columns, "weight": np.full(100, np.nan)})
-    goal = replace(goal_of(use_case), anchor="weight")
-    options = make_candidate("linear", goal).encoding({"linear_smoothing": 10.0})
+    target = replace(target_of(use_case), anchor="weight")
+    options = make_estimator("linear", target).encoding({"linear_smoothing": 10.0})
     with pytest.raises(NotEnoughDataError, match=r"training\.anchor: 'weight' gives no number above 0 for any of 100 rows"):
         fit_encoder(use_case.features, gone, options)
 

@@ -15,7 +15,7 @@ from noria.training.search import selection as settle
 from noria.training.search.budget import Budget
 from noria.training.search.initial_trials import first_trials
 from noria.training.search.oof_predictions import HeldOutScores, forget_search
-from noria.training.search.pruning import FEWEST, Peers
+from noria.training.search.pruning import FEWEST, Pruner
 from noria.training.search.search_metric import pinball, search_measure
 from noria.training.search.study import open_study
 from noria.training.search.worker import best_trial, run_worker
@@ -93,21 +93,21 @@ def curve(*values: float) -> list[tuple[int, float]]:
 
 
 def test_a_flat_curve_below_the_middle_is_hopeless_and_a_steep_one_is_not():
-    peers = Peers([(0.8, 0.8)] * FEWEST, lower_is_better=False)
+    peers = Pruner([(0.8, 0.8)] * FEWEST, lower_is_better=False)
     assert peers.hopeless(0, curve(0.60, 0.61))
     assert not peers.hopeless(0, curve(0.60, 0.70))  # three times as much again is 1.0
     assert not peers.hopeless(0, curve(0.60))
     assert not peers.hopeless(0, curve(0.80, 0.81))
-    losses = Peers([(0.3, 0.3)] * FEWEST, lower_is_better=True)
+    losses = Pruner([(0.3, 0.3)] * FEWEST, lower_is_better=True)
     assert losses.hopeless(0, curve(0.50, 0.49))
     assert not losses.hopeless(0, curve(0.50, 0.44))
 
 
 def test_nobody_is_given_up_before_there_are_enough_to_compare_with():
-    few = Peers([(0.8, 0.8)] * (FEWEST - 1), lower_is_better=False)
+    few = Pruner([(0.8, 0.8)] * (FEWEST - 1), lower_is_better=False)
     assert not few.hopeless(0, curve(0.1, 0.1))
     assert not few.behind([0.1])
-    enough = Peers([(0.8, 0.8)] * FEWEST, lower_is_better=False)
+    enough = Pruner([(0.8, 0.8)] * FEWEST, lower_is_better=False)
     assert enough.behind([0.1])
     assert not enough.behind([0.9])
 

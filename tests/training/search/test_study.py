@@ -21,7 +21,7 @@ from noria.training.search import trial_queue as desk_module
 from noria.training.search.initial_trials import first_trials
 from noria.training.search.replay import cut_short, differences, search_again
 from noria.training.search.study import open_study
-from noria.training.search.trial_queue import Desk, Opening
+from noria.training.search.trial_queue import InitialTrials, TrialQueue
 from noria.training.search.worker import best_trial, run_worker
 from tests.conftest import PROJECT, free_port
 from tests.training.conftest import parcels
@@ -70,8 +70,8 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def opening(use_case, trials: int = 100) -> Opening:
-    return Opening(first_trials(use_case, {}), {}, trials)
+def opening(use_case, trials: int = 100) -> InitialTrials:
+    return InitialTrials(first_trials(use_case, {}), {}, trials)
 
 
 def states(url: str) -> dict[str, int]:
@@ -114,12 +114,12 @@ def test_kill_9_costs_one_trial_which_is_tried_again(snapshot, database_url, tmp
 
 
 def test_a_trial_that_keeps_killing_its_worker_is_given_up(use_case, snapshot, database_url):
-    defaults = Opening(first_trials(use_case, {})[:2], {}, 100)
+    defaults = InitialTrials(first_trials(use_case, {})[:2], {}, 100)
     with open_study(use_case, snapshot, database_url, seed=0) as study:
         for _ in range(4):
-            with Desk(use_case, study, database_url, 0, defaults) as desk:
+            with TrialQueue(use_case, study, database_url, 0, defaults) as desk:
                 desk.next_trial().suggest_categorical("candidate", ["linear", "gradient_boosting"])
-        with Desk(use_case, study, database_url, 1, defaults) as desk:
+        with TrialQueue(use_case, study, database_url, 1, defaults) as desk:
             desk.next_trial()
         failed = [trial for trial in study.trials if trial.state.name == "FAIL"]
     # Offered again behind what was enqueued before it: both defaults come up in turn.
@@ -132,7 +132,7 @@ def test_a_trial_is_offered_again_so_often_and_no_more(use_case, snapshot, datab
     with open_study(alone, snapshot, database_url, seed=0) as study:
         tried = 0
         while True:
-            with Desk(alone, study, database_url, 0, opening(alone)) as desk:
+            with TrialQueue(alone, study, database_url, 0, opening(alone)) as desk:
                 if desk.next_trial() is None:
                     break
                 tried += 1
@@ -142,10 +142,10 @@ def test_a_trial_is_offered_again_so_often_and_no_more(use_case, snapshot, datab
 def test_a_trial_of_a_living_worker_is_left_alone(use_case, snapshot, database_url):
     with (
         open_study(use_case, snapshot, database_url, seed=0) as study,
-        Desk(use_case, study, database_url, 0, opening(use_case)) as first,
+        TrialQueue(use_case, study, database_url, 0, opening(use_case)) as first,
     ):
         running = first.next_trial()
-        with Desk(use_case, study, database_url, 1, opening(use_case)) as second:
+        with TrialQueue(use_case, study, database_url, 1, opening(use_case)) as second:
             other = second.next_trial()
         assert other.number != running.number
         assert study.trials[running.number].state.name == "RUNNING"
@@ -155,13 +155,13 @@ def test_a_trial_of_a_living_worker_is_left_alone(use_case, snapshot, database_u
 def test_the_same_worker_twice_at_once_is_refused(use_case, snapshot, database_url, monkeypatch):
     monkeypatch.setattr(desk_module, "TAKEOVER_SECONDS", 0.0)
     start = opening(use_case)
-    with open_study(use_case, snapshot, database_url, seed=0) as study, Desk(use_case, study, database_url, 0, start):
+    with open_study(use_case, snapshot, database_url, seed=0) as study, TrialQueue(use_case, study, database_url, 0, start):
         with (
             pytest.raises(NoriaError, match=r"search worker 0 .* is already at work"),
-            Desk(use_case, study, database_url, 0, start),
+            TrialQueue(use_case, study, database_url, 0, start),
         ):
             pass
-        with Desk(use_case, study, database_url, 1, start):
+        with TrialQueue(use_case, study, database_url, 1, start):
             pass
 
 

@@ -10,20 +10,20 @@ from rich.progress import Progress
 from noria.cli import search as search_bar
 from noria.core.base.errors import NotEnoughDataError
 from noria.training.data.splits import search_folds
-from noria.training.models.base.estimator import Effort
+from noria.training.models.base.estimator import FitContext
 from noria.training.search.budget import Budget
 from noria.training.search.initial_trials import first_trials
 from noria.training.search.oof_predictions import HeldOutScores
 from noria.training.search.search_metric import search_measure
 from noria.training.search.study import open_study
 from noria.training.search.trial import TrialRunner
-from noria.training.search.trial_queue import Desk, Opening
+from noria.training.search.trial_queue import InitialTrials, TrialQueue
 from noria.training.search.worker import best_trial, run_worker
 from tests.training.conftest import parcels
 
 
-def opening(use_case, trials: int = 100) -> Opening:
-    return Opening(first_trials(use_case, {}), {}, trials)
+def opening(use_case, trials: int = 100) -> InitialTrials:
+    return InitialTrials(first_trials(use_case, {}), {}, trials)
 
 
 def test_a_search_tries_every_kind_of_model_and_stops_at_its_trials(use_case, snapshot, searched_url):
@@ -51,9 +51,9 @@ def test_another_specification_is_another_study(use_case, snapshot, searched_url
 def test_time_that_runs_out_in_a_trial_gives_that_trial_up(use_case, snapshot, database_url, rows):
     with (
         open_study(use_case, snapshot, database_url, seed=0) as study,
-        Desk(use_case, study, database_url, 0, opening(use_case)) as desk,
+        TrialQueue(use_case, study, database_url, 0, opening(use_case)) as desk,
     ):
-        parts = (use_case, study, desk, search_folds(use_case, rows), Effort(7, 1), search_measure(use_case))
+        parts = (use_case, study, desk, search_folds(use_case, rows), FitContext(7, 1), search_measure(use_case))
         no_time = Budget(0.0, 0.0, None, 0.0)
         runner = TrialRunner(*parts, no_time, HeldOutScores.of(snapshot, study.study_name))
         runner.run(desk.next_trial())  # nothing is completed yet: it goes on

@@ -12,40 +12,25 @@ import numpy.typing as npt
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.training.data.encoding import EncodingOptions
-from noria.training.data.target import Goal, goal_of
 
 if TYPE_CHECKING:
     import optuna
-
-__all__ = [
-    "Candidate",
-    "Contributions",
-    "Effort",
-    "GivenUp",
-    "Goal",
-    "Labels",
-    "Params",
-    "Probabilities",
-    "Scores",
-    "Watch",
-    "goal_of",
-]
 
 Probabilities = npt.NDArray[np.float64]
 Contributions = npt.NDArray[np.float64]
 """SHAP values of encoded columns; shape ``(rows, width)``, for multiclass ``(rows, classes, width)``."""
 Params = Mapping[str, float]
 """Hyperparameters by name; a choice among few is a number too, so that all of them can be written down alike."""
-Watch = Callable[[int, float], None]
-"""Told the boosting round and the search metric on the validation rows so far; raises `GivenUp` to end the fit."""
+OnRound = Callable[[int, float], None]
+"""Told the boosting round and the search metric on the validation rows so far; raises `TrialPruned` to end the fit."""
 
 
-class GivenUp(Exception):  # noqa: N818 - no error: somebody decided that going on is not worth it
+class TrialPruned(Exception):  # noqa: N818 - no error: somebody decided that going on is not worth it
     """Raised by a watch to stop a fit that is not worth going on with."""
 
 
 @dataclass(frozen=True)
-class Effort:
+class FitContext:
     """What a fit may use.
 
     Attributes:
@@ -59,7 +44,7 @@ class Effort:
     cluster: str = ""
 
 
-class Candidate(Protocol):
+class Estimator(Protocol):
     """One kind of model for one goal: what to try, how to fit it, how to explain it, how to ship it."""
 
     @property
@@ -68,7 +53,7 @@ class Candidate(Protocol):
         ...
 
     @property
-    def starts(self) -> tuple[Params, ...]:
+    def warm_start_points(self) -> tuple[Params, ...]:
         """Other hyperparameters that are worth a trial before any are drawn."""
         ...
 
@@ -80,21 +65,21 @@ class Candidate(Protocol):
         """How this kind of model wants its rows."""
         ...
 
-    def fit(self, matrix: Matrix, labels: Labels, params: Params, effort: Effort) -> Any:
+    def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> Any:
         """Fit an estimator; the same arguments give the same estimator.
 
-        `params` hold what `fit_watching` taught; what is not there has a sensible value.
+        `params` hold what `fit_with_validation` taught; what is not there has a sensible value.
         """
         ...
 
-    def fit_watching(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
         self,
         training: tuple[Matrix, Labels],
         validation: tuple[Matrix, Labels],
         params: Params,
-        effort: Effort,
+        context: FitContext,
         metric: Callable[[Labels, Scores], float],
-        watch: Watch | None = None,
+        on_round: OnRound | None = None,
     ) -> tuple[Any, Params]:
         """Fit with an eye on later rows; returns the estimator and what they taught (such as the number of rounds).
 
@@ -103,11 +88,11 @@ class Candidate(Protocol):
             validation: encoded rows and labels to watch.
             params: hyperparameters.
             effort: seed and threads.
-            metric: the search metric, which `watch` is told about.
+            metric: the search metric, which `on_round` is told about.
             watch: called every few rounds where there are rounds.
 
         Raises:
-            GivenUp: `watch` saw enough.
+            GivenUp: `on_round` saw enough.
         """
         ...
 

@@ -13,18 +13,18 @@ import numpy.typing as npt
 
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
-from noria.core.model.explainer import Part as ExplainerPart
+from noria.core.model.explainer import ExplainerPart
 from noria.core.use_case import Task
-from noria.training.data.target import Goal
+from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Contributions, Params
-from noria.training.models.base.onnx_graph import Part, assemble
+from noria.training.models.base.onnx_graph import GraphPart, assemble
 
 Margins = npt.NDArray[np.float64]
 """Shape ``(rows, outputs)``; see `Goal.outputs`."""
 _EDGE = 1e-7
 
 
-class Estimator(Protocol):
+class FittedEstimator(Protocol):
     """A fitted model."""
 
     def margins(self, matrix: Matrix) -> Margins:
@@ -39,7 +39,7 @@ class Estimator(Protocol):
         """Arrays from which the same contributions come out where this library is not."""
         ...
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to margins; `name` makes the nodes' names unlike those of other parts."""
         ...
 
@@ -47,33 +47,33 @@ class Estimator(Protocol):
 class MarginModel:
     """The half of a candidate that is the same for every kind of model."""
 
-    def __init__(self, goal: Goal) -> None:
-        self.goal = goal
+    def __init__(self, target: PredictionTarget) -> None:
+        self.target = target
 
     @property
-    def starts(self) -> tuple[Params, ...]:
+    def warm_start_points(self) -> tuple[Params, ...]:
         """Other hyperparameters that are worth a trial before any are drawn; none, unless the kind knows some."""
         return ()
 
     def predict(self, estimator: Any, matrix: Matrix) -> Scores:
         """Uncalibrated scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
-        return scores_of(self.goal, estimator.margins(matrix))
+        return scores_of(self.target, estimator.margins(matrix))
 
     def contributions(self, estimator: Any, matrix: Matrix) -> Contributions:
         """Exact SHAP values of the encoded columns: log odds (per class for multiclass), or the label's unit."""
         found: Contributions = estimator.contributions(matrix)
-        return found if self.goal.task is Task.MULTICLASS else found[:, 0, :]
+        return found if self.target.task is Task.MULTICLASS else found[:, 0, :]
 
     def to_onnx(self, estimator: Any, width: int) -> bytes:
         """The estimator alone as an ONNX graph; its last output is what the task's predictor reads."""
-        return assemble(self.goal.task, width, estimator.part("model"))
+        return assemble(self.target.task, width, estimator.part("model"))
 
 
-def scores_of(goal: Goal, margins: Margins) -> Scores:
+def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
     """Margins as scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         return margins[:, 0]
-    if goal.task is Task.BINARY_CLASSIFICATION:
+    if target.task is Task.BINARY_CLASSIFICATION:
         # the form that does not overflow, whichever the sign
         small = np.exp(-np.abs(margins[:, 0]))
         return np.where(margins[:, 0] >= 0, 1 / (1 + small), small / (1 + small))
@@ -81,46 +81,46 @@ def scores_of(goal: Goal, margins: Margins) -> Scores:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def margins_of(goal: Goal, scores: Scores) -> Margins:
+def margins_of(target: PredictionTarget, scores: Scores) -> Margins:
     """Scores as margins, as far as float64 can tell; the inverse of `scores_of` (of classes, up to a constant per row)."""
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         return scores[:, None]
     clipped = np.clip(scores, _EDGE, 1 - _EDGE)
-    return np.log(clipped) if goal.task is Task.MULTICLASS else (np.log(clipped) - np.log1p(-clipped))[:, None]
+    return np.log(clipped) if target.task is Task.MULTICLASS else (np.log(clipped) - np.log1p(-clipped))[:, None]
 
 
-def loss_of(goal: Goal, labels: Labels, margins: Margins) -> float:
+def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float:
     """The task's own loss, which fits are stopped by: log loss, or mean squared error."""
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         return float(np.mean((margins[:, 0] - labels) ** 2))
-    if goal.task is Task.BINARY_CLASSIFICATION:
+    if target.task is Task.BINARY_CLASSIFICATION:
         return float(np.mean(np.logaddexp(0.0, np.where(labels, -margins[:, 0], margins[:, 0]))))
     highest = margins.max(axis=1)
     spread = np.log(np.exp(margins - highest[:, None]).sum(axis=1)) + highest
     return float(np.mean(spread - margins[np.arange(len(labels)), labels]))
 
 
-def priors(goal: Goal, labels: Labels) -> npt.NDArray[np.float64]:
+def priors(target: PredictionTarget, labels: Labels) -> npt.NDArray[np.float64]:
     """Margins of who knows nothing of a row but how often each outcome came; shape ``(outputs,)``."""
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         return np.array([np.mean(labels)], dtype=np.float64)
-    if goal.task is Task.BINARY_CLASSIFICATION:
+    if target.task is Task.BINARY_CLASSIFICATION:
         rate = (float(labels.sum()) + 0.5) / (len(labels) + 1)
         return np.array([np.log(rate / (1 - rate))], dtype=np.float64)
-    counts = np.bincount(labels, minlength=goal.classes) + 0.5
+    counts = np.bincount(labels, minlength=target.classes) + 0.5
     return np.asarray(np.log(counts / counts.sum()), dtype=np.float64)
 
 
-def class_weights(goal: Goal, labels: Labels, balance: float) -> npt.NDArray[np.float64]:
+def class_weights(target: PredictionTarget, labels: Labels, balance: float) -> npt.NDArray[np.float64]:
     """Log weight of each class (binary: no, yes), 0 where `balance` is 0; at 1 all classes weigh the same.
 
     A model fitted with these weights gives margins that are too high by the same log weights (Elkan, 2001, theorem 2),
     which is how they are taken out again: weights change what a model looks at, not the level of what it says.
     """
-    counts = np.bincount(labels.astype(np.int64), minlength=goal.classes) + 0.5
+    counts = np.bincount(labels.astype(np.int64), minlength=target.classes) + 0.5
     return np.asarray(-balance * np.log(counts / counts.max()), dtype=np.float64)
 
 
-def weight_shift(goal: Goal, log_weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def weight_shift(target: PredictionTarget, log_weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """By how much margins are too high after a fit with such weights; shape ``(outputs,)``."""
-    return log_weights if goal.task is Task.MULTICLASS else log_weights[1:] - log_weights[:1]
+    return log_weights if target.task is Task.MULTICLASS else log_weights[1:] - log_weights[:1]

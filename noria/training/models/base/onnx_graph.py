@@ -22,7 +22,7 @@ _IR_VERSION = 8
 
 
 @dataclass(frozen=True)
-class Part:
+class GraphPart:
     """Nodes from the encoded rows (`INPUT`, float32) to margins (float64, ``(rows, outputs)``)."""
 
     nodes: tuple[Any, ...]
@@ -51,13 +51,13 @@ def as_double(source: str, output: str) -> Any:
     return node("Cast", [source], output, to=TensorProto.DOUBLE)
 
 
-def columns(first: int, width: int, name: str) -> Part:
+def columns(first: int, width: int, name: str) -> GraphPart:
     """The encoded columns from `first` on, as the input of a member of a blend (float32, unlike other parts)."""
     places = constant(f"{name}_places", np.arange(first, first + width, dtype=np.int64))
-    return Part((node("Gather", [INPUT, places.name], f"{name}_columns", axis=1),), (places,), f"{name}_columns")
+    return GraphPart((node("Gather", [INPUT, places.name], f"{name}_columns", axis=1),), (places,), f"{name}_columns")
 
 
-def weighted_sum(parts: Sequence[Part], weights: Sequence[float], name: str) -> Part:
+def weighted_sum(parts: Sequence[GraphPart], weights: Sequence[float], name: str) -> GraphPart:
     """Margins of several parts, averaged."""
     nodes: list[Any] = [one for part in parts for one in part.nodes]
     constants: list[Any] = [one for part in parts for one in part.constants]
@@ -67,10 +67,10 @@ def weighted_sum(parts: Sequence[Part], weights: Sequence[float], name: str) -> 
         nodes.append(node("Mul", [part.output, constants[-1].name], f"{name}_term_{index}"))
         terms.append(nodes[-1].output[0])
     nodes.append(node("Sum", terms, f"{name}_margins"))
-    return Part(tuple(nodes), tuple(constants), f"{name}_margins")
+    return GraphPart(tuple(nodes), tuple(constants), f"{name}_margins")
 
 
-def reading(part: Part, source: str) -> Part:
+def reading(part: GraphPart, source: str) -> GraphPart:
     """The same nodes, reading `source` where they read `INPUT`."""
     from onnx import NodeProto
 
@@ -80,10 +80,10 @@ def reading(part: Part, source: str) -> Part:
         copy.CopyFrom(one)
         copy.input[:] = [source if name == INPUT else name for name in one.input]
         changed.append(copy)
-    return Part(tuple(changed), part.constants, part.output)
+    return GraphPart(tuple(changed), part.constants, part.output)
 
 
-def assemble(task: Task, width: int, part: Part) -> bytes:
+def assemble(task: Task, width: int, part: GraphPart) -> bytes:
     """A whole graph: encoded rows to probabilities ``(rows, 2)`` or ``(rows, classes)``, or numbers ``(rows, 1)``."""
     from onnx import TensorProto, checker, helper
 
@@ -101,7 +101,7 @@ def assemble(task: Task, width: int, part: Part) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _link(task: Task, part: Part) -> tuple[list[Any], list[Any], str]:
+def _link(task: Task, part: GraphPart) -> tuple[list[Any], list[Any], str]:
     """The nodes of a part, followed by what turns margins into scores."""
     nodes, constants = list(part.nodes), list(part.constants)
     if task is Task.REGRESSION:

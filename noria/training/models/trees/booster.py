@@ -6,9 +6,9 @@ from typing import Any
 
 from noria.core.base.errors import SettingsError
 from noria.core.use_case import Engine, Training
-from noria.training.models.base.estimator import Effort
+from noria.training.models.base.estimator import FitContext
 from noria.training.models.trees.dask_engine import SETTING
-from noria.training.models.trees.external_memory import EncodedBatches, Facts, binned
+from noria.training.models.trees.external_memory import EncodedBatches, RowMetaInfo, binned
 
 
 def boosted(rows: Any, parameters: dict[str, Any], rounds: int) -> Any:
@@ -22,19 +22,19 @@ def boosted(rows: Any, parameters: dict[str, Any], rounds: int) -> Any:
 
 
 def boosted_in_batches(
-    batches: EncodedBatches, facts: Facts, parameters: dict[str, Any], *, rounds: int, effort: Effort
+    batches: EncodedBatches, facts: RowMetaInfo, parameters: dict[str, Any], *, rounds: int, context: FitContext
 ) -> Any:
     """An `xgboost.Booster` after so many rounds on rows that are never in memory as a whole, here or on a cluster.
 
     Raises:
-        SettingsError: `effort.cluster` names a cluster that does not answer.
+        SettingsError: `context.cluster` names a cluster that does not answer.
         NoriaError: a worker of the cluster could not read its rows.
     """
-    if effort.cluster:
+    if context.cluster:
         from noria.training.models.trees.dask_engine import boosted_on_cluster
 
-        return boosted_on_cluster(effort.cluster, batches, facts, parameters, rounds)
-    rows = binned(batches, facts, max_bin=int(parameters["max_bin"]), threads=effort.threads)
+        return boosted_on_cluster(context.cluster, batches, facts, parameters, rounds)
+    rows = binned(batches, facts, max_bin=int(parameters["max_bin"]), threads=context.threads)
     return boosted(rows, parameters, rounds)
 
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
-from noria.training.data.target import Goal
-from noria.training.models.base.estimator import Effort, Params
+from noria.training.data.target import PredictionTarget
+from noria.training.models.base.estimator import FitContext, Params
 from noria.training.models.base.margin import class_weights, priors, weight_shift
-from noria.training.models.trees.external_memory import Facts
+from noria.training.models.trees.external_memory import RowMetaInfo
 
 LOSS = "trees_loss"
 """The hyperparameter that names the loss of regression."""
@@ -29,7 +29,7 @@ _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class BoostingObjective:
     """What trees grow on.
 
     Attributes:
@@ -41,7 +41,7 @@ class Ground:
         log_weights: classification: log weight of each class.
     """
 
-    goal: Goal
+    target: PredictionTarget
     loss: int
     start: _Numbers
     base: _Numbers
@@ -49,73 +49,75 @@ class Ground:
     spread: float
     log_weights: _Numbers
 
-    def matrix(self, rows: Matrix, labels: Labels, effort: Effort) -> Any:
+    def matrix(self, rows: Matrix, labels: Labels, context: FitContext) -> Any:
         """Binned rows for training (an `xgboost.QuantileDMatrix`)."""
         from xgboost import QuantileDMatrix
 
         facts = self.facts(labels).of(slice(None))
-        return QuantileDMatrix(rows, **facts, max_bin=MAX_BIN, missing=np.nan, nthread=effort.threads)
+        return QuantileDMatrix(rows, **facts, max_bin=MAX_BIN, missing=np.nan, nthread=context.threads)
 
-    def facts(self, labels: Labels) -> Facts:
+    def facts(self, labels: Labels) -> RowMetaInfo:
         """What XGBoost is told of rows beside their values."""
         weights = np.exp(self.log_weights)[labels.astype(np.int64)] if self.log_weights.any() else None
-        return Facts(self.targets(labels), weights, self.start)
+        return RowMetaInfo(self.targets(labels), weights, self.start)
 
     def targets(self, labels: Labels) -> _Numbers:
         """Labels as XGBoost takes them."""
         return np.asarray((labels.astype(np.float64) - self.level) / self.spread, dtype=np.float64)
 
-    def parameters(self, effort: Effort) -> dict[str, Any]:
+    def parameters(self, context: FitContext) -> dict[str, Any]:
         """XGBoost's parameters that follow from the goal and the effort."""
         return {
             **self._objective(),
             "tree_method": "hist",
             "max_bin": MAX_BIN,
-            "seed": effort.seed,
-            "nthread": effort.threads,
+            "seed": context.seed,
+            "nthread": context.threads,
             "disable_default_eval_metric": True,
         }
 
     def _objective(self) -> dict[str, Any]:
-        if self.goal.task is Task.BINARY_CLASSIFICATION:
+        if self.target.task is Task.BINARY_CLASSIFICATION:
             return {"objective": "binary:logistic", "base_score": 0.5}
-        if self.goal.task is Task.MULTICLASS:
-            return {"objective": "multi:softprob", "num_class": self.goal.classes, "base_score": 0.0}
+        if self.target.task is Task.MULTICLASS:
+            return {"objective": "multi:softprob", "num_class": self.target.classes, "base_score": 0.0}
         if self.loss == QUANTILE:
-            return {"objective": "reg:quantileerror", "quantile_alpha": self.goal.quantile, "base_score": 0.0}
+            return {"objective": "reg:quantileerror", "quantile_alpha": self.target.quantile, "base_score": 0.0}
         return {"objective": "reg:absoluteerror" if self.loss == ABSOLUTE else "reg:squarederror", "base_score": 0.0}
 
     def hessian(self) -> float:
         """What one row weighs in `min_child_weight`, about, before the first tree."""
-        if self.goal.task is Task.REGRESSION:
+        if self.target.task is Task.REGRESSION:
             return 1.0
-        chances = np.exp(priors_as_logs(self.goal, self.start))
+        chances = np.exp(priors_as_logs(self.target, self.start))
         spread = float(np.mean(chances * (1 - chances)))
-        return 2 * spread if self.goal.task is Task.MULTICLASS else spread
+        return 2 * spread if self.target.task is Task.MULTICLASS else spread
 
 
-def aim_of(goal: Goal, params: Params) -> float | None:
+def aim_of(target: PredictionTarget, params: Params) -> float | None:
     """Which quantile of the label a regression with these hyperparameters aims at; None for the mean."""
     loss = int(params.get(LOSS, SQUARED))
-    return {SQUARED: None, ABSOLUTE: 0.5, QUANTILE: goal.quantile}[loss]
+    return {SQUARED: None, ABSOLUTE: 0.5, QUANTILE: target.quantile}[loss]
 
 
-def ground(goal: Goal, labels: Labels, *, balance: float = 0.0, loss: int = SQUARED) -> Ground:
+def boosting_objective(
+    target: PredictionTarget, labels: Labels, *, balance: float = 0.0, loss: int = SQUARED
+) -> BoostingObjective:
     """What trees grow on, from the labels of the training rows."""
-    if goal.task is Task.REGRESSION:
+    if target.task is Task.REGRESSION:
         level, spread = float(np.mean(labels)), float(np.std(labels)) or 1.0
-        aim = aim_of(goal, {LOSS: loss})
+        aim = aim_of(target, {LOSS: loss})
         center = level if aim is None else float(np.quantile(labels, aim))
         start = np.array([(center - level) / spread])
-        return Ground(goal, loss, start, np.array([center]), level, spread, np.zeros(1))
-    log_weights = class_weights(goal, labels, balance)
-    base = priors(goal, labels)
-    return Ground(goal, loss, base + weight_shift(goal, log_weights), base, 0.0, 1.0, log_weights)
+        return BoostingObjective(target, loss, start, np.array([center]), level, spread, np.zeros(1))
+    log_weights = class_weights(target, labels, balance)
+    base = priors(target, labels)
+    return BoostingObjective(target, loss, base + weight_shift(target, log_weights), base, 0.0, 1.0, log_weights)
 
 
-def priors_as_logs(goal: Goal, margins: _Numbers) -> _Numbers:
+def priors_as_logs(target: PredictionTarget, margins: _Numbers) -> _Numbers:
     """Log chances of each class (binary: of yes) that belong to margins; shape ``(outputs,)``."""
-    if goal.task is Task.BINARY_CLASSIFICATION:
+    if target.task is Task.BINARY_CLASSIFICATION:
         return np.asarray(-np.logaddexp(0.0, -margins), dtype=np.float64)
     highest = margins.max()
     return np.asarray(margins - highest - np.log(np.exp(margins - highest).sum()), dtype=np.float64)

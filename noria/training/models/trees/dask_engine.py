@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from noria.core.base.errors import NoriaError, SettingsError
-from noria.training.models.trees.external_memory import EncodedBatches, Facts, encoded_part
+from noria.training.models.trees.external_memory import EncodedBatches, RowMetaInfo, encoded_part
 
 SETTING = "NORIA_DASK_SCHEDULER"
 _PATIENCE = 20.0
@@ -28,7 +28,7 @@ _BATCHES_PER_WORKER = 2
 
 
 def boosted_on_cluster(
-    scheduler: str, batches: EncodedBatches, facts: Facts, parameters: dict[str, Any], rounds: int
+    scheduler: str, batches: EncodedBatches, facts: RowMetaInfo, parameters: dict[str, Any], rounds: int
 ) -> Any:
     """An `xgboost.Booster` grown by the workers of a cluster.
 
@@ -87,7 +87,7 @@ def _for_all(client: Any, batches: EncodedBatches) -> EncodedBatches:
     return replace(batches, size=max(1, min(batches.size, math.ceil(len(batches) / (_BATCHES_PER_WORKER * workers)))))
 
 
-def _on_workers(client: Any, batches: EncodedBatches, facts: Facts, max_bin: int) -> Any:
+def _on_workers(client: Any, batches: EncodedBatches, facts: RowMetaInfo, max_bin: int) -> Any:
     """The rows as an `xgboost.dask.DaskQuantileDMatrix`, spread over the workers."""
     from xgboost import dask as xgboost_dask
 

@@ -21,7 +21,7 @@ from noria.core.model.encoder_columns import Matrix
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import EncodingOptions, FoldMeans, encode, out_of_fold
 from noria.training.data.parquet_columns import StoredColumns
-from noria.training.models.base.estimator import Effort, Params
+from noria.training.models.base.estimator import FitContext, Params
 
 if TYPE_CHECKING:
     from xgboost import QuantileDMatrix
@@ -93,17 +93,17 @@ def encoded_part(encoder: Encoder, rows: TrainingSet, means: tuple[FoldMeans, ..
 class FitsBatches(Protocol):
     """A kind of model that can do with rows it never sees as a whole."""
 
-    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, effort: Effort) -> Any:
+    def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, context: FitContext) -> Any:
         """Fit an estimator; the same arguments give the same estimator, except on a cluster.
 
         Raises:
-            SettingsError: `effort.cluster` names a cluster that does not answer.
+            SettingsError: `context.cluster` names a cluster that does not answer.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class RowMetaInfo:
     """What XGBoost is told of rows beside their values.
 
     Attributes:
@@ -126,7 +126,7 @@ class Facts:
         }
 
 
-def binned(batches: EncodedBatches, facts: Facts, *, max_bin: int, threads: int) -> QuantileDMatrix:
+def binned(batches: EncodedBatches, facts: RowMetaInfo, *, max_bin: int, threads: int) -> QuantileDMatrix:
     """The rows as bins; batches are encoded four times over, which XGBoost needs to find the bins and fill them."""
     from xgboost import DataIter, QuantileDMatrix
 

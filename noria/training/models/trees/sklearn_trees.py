@@ -14,13 +14,13 @@ from noria.core.model.explainer import Explainer, TreesPart
 from noria.core.model.link_functions import LogarithmPart
 from noria.core.model.tree_shap import Forest
 from noria.training.models.base.margin import Margins
-from noria.training.models.base.onnx_graph import INPUT, Part, as_double, constant, node
+from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
 
 _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class JointTree:
+class SklearnTree:
     """One tree as arrays over its nodes; children stand behind their parents.
 
     Attributes:
@@ -41,7 +41,7 @@ class JointTree:
     covers: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, tree: Any, places: npt.NDArray[np.int64], classes: int) -> JointTree:
+    def of(cls, tree: Any, places: npt.NDArray[np.int64], classes: int) -> SklearnTree:
         """From a tree of scikit-learn.
 
         Args:
@@ -81,7 +81,7 @@ class JointTree:
 
 
 @dataclass(frozen=True, eq=False)
-class JointTrees:
+class SklearnTrees:
     """A forest; margins are ``slope * log(mean rate)`` of each class, in float64.
 
     Attributes:
@@ -91,7 +91,7 @@ class JointTrees:
         slope: what a logarithm counts.
     """
 
-    trees: tuple[JointTree, ...]
+    trees: tuple[SklearnTree, ...]
     width: int
     least: float
     slope: float = 1.0
@@ -121,7 +121,7 @@ class JointTrees:
         """
         return self._explainer.contributions(matrix)
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to margins."""
         constants = (constant(f"{name}_least", np.array(self.least)), constant(f"{name}_slope", np.array(self.slope)))
         nodes = (
@@ -131,7 +131,7 @@ class JointTrees:
             node("Log", [f"{name}_not_below"], f"{name}_logs"),
             node("Mul", [f"{name}_logs", constants[1].name], f"{name}_margins"),
         )
-        return Part(nodes, constants, f"{name}_margins")
+        return GraphPart(nodes, constants, f"{name}_margins")
 
     def explained(self) -> tuple[TreesPart, LogarithmPart]:
         """The same trees, once for each class, and what takes rates to margins, to explain rows without this library."""

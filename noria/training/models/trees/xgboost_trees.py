@@ -13,13 +13,13 @@ import numpy.typing as npt
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import TreesPart
 from noria.core.model.tree_shap import Forest
-from noria.training.models.base.onnx_graph import INPUT, Part, as_double, constant, node
+from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
 
 _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Trees:
+class XgboostTrees:
     """A booster whose margins are ``base + slope * (sum of leaves)``, in float64.
 
     Attributes:
@@ -45,7 +45,7 @@ class Trees:
         shaped = np.asarray(found, dtype=np.float64).reshape(len(matrix), len(self.base), matrix.shape[1] + 1)
         return self.slope * shaped[:, :, :-1]
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> GraphPart:
         """The ONNX nodes from encoded rows to margins."""
         constants = (constant(f"{name}_slope", np.array(self.slope)), constant(f"{name}_base", self.base))
         nodes = (
@@ -54,7 +54,7 @@ class Trees:
             node("Mul", [f"{name}_sum", constants[0].name], f"{name}_scaled"),
             node("Add", [f"{name}_scaled", constants[1].name], f"{name}_margins"),
         )
-        return Part(nodes, constants, f"{name}_margins")
+        return GraphPart(nodes, constants, f"{name}_margins")
 
     def explained(self) -> tuple[TreesPart]:
         """The same trees with how many rows went where, to explain rows without XGBoost."""
