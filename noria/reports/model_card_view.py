@@ -62,7 +62,7 @@ class CardView:
     """The page's own facts; everything else it reads from the card."""
 
     name: str
-    alias_state: str
+    stage: str
     headline: str
     serves: bool
     ready: int
@@ -82,7 +82,7 @@ def view_of(card: ModelCard) -> CardView:
     report, currency = card.report, card.use_case.business.currency
     return CardView(
         name=f"version {card.version}" if card.version else f"candidate {card.bundle_digest[:12]}",
-        alias_state=_alias_states(card),
+        stage=_stage(card),
         headline=_headline(report, currency),
         serves=_serves(card),
         ready=sum(line.state is CheckState.YES for line in card.checklist),
@@ -98,7 +98,7 @@ def view_of(card: ModelCard) -> CardView:
     )
 
 
-def _alias_states(card: ModelCard) -> str:
+def _stage(card: ModelCard) -> str:
     last = _last_move(card)
     if last is None:
         stopped = any(gate.stops for gate in card.gates)
