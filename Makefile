@@ -42,4 +42,4 @@ docs: setup ## Write docs/reference and the use-case schema from the code
 	@$(BIN)/python scripts/reference.py
 
 bench: setup ## List the benchmarks, or run one: make bench NAME=dag_parse
-	@$(if $(NAME),$(BIN)/python benchmarks/$(NAME).py $(ARGS),$(BIN)/python scripts/benchmarks.py)
+	@$(if $(NAME),$(BIN)/python -m benchmarks.$(NAME) $(ARGS),$(BIN)/python scripts/benchmarks.py)

@@ -1,13 +1,14 @@
-"""How long Airflow takes to read the DAG files for ten use cases, Airflow's own import left out.
+"""The time Airflow takes to read the DAG files of ten use cases, without Airflow's own import.
 
-    python benchmarks/dag_parse.py [use cases]
+Each round parses in a new process, as the DAG processor does after a change, and is compared with a file that holds one
+empty DAG. CPU seconds stand beside wall seconds, because other load on the machine lengthens only the latter.
 
-Parses in a fresh process each time, as the DAG processor does after a change, and compares with a file that holds one empty
-DAG. CPU seconds are told beside wall seconds, because a busy machine stretches only the latter.
+    make bench NAME=dag_parse ARGS="--use-cases 20"
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -16,7 +17,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
+import yaml
+
+from benchmarks.shared.folders import PROJECT
+from noria.testing.builders import write_use_case
+
 ROUNDS = 5
 EMPTY = "from airflow.sdk import DAG\n\nwith DAG('empty', schedule=None):\n    pass\n"
 PARSE = """
@@ -33,12 +38,10 @@ print(json.dumps({"wall": time.perf_counter() - started[0], "cpu": time.process_
 
 
 def main() -> None:
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    sys.path.insert(0, str(PROJECT))
-    import yaml
-
-    from noria.testing.builders import write_use_case
-
+    """Parse several times, print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--use-cases", type=int, default=10)
+    number = parser.parse_args().use_cases
     shipped = yaml.safe_load((PROJECT / "use_cases" / "flight_delays" / "use_case.yaml").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(prefix="noria-dag-parse-") as scratch:
         use_cases = Path(scratch) / "use_cases"
@@ -47,15 +50,16 @@ def main() -> None:
         empty = Path(scratch) / "empty"
         empty.mkdir()
         (empty / "empty.py").write_text(EMPTY, encoding="utf-8")
-        ours = [measure(PROJECT / "dags", use_cases, Path(scratch)) for _ in range(ROUNDS)]
-        bare = [measure(empty, use_cases, Path(scratch)) for _ in range(ROUNDS)]
-    if any(round["dags"] != 4 * number or round["errors"] for round in ours):
-        sys.exit(f"expected {4 * number} DAGs and no error, found {ours[0]}")
-    tell(f"{number} use cases, {4 * number} DAGs", ours)
-    tell("one empty DAG", bare)
+        noria = [measure(PROJECT / "dags", use_cases, Path(scratch)) for _ in range(ROUNDS)]
+        empty_dag = [measure(empty, use_cases, Path(scratch)) for _ in range(ROUNDS)]
+    if any(found["dags"] != 4 * number or found["errors"] for found in noria):
+        sys.exit(f"expected {4 * number} DAGs and no error, found {noria[0]}")
+    print_median(f"{number} use cases, {4 * number} DAGs", noria)
+    print_median("one empty DAG", empty_dag)
 
 
 def measure(dags: Path, use_cases: Path, home: Path) -> dict[str, float]:
+    """Wall and CPU seconds of one parse, with the numbers of DAGs and errors."""
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -71,8 +75,8 @@ def measure(dags: Path, use_cases: Path, home: Path) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def tell(what: str, rounds: list[dict[str, float]]) -> None:
-    wall, cpu = (statistics.median(round[clock] for round in rounds) for clock in ("wall", "cpu"))
+def print_median(what: str, rounds: list[dict[str, float]]) -> None:
+    wall, cpu = (statistics.median(found[clock] for found in rounds) for clock in ("wall", "cpu"))
     print(f"{what:>28}: {wall:6.3f} s wall, {cpu:6.3f} s CPU (median of {len(rounds)})")
 
 

@@ -1,18 +1,18 @@
-"""One turn of the wheel through Airflow's scheduler, against the same jobs called in one Python process.
+"""The jobs of one month through Airflow's scheduler, against the same jobs called in one Python process.
 
-Both do data, training, score and monitor of April 2013 on the shipped flights, on one PostgreSQL server and one MLflow, each
-in a database of its own that already holds January to March. The ratio says what orchestration costs. The search has a
-fixed number of trials, so that both do the same work.
+Both run data, training, score and monitor of April 2013 on the shipped flights, on one PostgreSQL server and one MLflow,
+each in a database of its own that already holds January to March. The ratio is the cost of orchestration. The search has a
+fixed number of trials, so both do the same work.
 
-Starts an embedded stack of its own on free ports, and stops it: about eight minutes.
+The benchmark starts an embedded stack of its own on free ports, and stops it: about eight minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +24,17 @@ from typing import Any
 
 import yaml
 
-PROJECT = Path(__file__).resolve().parent.parent
+from benchmarks.shared.folders import PROJECT
+from monitoring import jobs as monitoring
+from noria.bootstrap import bootstrap
+from noria.core.base.interval import Interval
+from noria.demo.airflow_api import AirflowApi
+from noria.jobs import data, release, scoring, training
+from noria.local.postgres import PostgresServer
+from noria.settings import load_settings
+from noria.testing.ports import free_port
+from noria.testing.waiting import wait_until
+
 NORIA = Path(sys.executable).with_name("noria")
 USE_CASE = "flight_delays"
 MONTHS = ("2013-01-01", "2013-02-01", "2013-03-01", "2013-04-01", "2013-05-01")
@@ -34,7 +44,8 @@ PORTS = ("POSTGRES", "AIRFLOW", "MLFLOW", "SERVING", "SMTP", "MAIL")
 
 def main() -> None:
     """Measure both, print the table."""
-    with tempfile.TemporaryDirectory(prefix="noria-orchestration-") as folder, stack(Path(folder)) as environment:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    with tempfile.TemporaryDirectory(prefix="noria-orchestration-") as folder, embedded_stack(Path(folder)) as environment:
         other = {**environment, "NORIA_USE_CASES": str(use_cases(Path(folder) / "one_process", seed=8))}
         other["NORIA_WAREHOUSE_URL"] = second_database()
         alone = run_in_process(other)
@@ -50,11 +61,11 @@ def show(alone: dict[str, float], scheduled: dict[str, float]) -> None:
     print(f"{'step':<22}{'one process':>14}{'scheduler':>14}   seconds")
     for step, seconds in alone.items():
         print(f"{step:<22}{seconds:>14.1f}{scheduled.get(step, float('nan')):>14.1f}")
-    print(f"\nratio {scheduled['whole turn'] / alone['whole turn']:.2f}: the scheduler's wall time over one process's")
+    print(f"\nratio {scheduled['whole month'] / alone['whole month']:.2f}: the scheduler's wall time over one process's")
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[dict[str, str]]:
+def embedded_stack(folder: Path) -> Iterator[dict[str, str]]:
     """An embedded stack in a temporary home; yields the environment of its clients."""
     os.environ |= {"NORIA_HOME": str(folder / "home"), "NORIA_USE_CASES": str(use_cases(folder / "scheduler", seed=7))}
     os.environ |= {f"NORIA_{name}_PORT": str(free_port()) for name in PORTS}
@@ -65,29 +76,19 @@ def stack(folder: Path) -> Iterator[dict[str, str]]:
         subprocess.run([NORIA, "down"], check=False, stdout=subprocess.DEVNULL)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def use_cases(root: Path, seed: int) -> Path:
     """The shipped use case, its trials counted, without its rollout; the seed keeps both sides' versions apart in MLflow."""
     shutil.copytree(PROJECT / "use_cases" / USE_CASE, root / USE_CASE)
     path = root / USE_CASE / "use_case.yaml"
     fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     fields["training"] |= {"trials": TRIALS, "minutes": 60, "seed": seed}
-    del fields["rollout"]  # it waits for requests, and nobody asks here
+    del fields["rollout"]  # it waits for requests, and there are none here
     path.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
     return root
 
 
 def second_database() -> str:
     """URL of a new database beside the stack's own."""
-    from noria.local.postgres import PostgresServer
-    from noria.settings import load_settings
-
     settings = load_settings()
     server = PostgresServer(settings.home / "postgres", settings.postgres_port)
     server.create_database("one_process")
@@ -98,26 +99,21 @@ def run_in_process(environment: dict[str, str]) -> dict[str, float]:
     """Seconds of each step in a Python process of its own, imports included."""
     prepare(environment)
     started = time.monotonic()
-    code = "from benchmarks.orchestration import turn; turn()"
+    code = "from benchmarks.orchestration import run_jobs; run_jobs()"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, env=environment, check=True, capture_output=True, text=True
     )
-    return {**json.loads(result.stdout.splitlines()[-1]), "whole turn": time.monotonic() - started}
+    return {**json.loads(result.stdout.splitlines()[-1]), "whole month": time.monotonic() - started}
 
 
 def prepare(environment: dict[str, str]) -> None:
     """January to March, not timed."""
-    command = [NORIA, "data", USE_CASE, "--start", MONTHS[0], "--end", MONTHS[-2]]
+    command: list[str | Path] = [NORIA, "data", USE_CASE, "--start", MONTHS[0], "--end", MONTHS[-2]]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def turn() -> None:
+def run_jobs() -> None:
     """All jobs of April, one after the other; prints seconds by step as JSON."""
-    from monitoring import jobs as monitoring
-    from noria.bootstrap import bootstrap
-    from noria.core.base.interval import Interval
-    from noria.jobs import data, release, scoring, training
-
     services = bootstrap()
     case, april = services.use_case(USE_CASE), Interval.parse(*MONTHS[-2:])
     seconds: dict[str, float] = {}
@@ -146,22 +142,16 @@ def turn() -> None:
 
 
 def run_in_scheduler() -> dict[str, float]:
-    """Seconds of each task as Airflow reports them, and of the whole turn from the first call to the last task's end."""
-    from noria.demo.airflow_api import AirflowApi
-    from noria.settings import load_settings
-
+    """Seconds of each task as Airflow reports them, and of the whole month from the first call to the last task's end."""
     settings = load_settings()
     prepare(dict(os.environ))
     with AirflowApi(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value()) as airflow:
-        return follow_turn(airflow)
+        return follow_month(airflow)
 
 
-def follow_turn(airflow: Any) -> dict[str, float]:
-    """Start the turn and wait for its last run."""
-    from noria.core.base.interval import Interval
-
-    while not {f"{USE_CASE}__data", f"{USE_CASE}__train"} <= airflow.dag_ids():
-        time.sleep(1)
+def follow_month(airflow: AirflowApi) -> dict[str, float]:
+    """Start the runs of the month and wait for the last one."""
+    wait_until(lambda: {f"{USE_CASE}__data", f"{USE_CASE}__train"} <= airflow.dag_ids(), "the DAGs are there", pause=1)
     april = Interval.parse(*MONTHS[-2:])
     started = time.monotonic()
     airflow.backfill(f"{USE_CASE}__data", [april], max_active_runs=1)
@@ -169,9 +159,9 @@ def follow_turn(airflow: Any) -> dict[str, float]:
     airflow.trigger(f"{USE_CASE}__train", "benchmark", {"as_of": MONTHS[-1]})
     kinds = ("data", "score", "monitor", "train")
     runs = airflow.wait(
-        lambda: [run for kind in kinds for run in airflow.runs(f"{USE_CASE}__{kind}")], expected=4, what="the turn"
+        lambda: [run for kind in kinds for run in airflow.runs(f"{USE_CASE}__{kind}")], expected=4, what="the month"
     )
-    seconds = {"whole turn": time.monotonic() - started}
+    seconds = {"whole month": time.monotonic() - started}
     for run in runs:
         for task, duration in airflow.durations(run):
             seconds[task] = max(seconds.get(task, 0.0), duration)  # mapped tasks run at the same time

@@ -1,16 +1,18 @@
-"""What a reason costs: CPU microseconds per row, one row at a time: `python benchmarks/reasons.py [calls]`.
+"""What the reasons of a prediction cost: CPU microseconds per row, one row at a time.
 
-Against the same row's prediction (dictionary to score, as serving does it) and against the library's own contributions
+Compared with the same row's prediction (dictionary to score, as serving does it) and with the library's own contributions
 (XGBoost's `pred_contribs`; of the linear model one line of numpy without the words), in the same process. The ratios are
 explain / predict, and library / explain. `first ms` is the first explanation of a version, which reads its file. `apart` is
 the largest difference from the library's values, as a share of the largest of them. Models are fitted to made-up rows of
 30 columns.
+
+    make bench NAME=reasons ARGS="--calls 500"
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,12 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
 WIDTH, ROWS, CLASSES = 30, 20_000, 4
 NAMES = [f"f{number}" for number in range(WIDTH)]
-CASES = {
+CASES: dict[str, tuple[str, str, dict[str, float]]] = {
     "linear": ("linear", "binary_classification", {}),
     "100 trees of depth 6": ("gradient_boosting", "binary_classification", {"trees_rounds": 100}),
     "300 trees of depth 6": ("gradient_boosting", "binary_classification", {"trees_rounds": 300}),
@@ -33,12 +32,12 @@ CASES = {
     "forest, 60 trees of 512 leaves": ("random_forest", "binary_classification", {"forest_slope": 1.0}),
 }
 TRULY_DEEP = {"trees_min_child_weight": 0.5, "trees_gamma": 0.0}
-"""So that trees are grown to their depth: the most work for their number."""
+"""Grows every tree to its full depth, which is the most work."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU microseconds per row, the file's kilobytes, and how far apart the two kinds of contributions are."""
+    """CPU microseconds per row, the file's kilobytes, and the largest difference between the two kinds of contributions."""
 
     predict: float
     explain: float
@@ -50,7 +49,10 @@ class Cost:
 
 def main() -> None:
     """Print one line per model."""
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=200, help="rows that are explained one by one")
+    calls = parser.parse_args().calls
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # before the libraries are imported
     heads = ("predict", "explain", "ratio", "XGBoost", "ratio", "first ms", "kB", "apart")
     print(f"{'model':38}" + "".join(f"{head:>10}" for head in heads))
     for name, (kind, task, params) in CASES.items():

@@ -1,13 +1,13 @@
 """Memory and time of training on 1 to 30 million rows of 25 features, from the Parquet snapshot to a fitted model.
 
-All flights from New York in 2013, replicated year after year with noise: every copy has other numbers, one label in a
-hundred flipped, one category in a hundred swapped. Each size is trained in a process of its own, with the default
-hyperparameters of gradient boosting and a fixed number of rounds; peak memory is that process's (ru_maxrss), so it has
+The rows are all flights from New York in 2013, replicated year after year with noise: every copy has other numbers, one
+label in a hundred flipped, one category in a hundred swapped. Each size is trained in a process of its own, with the default
+hyperparameters of gradient boosting and a fixed number of rounds. Peak memory is that process's (ru_maxrss), with
 everything in it: interpreter, libraries, labels, bins, gradients. Rows per second count reading, encoding, binning and
-boosting; seconds of CPU say more where others share the machine.
+boosting; CPU seconds say more on a shared machine.
 
-Snapshots are kept in .benchmarks/, so that a second run begins at once. `--in-memory` holds the columns in memory instead,
-to compare with.
+Snapshots are kept in .benchmarks/, so a second run starts at once. `--in-memory` holds the columns in memory instead, for
+comparison.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-PROJECT = Path(__file__).resolve().parent.parent
-CACHE = PROJECT / ".benchmarks" / "training_scale"
+from benchmarks.shared.folders import CACHE, PROJECT
+
+SNAPSHOTS = CACHE / "training_scale"
 CATEGORICAL = ("carrier", "origin", "destination", "tail_number")
 NUMERIC = (
     *("scheduled_hour", "scheduled_minute", "minute_of_day", "weekday", "month", "day", "flight", "distance"),
@@ -77,11 +78,11 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(snapshot: Path, options: argparse.Namespace) -> dict[str, float]:
-    """What a process of its own says of training on a snapshot."""
-    command = [sys.executable, __file__, "--child", str(snapshot), "--rounds", str(options.rounds)]
+    """Train on a snapshot in a process of its own; returns what it measured."""
+    command = [sys.executable, "-m", "benchmarks.training_scale", "--child", str(snapshot), "--rounds", str(options.rounds)]
     command += ["--threads", str(options.threads), *(["--in-memory"] if options.in_memory else [])]
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    answer = subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return found
 
@@ -134,11 +135,11 @@ def the_use_case() -> Any:
 
 
 def snapshot_of(rows: int) -> Path:
-    """A snapshot of so many rows, written batch by batch as the snapshot step writes one."""
-    path = CACHE / f"{rows}.parquet"
+    """A snapshot of so many rows, written batch by batch as the snapshot job writes one."""
+    path = SNAPSHOTS / f"{rows}.parquet"
     if path.exists():
         return path
-    CACHE.mkdir(parents=True, exist_ok=True)
+    SNAPSHOTS.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     base = flights()
     writer = None

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import PROJECT
 
-ROOTS = ("noria", "serving", "monitoring", "plugins/noria_airflow", "dags", "tests/house")
+ROOTS = ("noria", "serving", "monitoring", "plugins/noria_airflow", "dags", "benchmarks", "tests/house")
 VIOLATIONS = [
     ("noria/core/base/planted.py", "import noria.core.lifecycle.gates", "core: base, use case, model"),
     ("noria/core/planted.py", "import scipy", "core imports itself, pydantic, numpy"),
@@ -34,6 +34,8 @@ VIOLATIONS = [
     ("monitoring/store/planted.py", "import evidently", "Evidently is imported by one file"),
     ("noria/planted.py", "import great_expectations", "Great Expectations is imported by one file"),
     ("monitoring/store/planted.py", "import mlflow", "MLflow is imported by the registry alone"),
+    ("noria/jobs/planted.py", "import benchmarks.serving.targets", "Nothing imports benchmarks"),
+    ("benchmarks/shared/planted.py", "import benchmarks.serving.targets", "benchmarks: none imports another"),
 ]
 
 

@@ -1,0 +1,1 @@
+"""Noria's search and training against other AutoML tools."""

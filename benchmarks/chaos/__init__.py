@@ -1,0 +1,1 @@
+"""Faults of what serving depends on, under load."""

@@ -1,0 +1,1 @@
+"""Noria's serving against other model servers."""

@@ -1,0 +1,1 @@
+"""What several benchmarks use: servers to be killed, environments of peers, folders."""

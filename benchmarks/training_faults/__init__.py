@@ -1,0 +1,1 @@
+"""Faults in training and promotion: what is lost, and what a retry does."""
