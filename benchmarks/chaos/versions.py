@@ -100,7 +100,7 @@ def bad_challenger(stack: ServingStack, serving: ServingProcess, behaviour: Beha
     first = min((request.got for request in load.requests if version in request.versions), default=None)
     seconds = [] if first is None else [_last(load.requests, {version}) - first]
     broken = [] if report else [f"the guard did not stop it in {_GUARD_SECONDS:g} s"]
-    broken += [] if ended.state is RolloutState.TAKEN_BACK else [f"the rollout is {ended.state}"]
+    broken += [] if ended.state is RolloutState.ROLLED_BACK else [f"the rollout is {ended.state}"]
     why = f" ({report.reason})" if report else ""
     until = f"the last answer by it, from its first on{why}"
     return FaultOutcome(f"a challenger: {behaviour.value}", load.requests, stored, seconds, until, broken=tuple(broken))
