@@ -45,6 +45,9 @@ def install() -> None:
     if is_installed():
         return
     uv, python = find_uv(), find_python()
+    if has_moved():
+        python = python.resolve() if VENV in python.parents else python  # a link in what goes now
+        shutil.rmtree(str(VENV))
     say(f"installing into .venv for {python} (the first time takes some minutes)")
     # An interpreter is never downloaded: there may be no way out, and the user chose theirs.
     environment = {**os.environ, "UV_PYTHON_PREFERENCE": "only-system", "UV_PROJECT_ENVIRONMENT": str(VENV)}
@@ -52,7 +55,7 @@ def install() -> None:
     command = [str(uv), "sync", "--locked", "--compile-bytecode", "--python", str(python)]
     if code := run_told(command, environment):
         raise SetupError(f"`uv sync` failed (exit code {code}); its message is above. Run it again")
-    STAMP.write_text(fingerprint(), encoding="ascii")
+    STAMP.write_bytes(os.fsencode(f"{fingerprint()}\n{ROOT}\n"))
     say("installed")
 
 
@@ -67,10 +70,25 @@ def run_told(command: list[str], environment: dict[str, str]) -> int:
 
 def is_installed() -> bool:
     """Whether what is in `.venv` came from this lock, and its interpreter still runs."""
-    python = VENV / "bin" / "python"
-    if not STAMP.exists() or not (VENV / "bin" / "noria").exists() or STAMP.read_text(encoding="ascii") != fingerprint():
+    if not (VENV / "bin" / "noria").exists() or stamp()[0] != fingerprint():
         return False
-    return version_of(python) is not None
+    return version_of(VENV / "bin" / "python") is not None
+
+
+def stamp() -> tuple[str, str]:
+    """Fingerprint and place of what is installed; empty where nothing is, or where it does not say."""
+    lines = os.fsdecode(STAMP.read_bytes()).splitlines() if STAMP.exists() else []
+    fingerprint, place = [*lines, "", ""][:2]
+    return fingerprint, place
+
+
+def has_moved() -> bool:
+    """Whether the environment was moved or copied here: its programs would run those of the former place."""
+    former = stamp()[1]
+    if former in {"", str(ROOT)}:
+        return False
+    say(f"this clone lay in {former} when it was installed, so .venv is made again; data in .noria stay")
+    return True
 
 
 def fingerprint() -> str:

@@ -60,9 +60,14 @@ def test_installs_again_when_the_lock_moves_or_the_clone(clone, tmp_path):
     (clone / "uv.lock").write_text("another lock")
     bootstrap(clone, path)
     assert len(calls.read_text().splitlines()) == 2
+    former = clone / ".venv" / "bin" / "of_the_former_place"
+    former.touch()
     clone.rename(tmp_path / "moved")
-    bootstrap(tmp_path / "moved", path)
+    moved = bootstrap(tmp_path / "moved", path)
+    assert f"this clone lay in {clone} when it was installed" in moved.stderr
     assert len(calls.read_text().splitlines()) == 3
+    assert [path.name for path in (tmp_path / "moved" / ".venv" / "bin").iterdir() if path.name == former.name] == []
+    assert bootstrap(tmp_path / "moved", path).stderr == ""
 
 
 def test_a_failed_installation_is_no_installation(clone, tmp_path):
