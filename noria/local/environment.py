@@ -9,10 +9,9 @@ from pathlib import Path
 
 from noria.local.credentials import Credentials, write_private
 from noria.local.ports import Ports
+from noria.local.sessions import MARK
 from noria.settings import ENV_FILE, PROJECT
 
-MARK = "NORIA_STACK"
-"""Marks every process of a stack with the stack's home folder."""
 _HEADER = "# Written by `noria up`; lines that you add for other settings stay."
 
 
@@ -93,7 +92,9 @@ def airflow_environment(home: Path, ports: Ports, credentials: Credentials, data
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__SECRET_KEY": credentials.airflow_api_secret,
         "AIRFLOW__API_AUTH__JWT_SECRET": credentials.airflow_jwt_secret,
+        # Airflow writes both into airflow.cfg at its first start, as they are then: a home may be moved.
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "airflow" / "logs"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "airflow" / "logs" / "dag_processor"),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 import psutil
 
 from noria.core.base.errors import StackError
+from noria.local import sessions
 from noria.settings import Settings
 
 
@@ -61,21 +62,45 @@ def refuse_taken(ports: Ports) -> None:
     """
     problems = [problem for role, port in ports.by_role().items() if (problem := _problem(role, port, ports))]
     if problems:
-        raise StackError("\n".join([*problems, "or move all of them at once: noria up --port-offset 100"]))
+        offset = _free_offset()
+        hint = f"or move all of them at once: .venv/bin/noria up --port-offset {offset}" if offset else ""
+        raise StackError("\n".join(filter(None, [*problems, hint])))
 
 
 def _problem(role: str, port: int, ports: Ports) -> str | None:
     twins = [other for other, number in ports.by_role().items() if number == port and other != role]
     if twins:
         return f"port {port} is given to both {role} and {twins[0]}: set {_VARIABLES[role]} to another"
+    refusal = _refusal(port)
+    if isinstance(refusal, PermissionError):
+        return f"port {port} ({role}) needs root: set {_VARIABLES[role]} to one above 1023"
+    if refusal:
+        free = _free_port(port, set(ports.by_role().values()))
+        return f"port {port} ({role}) is taken by {holder(port)}: stop it, or set {_VARIABLES[role]}={free or '...'}"
+    return None
+
+
+def _refusal(port: int) -> OSError | None:
+    """Why the system does not give us a port; None if it does."""
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-    except PermissionError:
-        return f"port {port} ({role}) needs root: set {_VARIABLES[role]} to one above 1023"
-    except OSError:
-        return f"port {port} ({role}) is taken by {holder(port)}: stop it, or set {_VARIABLES[role]} to another port"
+    except OSError as error:
+        return error
+    return None
+
+
+def _free_port(above: int, used: set[int]) -> int | None:
+    """The next free port; None if there is none."""
+    return next((port for port in range(above + 1, 65536) if port not in used and _refusal(port) is None), None)
+
+
+def _free_offset() -> int | None:
+    """The smallest offset, in hundreds, that gives only free ports; None if there is none."""
+    for offset in range(100, 10_000, 100):
+        if all(_refusal(port) is None for port in Ports.defaults(offset).by_role().values()):
+            return offset
     return None
 
 
@@ -88,8 +113,13 @@ def holder(port: int) -> str:
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
             try:
-                process = psutil.Process(connection.pid)
-                return f"process {process.pid} ({' '.join(process.cmdline())[:80] or process.name()})"
+                return _description(psutil.Process(connection.pid))
             except psutil.Error:
                 break
     return "a process of another user"
+
+
+def _description(process: psutil.Process) -> str:
+    if stack := sessions.stack_of(process):
+        return f"process {process.pid} ({process.name()}) of the Noria stack in {stack}"
+    return f"process {process.pid} ({' '.join(process.cmdline())[:80] or process.name()})"

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import psutil
 
-from noria.local.environment import MARK
-
+MARK = "NORIA_STACK"
+"""Variable that gives the stack's home to every process of a stack."""
 _PR_SET_CHILD_SUBREAPER = 36
 _CLOCK_TOLERANCE = 2.0
 
@@ -46,6 +46,14 @@ def members(leader: int) -> list[psutil.Process]:
     return [process for process in found.values() if is_alive(process)]
 
 
+def stack_of(process: psutil.Process) -> str | None:
+    """Home of the stack that a process belongs to; None if to none, or to another user's."""
+    try:
+        return process.environ().get(MARK) or None
+    except (psutil.Error, OSError):
+        return None
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Whether it runs; a zombie does not."""
     try:
@@ -69,9 +77,8 @@ def leftovers(home: str, leaders: Mapping[int, float]) -> list[psutil.Process]:
         found |= {process.pid: process for process in members(leader)}
     # A process that retitles itself may have overwritten its environment: this finds the others, the session finds these.
     for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.pid not in found and is_alive(process) and process.environ().get(MARK) == home:
-                found[process.pid] = process
+        if process.pid not in found and stack_of(process) == home and is_alive(process):
+            found[process.pid] = process
     return [process for process in found.values() if process.pid != os.getpid()]
 
 

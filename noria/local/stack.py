@@ -120,8 +120,8 @@ class Stack:
         Raises:
             StackError: a process cannot be ended (it belongs to another user).
         """
-        if not self.home.exists():
-            return False
+        if not self.home.exists():  # deleted while its supervisor was dead
+            return self._end_leftovers()
         with self._alone():
             state = read_state(self.home)
             ran = supervised(self.home)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from noria.core.base.errors import NoriaError
+from noria.core.base.errors import NoriaError, StackError
 from noria.local import sessions
 from noria.local.child import Child
 from noria.local.credentials import load_credentials
@@ -45,6 +45,8 @@ class Supervisor:
 
     def __init__(self, home: Path, processes: Sequence[Process], *, adopts: bool = False) -> None:
         self._home = home
+        (home / LOCK).touch()
+        self._lock = (home / LOCK).stat()
         self._adopts = adopts
         self._probes = ThreadPoolExecutor(max_workers=max(1, len(processes)), thread_name_prefix="probe")
         self._children = {process.name: Child(process, home / "logs", home, self._probes) for process in processes}
@@ -74,6 +76,7 @@ class Supervisor:
         return not self._error
 
     def _tick(self) -> None:
+        self._refuse_other_home()
         for child in self._children.values():
             before = child.condition
             child.tick(may_start=all(self._children[name].is_ready for name in child.process.after))
@@ -86,6 +89,17 @@ class Supervisor:
             self._phase = StackPhase.RUNNING
         self._write()
         time.sleep(_TICK if self._phase is StackPhase.STARTING else _SLOW_TICK)
+
+    def _refuse_other_home(self) -> None:
+        """Make sure that the home lies where it lay: processes would write beside it, and `noria down` not find them."""
+        if not self._is_home(self._home):
+            raise StackError(f"{self._home} was moved or deleted while the stack ran, so everything was stopped")
+
+    def _is_home(self, folder: Path) -> bool:
+        try:
+            return os.path.samestat((folder / LOCK).stat(), self._lock)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _stop_all(self) -> None:
         """Stop each when those that build upon it are gone."""
@@ -115,9 +129,13 @@ class Supervisor:
             error=self._error,
             processes=tuple(child.state() for child in self._children.values()),
         )
-        if state != self._written:
-            write_state(self._home, state)
-            self._written = state
+        if state == self._written:
+            return
+        for home in (self._home, Path()):  # the working directory is the home, also where it was moved
+            if self._is_home(home):
+                write_state(home, state)
+                break
+        self._written = state
 
 
 def main() -> int:

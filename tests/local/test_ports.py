@@ -1,11 +1,15 @@
 import dataclasses
 import os
+import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from noria.core.base.errors import StackError
 from noria.local.ports import Ports, refuse_taken
+from noria.local.sessions import MARK
 from noria.settings import Settings
 
 
@@ -18,14 +22,35 @@ def test_a_taken_port_is_named_with_its_holder_and_its_setting(ports):
         refuse_taken(ports)
     message = str(caught.value)
     assert f"port {ports.mlflow} (mlflow) is taken by process {os.getpid()}" in message
-    assert "NORIA_MLFLOW_PORT" in message
-    assert "--port-offset" in message
-    assert str(ports.airflow) not in message
+    free = int(re.search(r"NORIA_MLFLOW_PORT=(\d+)", message)[1])
+    assert free not in ports.by_role().values()
+    refuse_taken(dataclasses.replace(ports, mlflow=free))
+    offset = int(re.search(r"--port-offset (\d+)", message)[1])
+    refuse_taken(Ports.defaults(offset))
+    assert "(airflow)" not in message
 
 
 def test_a_listener_on_every_address_counts_too(ports):
     with socket.create_server(("0.0.0.0", ports.serving)), pytest.raises(StackError, match="NORIA_SERVING_PORT"):  # noqa: S104
         refuse_taken(ports)
+
+
+LISTENER = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_port_of_another_stack_is_named_with_its_home(ports):
+    command = [sys.executable, "-c", LISTENER, str(ports.postgres)]
+    environment = {**os.environ, MARK: "/home/ana/noria/.noria"}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(StackError, match=r"of the Noria stack in /home/ana/noria/\.noria: stop it"):
+            refuse_taken(ports)
+        other.stdin.close()
 
 
 def test_two_roles_cannot_share_a_port(ports):

@@ -1,5 +1,6 @@
 """The whole embedded stack through its command, once: up, up again, a process killed, the supervisor killed, down."""
 
+import configparser
 import os
 import stat
 import subprocess
@@ -12,8 +13,10 @@ import psutil
 import psycopg
 import pytest
 
-from noria.local.environment import MARK
+from noria.local.credentials import load_credentials
+from noria.local.environment import airflow_environment
 from noria.local.ports import Ports
+from noria.local.sessions import MARK
 from noria.local.stack import Stack
 from noria.settings import ENV_FILE, Settings
 
@@ -81,6 +84,7 @@ def test_up_status_restart_and_down(noria, home, ports):
     _pages_answer(home, ports)
     _nothing_listens_outside_loopback(started)
     _secrets_are_private(home)
+    _airflow_follows_a_home_that_moves(home, ports)
 
     assert "running already" in noria("up").stdout
     assert pids(home, ports) == started
@@ -116,6 +120,21 @@ def _secrets_are_private(home):
     for name in (ENV_FILE, "secrets.json", "airflow/passwords.json", "postgres/password"):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600, name
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def _airflow_follows_a_home_that_moves(home, ports):
+    """What airflow.cfg says of the home's place, the environment says too, and wins."""
+    written = configparser.ConfigParser(interpolation=None)
+    written.read(home / "airflow" / "airflow.cfg")
+    keys = {
+        f"AIRFLOW__{section}__{key}".upper()
+        for section in written.sections()
+        for key, value in written.items(section)
+        if str(home) in value
+    }
+    assert "AIRFLOW__LOGGING__BASE_LOG_FOLDER" in keys
+    given = airflow_environment(home, ports, load_credentials(home), "postgresql://")
+    assert keys - set(given) <= {"AIRFLOW__FAB__CONFIG_FILE"}, "another login manager than ours"
 
 
 def _killed_processes_come_back(noria, home, ports, started):

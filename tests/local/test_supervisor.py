@@ -1,6 +1,7 @@
 """The supervisor with small processes of our own: order, restarts, failure, and nothing left behind."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from noria.local.processes import Process
-from noria.local.state import Condition, StackPhase, read_state
+from noria.local.state import LOCK, Condition, StackPhase, read_state
 from noria.local.supervisor import Supervisor
 
 SLEEP = "import time; time.sleep(600)"
@@ -36,8 +37,8 @@ def run(tmp_path):
     """Runs a supervisor in a thread; gives a way to wait for a state."""
     started = []
 
-    def start(*processes):
-        supervisor = Supervisor(tmp_path, processes)
+    def start(*processes, home=tmp_path):
+        supervisor = Supervisor(home, processes)
         thread = threading.Thread(target=supervisor.run)
         thread.start()
         started.append((supervisor, thread))
@@ -176,3 +177,31 @@ def test_one_that_never_becomes_ready_is_given_up(tmp_path, run):
     _, thread = run(process("lazy", SLEEP, ready=lambda: False, patience=0.5))
     thread.join(60)
     assert "lazy was not ready after" in read_state(tmp_path).error
+
+
+def test_a_home_that_is_moved_stops_everything_and_says_so_where_it_is_now(tmp_path, run, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)  # as the supervisor is started
+    _, thread = run(process("one", SLEEP), home=home)
+    running = named(until(home, is_running), "one")
+    home.rename(tmp_path / "moved")
+    thread.join(60)
+    state = read_state(tmp_path / "moved")
+    assert state.phase is StackPhase.FAILED
+    assert state.error == f"{home} was moved or deleted while the stack ran, so everything was stopped"
+    assert not alive(running.pid)
+    assert not home.exists(), "nothing is written where the home was"
+
+
+@pytest.mark.parametrize("lost", [".", LOCK])
+def test_a_home_that_is_deleted_wholly_or_half_leaves_no_process(tmp_path, run, lost):
+    home = tmp_path / "home"
+    home.mkdir()
+    _, thread = run(process("one", SLEEP), home=home)
+    running = named(until(home, is_running), "one")
+    shutil.rmtree(home) if lost == "." else (home / lost).unlink()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert not alive(running.pid)
+    assert home.exists() is (lost == LOCK)
