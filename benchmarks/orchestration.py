@@ -28,6 +28,7 @@ from benchmarks.shared.folders import PROJECT
 from monitoring import jobs as monitoring
 from noria.bootstrap import bootstrap
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.demo.airflow_api import AirflowApi
 from noria.jobs import data, release, scoring, training
 from noria.local.postgres import PostgresServer
@@ -137,7 +138,7 @@ def run_jobs() -> None:
     for worker in range(case.training.workers):
         timed("search", lambda worker=worker: training.search(services, case, snapshot, worker))
     candidate = timed("fit_and_register", lambda: training.fit_and_register(services, case, snapshot))
-    timed("promote", lambda: release.promote(services, case, candidate, actor="benchmark"))
+    timed("promote", lambda: release.promote(services, case, PromotionRequest(candidate, actor="benchmark")))
     print(json.dumps(seconds))
 
 

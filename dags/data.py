@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import task
-
+from noria.core.base.results import IngestResult, QualityResult, TransformResult
 from noria.core.use_case import UseCase
 from noria_airflow import assets
 from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_step, to_xcom
+from noria_airflow.runs import TaskContext
+from noria_airflow.tasks import noria_task
 from noria_airflow.timetables import IntervalTimetable
 from noria_airflow.use_cases import valid_use_cases
 
 
 def build(use_case: UseCase) -> None:
-    """Ingest, check, transform, check; then tell scoring that the interval is there."""
+    """Ingest, validate, transform, validate; then emit the event that wakes scoring."""
     name = use_case.name
     features = assets.features(use_case)
 
-    @task(doc_md="Replace the interval in every raw table, whole and in one transaction.")
-    def ingest() -> dict[str, Any]:
+    @noria_task(name, doc_md="Replace the interval in every raw table, whole and in one transaction.")
+    def ingest(run: TaskContext) -> IngestResult:
         from noria.jobs import data
 
-        step = current_step(name)
-        return to_xcom(data.ingest(step.services, step.use_case, step.interval))
+        return data.ingest(run.services, run.use_case, run.interval)
 
-    @task(doc_md="Hold the raw rows against `expectations/`. A critical failure stops the run and names the rows.")
-    def validate_raw() -> dict[str, Any]:
+    @noria_task(
+        name, doc_md="Hold the raw rows against `expectations/`. A critical failure stops the run and names the rows."
+    )
+    def validate_raw(run: TaskContext) -> QualityResult:
         from noria.jobs import data
 
-        step = current_step(name)
-        return to_xcom(data.validate(step.services, step.use_case, step.interval, "raw"))
+        return data.validate(run.services, run.use_case, run.interval, "raw")
 
     models = f"`{use_case.features.model}`, `{use_case.label.model}`"
 
-    @task(doc_md=f"`dbt build` of the interval: {models}, all models that they are made from, and their tests.")
-    def transform() -> dict[str, Any]:
+    @noria_task(name, doc_md=f"`dbt build` of the interval: {models}, all models that they are made from, and their tests.")
+    def transform(run: TaskContext) -> TransformResult:
         from noria.jobs import data
 
-        step = current_step(name)
-        return to_xcom(data.transform(step.services, step.use_case, step.interval))
+        return data.transform(run.services, run.use_case, run.interval)
 
-    @task(doc_md="Hold the features against `expectations/`, then announce the interval.", outlets=[features])
-    def validate_features() -> dict[str, Any]:
+    @noria_task(
+        name, doc_md="Hold the features against `expectations/`, then emit the interval's event.", outlets=[features]
+    )
+    def validate_features(run: TaskContext) -> QualityResult:
         from noria.jobs import data
 
-        step = current_step(name)
-        result = to_xcom(data.validate(step.services, step.use_case, step.interval, "features"))
-        step.emit_asset_event(features, {"start": step.interval.start.isoformat(), "end": step.interval.end.isoformat()})
+        result = data.validate(run.services, run.use_case, run.interval, "features")
+        run.emit_asset_event(features, {"start": run.interval.start.isoformat(), "end": run.interval.end.isoformat()})
         return result
 
     with pipeline(

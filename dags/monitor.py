@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from noria.core.base.interval import parse_instant
+from noria.core.base.results import MonitorResult, NotifyResult, RetrainResult
 from noria.core.use_case import UseCase
 from noria_airflow import assets
 from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_step, to_xcom
+from noria_airflow.runs import TaskContext
+from noria_airflow.tasks import noria_task
 from noria_airflow.timetables import IntervalAssetTimetable
 from noria_airflow.use_cases import valid_use_cases
 
@@ -22,31 +21,30 @@ def build(use_case: UseCase) -> None:
     name = use_case.name
     retrain = assets.retrain(use_case)
 
-    @task(doc_md="Drift, quality and money of the interval, against the reference of the version that scored it.")
-    def monitor() -> dict[str, Any]:
+    @noria_task(
+        name, doc_md="Drift, quality and money of the interval, against the reference of the version that scored it."
+    )
+    def monitor(run: TaskContext) -> MonitorResult:
         from monitoring import jobs
 
-        step = current_step(name)
-        return to_xcom(jobs.monitor(step.services, step.use_case, step.interval))
+        return jobs.monitor(run.services, run.use_case, run.interval)
 
-    @task(doc_md="Mail the report, once.")
-    def notify() -> dict[str, Any]:
+    @noria_task(name, doc_md="Mail the report, once.")
+    def notify(run: TaskContext) -> NotifyResult:
         from monitoring import jobs
 
-        step = current_step(name)
-        return to_xcom(jobs.notify(step.services, step.use_case, step.interval))
+        return jobs.notify(run.services, run.use_case, run.interval)
 
-    @task(doc_md="Wake training when the policy says so; skipped when it does not.", outlets=[retrain])
-    def decide_retrain() -> dict[str, Any]:
+    @noria_task(name, doc_md="Wake training when the policy says so; skipped when it does not.", outlets=[retrain])
+    def decide_retrain(run: TaskContext) -> RetrainResult:
         from monitoring import jobs
 
-        step = current_step(name)
-        result = jobs.decide_retrain(step.services, step.use_case, step.interval, step.run_id)
+        result = jobs.decide_retrain(run.services, run.use_case, run.interval, run.run_id)
         if not result.retrain:
             raise AirflowSkipException(f"no retraining: {result.reason}")
         as_of = parse_instant(result.as_of)
-        step.emit_asset_event(retrain, {"as_of": result.as_of, "reason": result.reason}, partition=as_of)
-        return to_xcom(result)
+        run.emit_asset_event(retrain, {"as_of": result.as_of, "reason": result.reason}, partition=as_of)
+        return result
 
     with pipeline(
         use_case,

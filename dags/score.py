@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import task
-
+from noria.core.base.results import ScoreResult
 from noria.core.use_case import UseCase
 from noria_airflow import assets
 from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_step, to_xcom
+from noria_airflow.runs import TaskContext
+from noria_airflow.tasks import noria_task
 from noria_airflow.timetables import IntervalAssetTimetable
 from noria_airflow.use_cases import valid_use_cases
 
 
 def build(use_case: UseCase) -> None:
-    """Score; then tell monitoring that the interval is there."""
-    name = use_case.name
+    """Score; then emit the event that wakes monitoring."""
     predictions = assets.predictions(use_case)
 
-    @task(doc_md="Predict with the version that was in force when the interval began.", outlets=[predictions])
-    def score() -> dict[str, Any]:
+    @noria_task(use_case.name, doc_md="Predict with the version in force when the interval began.", outlets=[predictions])
+    def score(run: TaskContext) -> ScoreResult:
         from noria.jobs import scoring
 
-        step = current_step(name)
-        result = scoring.score(step.services, step.use_case, step.interval)
-        step.emit_asset_event(predictions, {"version": result.version, "digest": result.digest})
-        return to_xcom(result)
+        result = scoring.score(run.services, run.use_case, run.interval)
+        run.emit_asset_event(predictions, {"version": result.version, "digest": result.digest})
+        return result
 
     with pipeline(
         use_case,

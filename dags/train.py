@@ -1,17 +1,19 @@
-"""`<use case>__train`: an Airflow DAG that makes a model as of a date, and lets it serve if it keeps every promise."""
+"""`<use case>__train`: an Airflow DAG that makes a model as of a date, and lets it serve if every gate passes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Param, task
+from airflow.sdk import Param
 
+from noria.core.base.results import PromotionResult, SearchResult, SnapshotRef, VersionRef
 from noria.core.use_case import Approval, UseCase
 from noria_airflow import assets, promotion, rollout
 from noria_airflow.approval import EVIDENCE, EvidenceLink, ask, evidence_page
 from noria_airflow.partitions import DatasetIntervals
 from noria_airflow.pipeline import pipeline
-from noria_airflow.runs import current_as_of, current_step, to_xcom
+from noria_airflow.runs import TaskContext, current_as_of
+from noria_airflow.tasks import noria_task
 from noria_airflow.timetables import TrainingTimetable
 from noria_airflow.use_cases import valid_use_cases
 
@@ -21,48 +23,43 @@ def build(use_case: UseCase) -> None:
     name = use_case.name
     model = assets.model(use_case)
 
-    @task(doc_md="Register today's rule as version 0, so that there is something to beat.")
-    def baseline() -> str:
+    @noria_task(name, doc_md="Register the baseline as version 0, so that there is something to beat.")
+    def baseline(run: TaskContext) -> str:
         from noria.jobs import training
 
-        step = current_step(name)
-        return training.ensure_baseline(step.services, step.use_case).version
+        return training.ensure_baseline(run.services, run.use_case).version
 
-    @task(doc_md="Freeze what was known as of the date into content-addressed Parquet.")
-    def snapshot() -> dict[str, Any]:
+    @noria_task(name, doc_md="Freeze what was known as of the date into content-addressed Parquet.")
+    def snapshot(run: TaskContext) -> SnapshotRef:
         from noria.jobs import training
 
-        step = current_step(name)
-        return to_xcom(training.take_snapshot(step.services, step.use_case, current_as_of(step).instant))
+        return training.take_snapshot(run.services, run.use_case, current_as_of(run).instant)
 
-    @task(doc_md="One worker of the hyperparameter search on the shared study; a retry goes on where it stopped.")
-    def search(frozen: dict[str, Any], worker: int) -> dict[str, Any]:
-        from noria.core.base.results import SnapshotRef
+    @noria_task(name, doc_md="One worker of the hyperparameter search on the shared study; a retry resumes it.")
+    def search(run: TaskContext, frozen: SnapshotRef, worker: int) -> SearchResult:
         from noria.jobs import training
 
-        step = current_step(name)
-        return to_xcom(training.search(step.services, step.use_case, SnapshotRef.model_validate(frozen), worker))
+        return training.search(run.services, run.use_case, frozen, worker)
 
-    @task(doc_md="Fit the best trial, judge it on the last slice of time, register it with its verdict.")
-    def fit_and_register(frozen: dict[str, Any]) -> dict[str, Any]:
-        from noria.core.base.results import SnapshotRef
+    @noria_task(name, doc_md="Fit the best trial, evaluate it on the last slice of time, register it with its gates.")
+    def fit_and_register(run: TaskContext, frozen: SnapshotRef) -> VersionRef:
         from noria.jobs import training
 
-        step = current_step(name)
-        registered = training.fit_and_register(step.services, step.use_case, SnapshotRef.model_validate(frozen))
-        step.context["ti"].xcom_push(EVIDENCE, evidence_page(step, registered.version))
-        return to_xcom(registered)
+        registered = training.fit_and_register(run.services, run.use_case, frozen)
+        run.context["ti"].xcom_push(EVIDENCE, evidence_page(run, registered.version))
+        return registered
 
-    @task(doc_md="Stop here, without an error, when the candidate broke a promise; else it is challenger.")
-    def check_gates(candidate: dict[str, Any]) -> str:
-        return promotion.set_challenger(current_step(name), candidate)
+    @noria_task(name, doc_md="Stop here, without an error, when a gate of the candidate failed; else it is challenger.")
+    def check_gates(run: TaskContext, candidate: VersionRef) -> str:
+        return promotion.set_challenger(run, candidate)
 
-    @task(doc_md="Make the candidate champion, unless the champion it was judged against has moved.", outlets=[model])
-    def promote(candidate: dict[str, Any], approval: dict[str, Any] | None = None) -> dict[str, Any]:
-        step = current_step(name)
-        result = promotion.promote(step, candidate, approval)
-        step.emit_asset_event(model, {"version": result.version, "previous": result.previous})
-        return to_xcom(result)
+    @noria_task(
+        name, doc_md="Make the candidate champion, unless the champion it was compared with has moved.", outlets=[model]
+    )
+    def promote(run: TaskContext, candidate: VersionRef, approval: dict[str, Any] | None = None) -> PromotionResult:
+        result = promotion.promote(run, candidate, approval)
+        run.emit_asset_event(model, {"version": result.version, "previous": result.previous})
+        return result
 
     takes_over = promote if use_case.rollout is None else rollout.tasks(use_case, use_case.rollout, model)
 
@@ -85,13 +82,13 @@ def build(use_case: UseCase) -> None:
             )
         },
     ):
-        version_zero = baseline()
+        registered_baseline = baseline()
         frozen = snapshot()
         searched = search.partial(frozen=frozen).expand(worker=list(range(use_case.training.workers)))
         candidate = fit_and_register(frozen)
         candidate.operator.operator_extra_links = (EvidenceLink(),)
         passed = check_gates(candidate)
-        [version_zero, searched] >> candidate
+        [registered_baseline, searched] >> candidate
         if use_case.approval is Approval.MANUAL:
             approve = ask(use_case, f"{passed}", "fit_and_register")
             passed >> approve

@@ -24,6 +24,7 @@ from benchmarks.shared.servers import Servers, temporary_servers
 from noria.bootstrap import Services, bootstrap
 from noria.core.base.api_key import Scope
 from noria.core.base.results import VersionRef
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome
 from noria.jobs import release, training
 from noria.jobs.access import create_key
@@ -82,7 +83,9 @@ class ServingStack:
         """Promote as `noria promote` does."""
         candidate = self.candidate(use_case, version)
         release.promote(
-            self.services, self.services.use_case(use_case), candidate, actor=ACTOR, returning=True, reason="chaos"
+            self.services,
+            self.services.use_case(use_case),
+            PromotionRequest(candidate, actor=ACTOR, allow_retired=True, reason="chaos"),
         )
 
     def roll_back(self, use_case: str) -> str:

@@ -10,6 +10,7 @@ from benchmarks.chaos.app_load import AppLoad, RequestRecord
 from benchmarks.chaos.bundles import Behaviour
 from benchmarks.chaos.outcome import FaultOutcome
 from benchmarks.chaos.serving_stack import PARCELS, ROLLED_OUT, ServingProcess, ServingStack
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.rollout import RolloutState
 from noria.jobs import rollout
 from noria.testing.waiting import wait_until
@@ -85,7 +86,9 @@ def bad_challenger(stack: ServingStack, serving: ServingProcess, behaviour: Beha
     champion = stack.champion(ROLLED_OUT)
     report = None
     with AppLoad(serving.port, ROLLED_OUT, stack.key, f"challenger{number}") as load:
-        rollout.start(stack.services, use_case, stack.candidate(ROLLED_OUT, version), actor="chaos", reason="chaos")
+        rollout.start(
+            stack.services, use_case, PromotionRequest(stack.candidate(ROLLED_OUT, version), actor="chaos", reason="chaos")
+        )
         with suppress(TimeoutError):
             report = wait_until(
                 lambda: stack.services.registry.guard_report(ROLLED_OUT),

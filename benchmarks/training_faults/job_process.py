@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from noria.bootstrap import Services, bootstrap
 from noria.core.base.results import SnapshotRef, VersionRef
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.use_case import UseCase
 from noria.jobs import release, training
 from noria.settings import Settings
@@ -180,7 +181,7 @@ def _nominate(services: Services, use_case: UseCase, argument: str) -> str:
 
 def _promote(services: Services, use_case: UseCase, argument: str) -> str:
     candidate = VersionRef.model_validate_json(argument)
-    return release.promote(services, use_case, candidate, actor=ACTOR).model_dump_json()
+    return release.promote(services, use_case, PromotionRequest(candidate, actor=ACTOR)).model_dump_json()
 
 
 def _reject(services: Services, use_case: UseCase, argument: str) -> str:

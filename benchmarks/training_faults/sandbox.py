@@ -17,6 +17,7 @@ from benchmarks.training_faults.mlflow_proxy import MlflowProxy, proxy_for
 from noria.bootstrap import Services
 from noria.core.base.errors import RegistryError
 from noria.core.base.results import SnapshotRef, VersionRef
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome, ModelVersion
 from noria.core.use_case import UseCase
 from noria.data.postgres.warehouse import Table, append
@@ -120,7 +121,7 @@ class Sandbox:
                     champion=champion,
                 )
             )
-        release.promote(self.services, source, found[0], actor="before")
+        release.promote(self.services, source, PromotionRequest(found[0], actor="before"))
         return found[0].model_dump_json(), found[1].model_dump_json()
 
     @cached_property

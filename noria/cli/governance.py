@@ -77,19 +77,19 @@ def promote(
     Serving takes it up within seconds, without dropping a request. With a reason, a version that was rolled back returns.
     A use case with `approval: manual` asks for somebody else's yes: `--approved-by`.
     """
+    from noria.core.lifecycle.promotion import PromotionRequest
     from noria.jobs import release
 
     services, chosen = opened(use_case)
-    result = release.promote(
-        services,
-        chosen,
+    request = PromotionRequest(
         services.registry.version(chosen.name, version).reference(),
         actor=actor(),
         approved_by=approved_by,
         reason=reason,
-        returning=bool(reason),
+        allow_retired=bool(reason),
         allow_breaking=allow_breaking,
     )
+    result = release.promote(services, chosen, request)
     out.print(facts("promoted" if result.promoted else "not promoted", result.model_dump()))
     if not result.promoted:
         raise typer.Exit(1)
@@ -191,7 +191,7 @@ def _told(event: AuditEvent) -> RenderableType:
     from noria.core.lifecycle.audit_event import MOVES
 
     moved = f"{event.previous} → {event.version}" if event.action in MOVES else event.version
-    what = f"{event.use_case}: {event.action.replace('_', ' ')}, version {moved}"
+    what = f"{event.use_case}: {event.action.words}, version {moved}"
     first = Text.assemble(f"#{event.sequence}  {event.at:%Y-%m-%d %H:%M:%S}  ", (what, "bold"))
     below = [
         Padding(Text(f"{name}: {value}"), (0, 0, 0, 4))

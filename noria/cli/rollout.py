@@ -43,6 +43,7 @@ def start(
     training DAG does so by itself for the versions that it trains.
     """
     from noria.core.base.errors import RolloutError
+    from noria.core.lifecycle.promotion import PromotionRequest
     from noria.core.model.bundle import BASELINE_VERSION
     from noria.jobs import rollout as rollout_jobs
 
@@ -50,16 +51,15 @@ def start(
     number = version or services.registry.alias_state(chosen.name).challenger
     if number == BASELINE_VERSION:
         raise RolloutError(f"{chosen.name} has no challenger that waits: name a version of `noria versions {chosen.name}`")
-    result = rollout_jobs.start(
-        services,
-        chosen,
+    request = PromotionRequest(
         services.registry.version(chosen.name, number).reference(),
         actor=actor(),
         approved_by=approved_by,
         reason=reason,
-        returning=bool(reason),
+        allow_retired=bool(reason),
         allow_breaking=allow_breaking,
     )
+    result = rollout_jobs.start(services, chosen, request)
     if result is None:
         say(f"version {number} of {chosen.name} is champion already")
     else:
@@ -134,4 +134,4 @@ def _show(result: RolloutResult) -> None:
     }
     if result.waiting_for:
         rows["waits for"] = result.waiting_for
-    out.print(facts(result.state.replace("_", " "), rows))
+    out.print(facts(result.state.words, rows))

@@ -33,7 +33,7 @@ class RolloutTeller:
         if rollout.is_live:
             self._say(f"version {version} {self._does(rollout)}; version {rollout.champion.version} stands by")
         else:
-            self._say(f"version {version}: {rollout.state.replace('_', ' ')} ({rollout.reason})")
+            self._say(f"version {version}: {rollout.state.words} ({rollout.reason})")
 
     def _current(self) -> Rollout | None:
         return self._services.registry.rollout(self._use_case)

@@ -15,6 +15,7 @@ from noria.core.base.interval import parse_instant
 from noria.core.base.results import PromotionResult, SnapshotRef, VersionRef
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
 from noria.core.lifecycle.gates import check_gates
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import EVIDENCE, ModelVersion
 from noria.core.model.bundle import BASELINE_VERSION, EVALUATION, Manifest, baseline_manifest
 from noria.core.use_case import UseCase
@@ -91,40 +92,17 @@ def set_challenger(services: Services, use_case: UseCase, candidate: VersionRef,
     run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=candidate.summary)
 
 
-def promote(
-    services: Services,
-    use_case: UseCase,
-    candidate: VersionRef,
-    *,
-    actor: str,
-    approved_by: str = "",
-    reason: str = "",
-    returning: bool = False,
-    allow_breaking: bool = False,
-) -> PromotionResult:
-    """Make a candidate champion if its gates passed, the champion it was judged against still serves, and whoever must say
-    yes has.
-
-    One that was champion before is refused, unless it is `returning` because a person says so; so is one that would not
-    answer apps that are answered now, unless a person says `allow_breaking`.
+def promote(services: Services, use_case: UseCase, request: PromotionRequest) -> PromotionResult:
+    """Make a version champion if its gates passed and the champion it was compared with still serves.
 
     Raises:
-        ApprovalError: the use case asks for another person's yes.
+        ApprovalError: the use case asks for another person's approval.
         PromotionConflictError: the champion has moved since the gates were checked.
     """
     from noria.release.promotion import promote as run
 
-    return run(
-        services.registry,
-        services.audit,
-        use_case,
-        candidate,
-        actor=actor,
-        approved_by=approved_by,
-        reason=reason,
-        returning=returning,
-        breaks=() if allow_breaking else breaking_changes_of(services, use_case, candidate.version),
-    )
+    changes = () if request.allow_breaking else breaking_changes_of(services, use_case, request.candidate.version)
+    return run(services.registry, services.audit, use_case, request, changes)
 
 
 def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> tuple[str, ...]:

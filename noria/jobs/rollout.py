@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
 from noria.core.base.errors import NotifyError
-from noria.core.base.results import VersionRef
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.rollout import Rollout, RolloutResult
 from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.core.use_case import UseCase
@@ -42,35 +42,23 @@ class RolloutStatus:
     """Whether nobody has asked either version for as long as the rollout's `idle` says."""
 
 
-def start(
-    services: Services,
-    use_case: UseCase,
-    candidate: VersionRef,
-    *,
-    actor: str,
-    approved_by: str = "",
-    reason: str = "",
-    returning: bool = False,
-    allow_breaking: bool = False,
-) -> RolloutResult | None:
-    """Let a candidate score beside the champion; one that does so already goes on as it is.
+def start(services: Services, use_case: UseCase, request: PromotionRequest) -> RolloutResult | None:
+    """Let a version score beside the champion; a rollout of it that is live goes on as it is.
 
     Returns:
-        where it stands; None where the candidate became champion without a rollout, so that there is nothing to wait for.
+        its state; None if the version became champion without a rollout, so that there is nothing to wait for.
 
     Raises:
-        RolloutError: the use case has no section rollout, another version is rolled out, or this one was taken back before
-            and nobody says that it is `returning`; or it would not answer apps that are answered now, and nobody says
-            `allow_breaking`.
-        ApprovalError: the use case asks for another person's yes.
+        RolloutError: the use case has no section rollout, another version is rolled out, this one was rolled back before and
+            the request does not allow its return, or it breaks apps and the request does not allow that.
+        ApprovalError: the use case asks for another person's approval.
         PromotionConflictError: the champion has moved since the gates were checked.
     """
-    moves = _moves(services, use_case, actor)
-    if moves.serves_without_rollout(candidate.version):
+    controller, version = _moves(services, use_case, request.actor), request.candidate.version
+    if controller.serves_without_rollout(version):
         return None
-    breaks = () if allow_breaking else breaking_changes_of(services, use_case, candidate.version)
-    rollout = moves.start(candidate, approved_by=approved_by, reason=reason, returning=returning, breaks=breaks)
-    return _told(services, use_case, rollout)
+    changes = () if request.allow_breaking else breaking_changes_of(services, use_case, version)
+    return _told(services, use_case, controller.start(request, changes))
 
 
 def pause(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from noria.core.base.errors import ApprovalError, PromotionConflictError
-from noria.core.base.results import PromotionResult, VersionRef
+from noria.core.base.results import PromotionResult
 from noria.core.lifecycle.audit_event import APPROVED_BY, MOVES, Action, AuditEvent
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import ModelRegistry, ModelVersion, Stage
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
@@ -36,53 +37,49 @@ class PromotionOutcome(Enum):
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """A verdict and its reason."""
+    """An outcome and its reason."""
 
-    verdict: PromotionOutcome
+    outcome: PromotionOutcome
     reason: str
 
 
 def decide_promotion(
-    candidate: VersionRef,
-    registered: ModelVersion,
-    champion: str,
-    *,
-    returning: bool = False,
-    breaks: Sequence[str] = (),
+    request: PromotionRequest, registered: ModelVersion, champion: str, breaking_changes: Sequence[str] = ()
 ) -> PromotionDecision:
-    """Whether a candidate may become champion.
+    """Decide whether a version may become champion.
 
     Args:
-        candidate: what training handed on.
+        request: what is asked.
         registered: the same version as the registry has it.
         champion: the version that serves now.
-        returning: whether a version that was champion before may be so again.
-        breaks: what apps could no longer send or read (`noria.core.model.compatibility`), and nobody has allowed.
+        breaking_changes: what apps could no longer send or read (`noria.core.model.compatibility`).
     """
+    candidate = request.candidate
     if champion == candidate.version:
         return PromotionDecision(PromotionOutcome.ALREADY_CHAMPION, f"version {champion} is champion already")
-    if why := _refusal(candidate, registered, returning=returning):
+    if why := _refusal(request, registered):
         return PromotionDecision(PromotionOutcome.REFUSE, why)
     if champion != candidate.champion:
         return PromotionDecision(
             PromotionOutcome.CONFLICT,
-            f"version {candidate.version} was judged against champion {candidate.champion}, but {champion} serves now: "
-            "train again, so that it is judged against that one",
+            f"version {candidate.version} was compared with champion {candidate.champion}, but {champion} serves now: "
+            "train again, so that it is compared with that one",
         )
-    if breaks:
+    if breaking_changes and not request.allow_breaking:
         why = (
-            f"apps that version {champion} answers would not be answered any more: {'; '.join(breaks)}. Tell them, then "
-            f"`noria promote {registered.use_case} {candidate.version} --allow-breaking`"
+            f"apps that version {champion} answers would not be answered any more: {'; '.join(breaking_changes)}. Inform "
+            f"them, then `noria promote {registered.use_case} {candidate.version} --allow-breaking`"
         )
         return PromotionDecision(PromotionOutcome.REFUSE, why)
     return PromotionDecision(PromotionOutcome.PROMOTE, candidate.summary)
 
 
-def _refusal(candidate: VersionRef, registered: ModelVersion, *, returning: bool) -> str:
-    """Why a candidate may not serve, whoever serves now; empty where it may."""
-    if registered.stage is Stage.RETIRED and not returning:
+def _refusal(request: PromotionRequest, registered: ModelVersion) -> str:
+    """Why a version may not serve, independent of the present champion; empty where it may."""
+    candidate = request.candidate
+    if registered.stage is Stage.RETIRED and not request.allow_retired:
         return (
-            f"version {candidate.version} was champion before; what was replaced or taken back does not return by itself: "
+            f"version {candidate.version} was champion before; what was replaced or rolled back does not return by itself: "
             f"`noria promote {registered.use_case} {candidate.version} --reason ...` brings it back"
         )
     if registered.bundle_digest != candidate.bundle_digest:
@@ -96,45 +93,37 @@ def promote(
     registry: ModelRegistry,
     audit: AuditTrail,
     use_case: UseCase,
-    candidate: VersionRef,
-    *,
-    actor: str,
-    approved_by: str = "",
-    reason: str = "",
-    returning: bool = False,
-    breaks: Sequence[str] = (),
+    request: PromotionRequest,
+    breaking_changes: Sequence[str] = (),
 ) -> PromotionResult:
-    """Make a candidate champion if its gates passed and the champion it was judged against still serves.
+    """Make a version champion if its gates passed and the champion it was compared with still serves.
 
     Args:
         registry: moves the alias.
         audit: keeps who, why and on which evidence.
         use_case: whose champion it becomes.
-        candidate: what training handed on.
-        actor: who asks.
-        approved_by: who said yes; empty where nobody was asked.
-        reason: why; the candidate's summary where it is empty.
-        returning: a person wants a version back that was taken back; a run that is repeated never does.
-        breaks: what apps could no longer send or read, and nobody has allowed.
+        request: what is asked, by whom.
+        breaking_changes: what apps could no longer send or read.
 
     Raises:
         PromotionConflictError: the champion has moved since the gates were checked.
-        ApprovalError: the use case asks for another person's yes; the trail says who tried.
+        ApprovalError: the use case asks for another person's approval; the trail says who tried.
     """
+    version = request.candidate.version
     with audit.exclusively(use_case.name):
         _settle(registry, audit, use_case.name)
         champion = registry.champion(use_case.name).version
-        registered = registry.version(use_case.name, candidate.version)
-        decision = decide_promotion(candidate, registered, champion, returning=returning, breaks=breaks)
-        if decision.verdict is PromotionOutcome.CONFLICT:
+        registered = registry.version(use_case.name, version)
+        decision = decide_promotion(request, registered, champion, breaking_changes)
+        if decision.outcome is PromotionOutcome.CONFLICT:
             raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
-        if decision.verdict is PromotionOutcome.PROMOTE:
-            move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason or decision.reason)
+        if decision.outcome is PromotionOutcome.PROMOTE:
+            move = _Move(registry, audit, use_case.name, champion, request.actor, request.approved_by, request.why)
             _require_approval(move, use_case, registered)
-            move.to(registered, Action.PROMOTION_INTENDED, candidate.summary)
+            move.to(registered, Action.PROMOTION_INTENDED, request.candidate.summary)
         return PromotionResult(
-            promoted=decision.verdict is not PromotionOutcome.REFUSE,
-            version=candidate.version,
+            promoted=decision.outcome is not PromotionOutcome.REFUSE,
+            version=version,
             previous=champion,
             reason=decision.reason,
         )
@@ -158,8 +147,8 @@ def roll_back(
         if champion == BASELINE_VERSION:
             why = "version 0, the rule, serves: there is nothing to roll back to"
             return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
-        alias_state = promotions_in_force(audit.events(use_case.name))
-        before = registry.version(use_case.name, alias_state[-2].version if len(alias_state) > 1 else BASELINE_VERSION)
+        in_force = promotions_in_force(audit.events(use_case.name))
+        before = registry.version(use_case.name, in_force[-2].version if len(in_force) > 1 else BASELINE_VERSION)
         move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason)
         if approved_by:
             _require_approval(move, use_case, before)

@@ -13,6 +13,7 @@ from pathlib import Path
 from noria.core.base.errors import RegistryError
 from noria.core.base.results import Result, VersionRef
 from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome, ModelRegistry, ModelVersion
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import Approval, UseCase
@@ -87,7 +88,7 @@ def run_rollback_drill(
     scratch = _Scratch(registry, audit, scratch_case, cache, actor)
     candidate = scratch.register(versions[0], newest)
     scratch.clear()
-    promote(registry, audit, scratch_case, candidate, actor=actor, reason=_REASON, returning=True)
+    promote(registry, audit, scratch_case, PromotionRequest(candidate, actor=actor, reason=_REASON, allow_retired=True))
     steps = [f"promoted: {scratch.serving(candidate.version)}"]
     roll_back(registry, audit, scratch_case, actor=actor, reason=_REASON)
     steps.append(f"rolled back: {scratch.serving(BASELINE_VERSION)}")

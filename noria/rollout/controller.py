@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from noria.core.base.errors import ApprovalError, PromotionConflictError, RolloutError
-from noria.core.base.results import VersionRef
 from noria.core.lifecycle.audit_event import APPROVED_BY, Action, AuditEvent
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import ModelVersion
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState, RolloutVersion
 from noria.core.lifecycle.rollout_decision import (
@@ -51,47 +51,36 @@ class RolloutStep:
 class RolloutController(RolloutStore):
     """The rollouts of one use case, as somebody moves them."""
 
-    def start(
-        self,
-        candidate: VersionRef,
-        *,
-        approved_by: str = "",
-        reason: str = "",
-        returning: bool = False,
-        breaks: Sequence[str] = (),
-    ) -> Rollout:
-        """Let a candidate score beside the champion; one that does so already goes on as it is.
+    def start(self, request: PromotionRequest, breaking_changes: Sequence[str] = ()) -> Rollout:
+        """Let a version score beside the champion; a rollout of it that is live goes on as it is.
 
         Args:
-            candidate: what training handed on.
-            approved_by: who said yes; empty where nobody was asked.
-            reason: why; the candidate's summary where it is empty.
-            returning: a person wants a version back that was taken back; a run that is repeated never does.
-            breaks: what apps could no longer send or read, and nobody has allowed.
+            request: what is asked; its actor is the controller's.
+            breaking_changes: what apps could no longer send or read.
 
         Raises:
-            RolloutError: the use case has none, another version is rolled out, this one was taken back before, or it breaks
+            RolloutError: the use case has none, another version is rolled out, this one was rolled back before, or it breaks
                 apps.
             PromotionConflictError: the champion has moved since the gates were checked.
-            ApprovalError: the use case asks for another person's yes.
+            ApprovalError: the use case asks for another person's approval.
         """
-        policy = self._policy()
+        policy, version = self._policy(), request.candidate.version
         with self.audit.exclusively(self.use_case.name):
             champion = self.registry.champion(self.use_case.name)
             current = self.settled()
-            if current is not None and self._goes_on(current, candidate.version, champion.version):
+            if current is not None and self._goes_on(current, version, champion.version):
                 return current
-            registered = self.registry.version(self.use_case.name, candidate.version)
-            decision = decide_promotion(candidate, registered, champion.version, returning=returning, breaks=breaks)
-            self._require_startable(decision, candidate.version, returning=returning)
-            self._require_approval(registered, champion, approved_by)
+            registered = self.registry.version(self.use_case.name, version)
+            decision = decide_promotion(request, registered, champion.version, breaking_changes)
+            self._require_startable(decision, version, allow_retired=request.allow_retired)
+            self._require_approval(registered, champion, request.approved_by)
             return self._begin(
                 policy,
                 champion,
                 registered,
-                reason=reason or candidate.summary,
-                approved_by=approved_by,
-                returning=returning,
+                reason=request.why,
+                approved_by=request.approved_by,
+                allow_retired=request.allow_retired,
             )
 
     def serves_without_rollout(self, version: str) -> bool:
@@ -127,28 +116,30 @@ class RolloutController(RolloutStore):
             rollout = self.settled() or self.current()
             if (rollout.id, rollout.revision) != (seen.id, seen.revision):
                 return RolloutStep(rollout, "" if not rollout.is_live else "the next turn: it was changed meanwhile")
-            turn = self._decide(rollout, comparison, rows, idle)
-            turned = self._do(rollout, turn)
-        return RolloutStep(self._finish(turned.rollout)) if turn.next is RolloutAction.FINISH else turned
+            decision = self._decide(rollout, comparison, rows, idle)
+            step = self._do(rollout, decision)
+        return RolloutStep(self._finish(step.rollout)) if decision.next is RolloutAction.FINISH else step
 
     def _decide(self, rollout: Rollout, comparison: RolloutComparison, rows: int, idle: bool) -> RolloutDecision:
         name = self.use_case.name
         champion, guard = self.registry.champion(name).version, self.registry.guard_report(name)
         return decide_rollout(rollout, RolloutContext(champion, guard, comparison, rows, idle, self.clock.now()))
 
-    def _do(self, rollout: Rollout, turn: RolloutDecision) -> RolloutStep:
-        if turn.next is RolloutAction.WAIT:
-            return RolloutStep(rollout, turn.reason if rollout.is_live else "")
-        if turn.next in _ENDS:
-            return RolloutStep(self.end(rollout, _ENDS[turn.next], turn.reason))
-        if turn.next is RolloutAction.STEP:
+    def _do(self, rollout: Rollout, decision: RolloutDecision) -> RolloutStep:
+        if decision.next is RolloutAction.WAIT:
+            return RolloutStep(rollout, decision.reason if rollout.is_live else "")
+        if decision.next in _ENDS:
+            return RolloutStep(self.end(rollout, _ENDS[decision.next], decision.reason))
+        if decision.next is RolloutAction.STEP:
             step = 0 if rollout.shadow else rollout.step + 1
-            stepped = self.write(rollout, RolloutEvent.STEPPED, turn.reason, step=step, shadow=False, since=self.clock.now())
+            stepped = self.write(
+                rollout, RolloutEvent.STEPPED, decision.reason, step=step, shadow=False, since=self.clock.now()
+            )
             return RolloutStep(stepped, "the time of this step")
-        if turn.next is RolloutAction.COMPLETE:
-            return RolloutStep(self.write(rollout, RolloutEvent.COMPLETED, turn.reason, promoted=True))
+        if decision.next is RolloutAction.COMPLETE:
+            return RolloutStep(self.write(rollout, RolloutEvent.COMPLETED, decision.reason, promoted=True))
         announced = rollout.state is RolloutState.FINISHING
-        return RolloutStep(rollout if announced else self.write(rollout, RolloutEvent.WON, turn.reason))
+        return RolloutStep(rollout if announced else self.write(rollout, RolloutEvent.WON, decision.reason))
 
     def _finish(self, rollout: Rollout) -> Rollout:
         """Promote the winner, by compare-and-swap, and write that down."""
@@ -163,18 +154,15 @@ class RolloutController(RolloutStore):
 
     def _promote(self, rollout: Rollout) -> str:
         """Why the winner may not become champion after all; empty where it has."""
-        candidate = self.registry.version(self.use_case.name, rollout.challenger.version).reference()
+        request = PromotionRequest(
+            self.registry.version(self.use_case.name, rollout.challenger.version).reference(),
+            actor=rollout.requested_by,
+            approved_by=rollout.approved_by,
+            reason=rollout.reason,
+            allow_retired=rollout.allow_retired,
+        )
         try:
-            result = promote(
-                self.registry,
-                self.audit,
-                self.use_case,
-                candidate,
-                actor=rollout.requested_by,
-                approved_by=rollout.approved_by,
-                reason=rollout.reason,
-                returning=rollout.allow_retired,
-            )
+            result = promote(self.registry, self.audit, self.use_case, request)
         except (ApprovalError, PromotionConflictError) as error:
             return str(error)
         return "" if result.promoted else result.reason
@@ -197,14 +185,14 @@ class RolloutController(RolloutStore):
             )
         return False
 
-    def _require_startable(self, decision: PromotionDecision, version: str, *, returning: bool) -> None:
+    def _require_startable(self, decision: PromotionDecision, version: str, *, allow_retired: bool) -> None:
         name = self.use_case.name
-        if decision.verdict is PromotionOutcome.CONFLICT:
+        if decision.outcome is PromotionOutcome.CONFLICT:
             raise PromotionConflictError(f"{name}: {decision.reason}")
-        if decision.verdict is not PromotionOutcome.PROMOTE:
+        if decision.outcome is not PromotionOutcome.PROMOTE:
             raise RolloutError(f"{name}: {decision.reason}")
         ends = [event for event in self.audit.events(name) if _is_end(event, version)]
-        if ends and ends[-1].action in _ENDED_BADLY and not returning:
+        if ends and ends[-1].action in _ENDED_BADLY and not allow_retired:
             raise RolloutError(
                 f"{name}: version {version} did not get through its last rollout ({ends[-1].reason}); it does not "
                 f"return by itself: `noria rollout start {name} {version} --reason ...` tries again"
@@ -253,7 +241,7 @@ class RolloutController(RolloutStore):
             if rollout.state not in only:
                 raise RolloutError(
                     f"{self.use_case.name}: the rollout of version {rollout.challenger.version} is "
-                    f"{rollout.state.replace('_', ' ')}, it cannot be {event}; `noria rollout status {self.use_case.name}`"
+                    f"{rollout.state.words}, it cannot be {event}; `noria rollout status {self.use_case.name}`"
                 )
             if event is RolloutEvent.ABORTED:
                 return self.end(rollout, event, reason)

@@ -85,12 +85,12 @@ class HumanApproval(ApprovalOperator):
     def _write_down(self, context: Context, answer: ApprovalResponse) -> None:
         from noria.core.base.results import VersionRef
         from noria.jobs import release
-        from noria_airflow.runs import current_step
+        from noria_airflow.runs import current_context
 
-        step = current_step(self.use_case)
+        run = current_context(self.use_case)
         candidate = VersionRef.model_validate(context["ti"].xcom_pull(task_ids=self.candidate))
         why = answer.reason or "no reason given"
-        release.reject(step.services, step.use_case, candidate, actor=answer.who or "unknown", reason=why)
+        release.reject(run.services, run.use_case, candidate, actor=answer.who or "unknown", reason=why)
         raise AirflowFailException(f"version {candidate.version} is not promoted: {answer.who} said no: {why}")
 
 
@@ -159,32 +159,32 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
     return message
 
 
-def tell_owner(step: TaskContext, version: str, summary: str) -> None:
+def mail_question(run: TaskContext, version: str, summary: str) -> None:
     """Mail the owner that a version waits; once per run. A mail that cannot be sent keeps nobody from answering."""
     from noria.core.base.errors import NotifyError
 
-    dag_id = step.context["dag_run"].dag_id
-    run = f"{step.services.settings.airflow_url.rstrip('/')}/dags/{dag_id}/runs/{quote(step.run_id, safe='')}"
+    dag_id = run.context["dag_run"].dag_id
+    page = f"{run.services.settings.airflow_url.rstrip('/')}/dags/{dag_id}/runs/{quote(run.run_id, safe='')}"
     message = question_message(
-        step.use_case,
+        run.use_case,
         version=version,
         summary=summary,
-        question=f"{run}/tasks/approve/required_actions",
-        evidence=evidence_page(step, version),
+        question=f"{page}/tasks/approve/required_actions",
+        evidence=evidence_page(run, version),
     )
     try:
-        step.services.mailer.deliver(message, key=f"question/{dag_id}/{step.run_id}", use_case=step.use_case.name)
+        run.services.mailer.deliver(message, key=f"question/{dag_id}/{run.run_id}", use_case=run.use_case.name)
     except NotifyError:
         _LOG.exception("version %s waits for an answer, and the owner could not be told by mail", version)
 
 
-def asked_by(step: TaskContext) -> str:
+def requested_by(run: TaskContext) -> str:
     """Who wants the promotion: the person who triggered the run, or the run itself where time or an event did."""
-    run = step.context["dag_run"]
-    return str(run.triggering_user_name or f"airflow {run.dag_id} {run.run_id}")
+    dag_run = run.context["dag_run"]
+    return str(dag_run.triggering_user_name or f"airflow {dag_run.dag_id} {dag_run.run_id}")
 
 
-def evidence_page(step: TaskContext, version: str) -> str:
+def evidence_page(run: TaskContext, version: str) -> str:
     """Address of a version in the registry, with its model card and evaluation, for a person's browser."""
-    public = step.services.settings.mlflow_public_url.rstrip("/")
-    return f"{public}/#/models/{step.use_case.name}/versions/{version}"
+    public = run.services.settings.mlflow_public_url.rstrip("/")
+    return f"{public}/#/models/{run.use_case.name}/versions/{version}"

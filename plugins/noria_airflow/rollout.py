@@ -11,15 +11,16 @@ from airflow.sdk import PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from noria.core.base.errors import RegistryError
+from noria.core.base.results import VersionRef
 from noria.core.lifecycle.rollout import RolloutResult, RolloutState
 from noria.core.use_case import RolloutPolicy, UseCase
-from noria_airflow.approval import ApprovalResponse, asked_by
-from noria_airflow.runs import current_as_of, current_step, to_xcom
+from noria_airflow.approval import requested_by
+from noria_airflow.promotion import request_of
+from noria_airflow.runs import TaskContext, to_xcom
+from noria_airflow.tasks import noria_task
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
-
-    from noria_airflow.runs import TaskContext
 
 _LOG = logging.getLogger(__name__)
 _SLACK = timedelta(days=1)
@@ -36,24 +37,25 @@ def tasks(use_case: UseCase, policy: RolloutPolicy, model: Asset) -> Callable[..
     """
     name = use_case.name
 
-    @task(doc_md="Let the candidate score beside the champion, for a small share of the requests.")
-    def start_rollout(candidate: dict[str, Any], approval: dict[str, Any] | None = None) -> dict[str, Any]:
-        return to_xcom(start(current_step(name), candidate, approval))
+    @noria_task(name, doc_md="Let the candidate score beside the champion, for a small share of the requests.")
+    def start_rollout(run: TaskContext, candidate: VersionRef, approval: dict[str, Any] | None = None) -> RolloutResult:
+        return start(run, candidate, approval)
 
-    @task.sensor(
+    @noria_task(
+        name,
+        decorator=task.sensor,
         mode="reschedule",
         poke_interval=poke_seconds(policy),
         timeout=timeout_seconds(policy),
         outlets=[model],
-        doc_md="Step by step to every request, without a worker in between. A challenger that does harm is taken back, and "
+        doc_md="Step by step to every request, without a worker in between. A challenger that does harm is rolled back, and "
         "fails this task with the reason.",
     )
-    def await_rollout(begun: dict[str, Any]) -> PokeReturnValue:
-        step = current_step(name)
-        result = is_over(step, begun)
+    def await_rollout(run: TaskContext, begun: RolloutResult) -> PokeReturnValue:
+        result = is_over(run, begun)
         if result is None:
             return PokeReturnValue(is_done=False)
-        step.emit_asset_event(model, {"version": result.challenger, "previous": result.champion})
+        run.emit_asset_event(model, {"version": result.challenger, "previous": result.champion})
         return PokeReturnValue(is_done=True, xcom_value=to_xcom(result))
 
     def put_in_place(candidate: Any, *approval: Any) -> Any:
@@ -74,56 +76,51 @@ def timeout_seconds(policy: RolloutPolicy) -> float:
     return (policy.stop.at_most + _SLACK).total_seconds()
 
 
-def start(step: TaskContext, candidate: Mapping[str, Any], approval: Mapping[str, Any] | None) -> RolloutResult:
-    """Let a candidate score beside the champion; a task that is repeated finds the rollout that it began.
+def start(run: TaskContext, candidate: VersionRef, approval: Mapping[str, Any] | None) -> RolloutResult:
+    """Let a version score beside the champion; a task that is repeated finds the rollout that it began.
 
     Args:
-        step: the task's surroundings.
-        candidate: what training handed on.
-        approval: what the person answered; None where nobody was asked.
+        run: context of the task.
+        candidate: the version, as training handed it on.
+        approval: a person's response as Airflow hands it on; None where no approval was asked for.
 
     Raises:
         AirflowSkipException: it is champion already, and no rollout of it is to be waited for.
-        AirflowFailException: the approval does not count, or it may not be rolled out; another try would not change that.
+        AirflowFailException: the approval does not count, or it may not be rolled out; a retry would not change that.
     """
     from noria.core.base.errors import ApprovalError, RolloutError
-    from noria.core.base.results import VersionRef
     from noria.jobs import rollout
 
-    registered, answer = VersionRef.model_validate(candidate), ApprovalResponse.of(approval)
-    reason = "; ".join(part for part in (current_as_of(step).reason, registered.summary, answer.reason) if part)
     try:
-        begun = rollout.start(
-            step.services, step.use_case, registered, actor=asked_by(step), approved_by=answer.who, reason=reason
-        )
+        begun = rollout.start(run.services, run.use_case, request_of(run, candidate, approval))
     except ApprovalError as error:
         raise AirflowFailException(f"{error}. Clear the task `approve` to be asked again") from error
     except RolloutError as error:
         raise AirflowFailException(str(error)) from error
     if begun is None:
-        raise AirflowSkipException(f"version {registered.version} is champion already")
+        raise AirflowSkipException(f"version {candidate.version} is champion already")
     return begun
 
 
-def is_over(step: TaskContext, begun: Mapping[str, Any]) -> RolloutResult | None:
-    """Take one turn; the rollout where its challenger has become champion, None where there is something to wait for.
+def is_over(run: TaskContext, begun: RolloutResult) -> RolloutResult | None:
+    """Decide the next step; the result once the challenger is champion, None while the rollout goes on.
 
     Args:
-        step: the task's surroundings.
-        begun: what `start` handed on.
+        run: context of the task.
+        begun: the rollout, as `start` handed it on.
 
     Raises:
-        AirflowFailException: the challenger was taken back, or somebody ended the rollout; says why.
+        AirflowFailException: the challenger was rolled back, or a person ended the rollout; says why.
         AirflowSkipException: neither version was shown to be better, so the champion stays.
     """
     from noria.jobs import rollout
 
     try:
-        result = rollout.advance(step.services, step.use_case, actor=asked_by(step))
+        result = rollout.advance(run.services, run.use_case, actor=requested_by(run))
     except RegistryError:
         _LOG.exception("the registry does not answer; the rollout goes on as it is, and is looked at again")
         return None
-    if result.id != begun["id"]:
+    if result.id != begun.id:
         raise AirflowFailException(f"another rollout has begun meanwhile, of version {result.challenger}")
     if not result.is_over:
         _LOG.info("version %s answers %s %%; it waits for %s", result.challenger, result.share, result.waiting_for)
@@ -132,6 +129,4 @@ def is_over(step: TaskContext, begun: Mapping[str, Any]) -> RolloutResult | None
         return result
     if result.state is RolloutState.COMPLETED:
         raise AirflowSkipException(f"version {result.challenger} is not promoted: {result.reason}")
-    raise AirflowFailException(
-        f"version {result.challenger} is not promoted, it was {result.state.replace('_', ' ')}: {result.reason}"
-    )
+    raise AirflowFailException(f"version {result.challenger} is not promoted, it was {result.state.words}: {result.reason}")

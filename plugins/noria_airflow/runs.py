@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaskContext:
-    """A task's surroundings: services, the use case as it is written now, and the run."""
+    """What a task works with: services, the use case as it is written now, and the run."""
 
     services: Services
     use_case: UseCase
@@ -47,7 +47,7 @@ class TaskContext:
         return str(self.context["dag_run"].run_id)
 
     def emit_asset_event(self, asset: Asset, extra: Mapping[str, str], *, partition: datetime | None = None) -> None:
-        """Send facts along with the event that the task's success brings.
+        """Attach facts to the event that Airflow emits when the task succeeds.
 
         Args:
             asset: an outlet of the task.
@@ -60,8 +60,8 @@ class TaskContext:
             event.add_partitions(key_of(partition, self.use_case.schedule.data))
 
 
-def current_step(name: str) -> TaskContext:
-    """The surroundings of the task that runs, for the use case of that name."""
+def current_context(name: str) -> TaskContext:
+    """Context of the running task, for the use case of that name."""
     from noria.bootstrap import bootstrap
 
     services = bootstrap()
@@ -75,13 +75,13 @@ def to_xcom(result: Result) -> dict[str, Any]:
     return content
 
 
-def current_as_of(step: TaskContext) -> AsOf:
-    """Up to when the training run that this task belongs to may look."""
-    run = step.context["dag_run"]
-    events = step.context["triggering_asset_events"]
+def current_as_of(task: TaskContext) -> AsOf:
+    """As-of date of the training run that this task belongs to, with the reason of the run."""
+    run = task.context["dag_run"]
+    events = task.context["triggering_asset_events"]
     return resolve_as_of(
-        step.use_case.schedule,
-        chosen=step.context["params"].get("as_of"),
+        task.use_case.schedule,
+        chosen=task.context["params"].get("as_of"),
         key=run.partition_key,
         reasons=[str(event.extra["reason"]) for found in events.values() for event in found if "reason" in event.extra],
         run_after=run.run_after,

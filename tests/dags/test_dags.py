@@ -28,8 +28,9 @@ HEAVY = {
 JOBS = {
     "noria.jobs.training",
     "noria.jobs.release",
-    "noria.bootstrap",
-    "noria.governance",
+    "noria.release",
+    "noria.rollout",
+    "noria.reports",
     "noria.data",
     "noria.training",
     "noria.registry",
@@ -147,7 +148,7 @@ def test_only_a_use_case_that_wants_approval_asks_for_it(bag: dict[str, Any]) ->
     assert tasks["approve"]["upstream"] == ["check_gates"]
     assert "approve" in tasks["promote"]["upstream"]
     assert "no answer in a week" in tasks["approve"]["doc"]
-    assert tasks["approve"]["kind"] == "PersonsApproval"
+    assert tasks["approve"]["kind"] == "HumanApproval"
 
 
 def test_only_a_use_case_that_wants_steps_has_a_rollout(bag: dict[str, Any]) -> None:

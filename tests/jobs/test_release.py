@@ -11,6 +11,7 @@ from noria.core.base.errors import RegistryError
 from noria.core.base.results import SnapshotRef, VersionRef
 from noria.core.lifecycle.audit_event import Action
 from noria.core.lifecycle.check_line import CheckState
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import EVALUATION, baseline_manifest
 from noria.core.model.signature import Field, Kind, Signature
@@ -79,7 +80,7 @@ def test_a_version_goes_from_training_to_a_card_that_says_who_approved_it(servic
     release.set_challenger(services, use_case, candidate, actor="ana")
     assert states(services, use_case, "said yes") is CheckState.NOT_YET
     assert states(services, use_case, "traced back") is CheckState.NO  # nothing was ingested
-    release.promote(services, use_case, candidate, actor="ana", approved_by="ben", reason="reviewed")
+    release.promote(services, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben", reason="reviewed"))
     assert states(services, use_case, "said yes") is CheckState.YES
 
     page = release.write_card(services, use_case)
@@ -102,12 +103,14 @@ def test_a_version_that_would_break_apps_is_refused_until_somebody_allows_it(ser
     candidate = VersionRef(
         version=version.version, bundle_digest=digest, run_id=version.run_id, passed=True, summary="", champion="0"
     )
-    refused = release.promote(services, use_case, candidate, actor="ana", approved_by="ben")
+    refused = release.promote(services, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben"))
     assert not refused.promoted
     assert "weight would have to be sent" in refused.reason
     assert "--allow-breaking" in refused.reason
     assert services.registry.champion(use_case.name).version == "0"
-    assert release.promote(services, use_case, candidate, actor="ana", approved_by="ben", allow_breaking=True).promoted
+    assert release.promote(
+        services, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben", allow_breaking=True)
+    ).promoted
 
 
 def test_a_version_registered_without_evidence_gets_a_card_from_its_bundle(services, use_case, tmp_path):
@@ -121,7 +124,7 @@ def test_a_version_registered_without_evidence_gets_a_card_from_its_bundle(servi
 
 def test_a_rehearsal_moves_a_real_alias_and_leaves_the_champion_alone(services, use_case, tmp_path):
     candidate = train(services, use_case, tmp_path)
-    release.promote(services, use_case, candidate, actor="ana", approved_by="ben")
+    release.promote(services, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben"))
     assert states(services, use_case, "roll-back") is CheckState.NOT_YET
     for _ in range(2):
         rehearsal = release.rehearse(services, use_case, actor="ana")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from noria.bootstrap import Services
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.rollout import RolloutState
 from noria.jobs import rollout
 from noria.settings import Settings
@@ -118,7 +119,9 @@ def advance(services, use_case, **time):
 
 
 def test_a_good_challenger_takes_over_and_the_owner_hears_of_every_step(services, use_case, candidate, catch_up):
-    begun = rollout.start(services, use_case, candidate, actor="ana", reason="trained as of May", allow_breaking=True)
+    begun = rollout.start(
+        services, use_case, PromotionRequest(candidate, actor="ana", reason="trained as of May", allow_breaking=True)
+    )
     assert (begun.share, begun.state) == (50, RolloutState.RUNNING)
     assert advance(services, use_case, minutes=2).waiting_for == "more requests: it scored 0 of 50 rows in this step"
     traffic(services, labels=False)
@@ -138,7 +141,7 @@ def test_a_good_challenger_takes_over_and_the_owner_hears_of_every_step(services
 
 def test_where_no_app_asks_a_step_ends_by_itself(services, use_case, candidate):
     quiet = use_case.model_copy(update={"rollout": use_case.rollout.model_copy(update={"idle": timedelta(minutes=5)})})
-    rollout.start(services, quiet, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, quiet, PromotionRequest(candidate, actor="ana", allow_breaking=True))
     assert advance(services, quiet, minutes=4).waiting_for.startswith("more requests")
     traffic(services, labels=False, rows=40)
     assert advance(services, quiet, minutes=2).waiting_for.startswith("more requests")  # somebody asks, not often
@@ -150,7 +153,7 @@ def test_where_no_app_asks_a_step_ends_by_itself(services, use_case, candidate):
 
 
 def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, use_case, candidate, catch_up):
-    rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True))
     services.clock.instant += timedelta(seconds=60)
     traffic(services, lost=0.6)
     found = rollout.rollout_status(services, use_case)
@@ -165,7 +168,7 @@ def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, us
 
 
 def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate):
-    rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True))
     services.clock.instant += timedelta(seconds=60)
     traffic(services, lost=0.6)
     with services.warehouse.transaction() as connection:
@@ -176,7 +179,7 @@ def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate
 
 
 def test_pause_resume_and_abort_are_told_once_each(services, use_case, candidate, catch_up):
-    rollout.start(services, use_case, candidate, actor="ana", allow_breaking=True)
+    rollout.start(services, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True))
     for _ in range(2):
         rollout.pause(services, use_case, actor="ana", reason="a holiday")
     rollout.resume(services, use_case, actor="ana", reason="back")
@@ -190,7 +193,10 @@ def test_a_mail_that_cannot_be_sent_stops_nothing_and_is_sent_later(services, us
 
     monkeypatch.setattr(mailer, "_PAUSES", ())
     silent = WithRegistry(settings=services.settings.model_copy(update={"smtp_port": 9}), clock=services.clock)
-    assert rollout.start(silent, use_case, candidate, actor="ana", allow_breaking=True).state is RolloutState.RUNNING
+    assert (
+        rollout.start(silent, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True)).state
+        is RolloutState.RUNNING
+    )
     before = len(catcher.messages())
     rollout.advance(services, use_case, actor="a task")
     assert len(catcher.messages()) == before + 1
@@ -212,7 +218,9 @@ def test_the_other_tasks_are_judged_by_their_money_too(services, tmp_path, task)
     a_candidate(services.registry, tmp_path, "1")
     services.registry.set_champion("parcels", "1")
     rollout.start(
-        services, use_case, a_candidate(services.registry, tmp_path, "2", champion="1"), actor="ana", allow_breaking=True
+        services,
+        use_case,
+        PromotionRequest(a_candidate(services.registry, tmp_path, "2", champion="1"), actor="ana", allow_breaking=True),
     )
     services.clock.instant += timedelta(seconds=60)
     with services.warehouse.transaction() as connection:

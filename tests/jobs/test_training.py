@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from noria.bootstrap import Services, bootstrap
 from noria.core.base.errors import PromotionConflictError
 from noria.core.base.results import VersionRef
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.jobs import release, training
 from noria.settings import Settings
 from noria.testing.snapshots import made_up_columns, write_snapshot
@@ -54,7 +55,7 @@ def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_r
     assert train(services, use_case, snapshot) == candidate
 
     for _ in range(2):
-        assert release.promote(services, use_case, candidate, actor="ana", reason="reviewed").promoted
+        assert release.promote(services, use_case, PromotionRequest(candidate, actor="ana", reason="reviewed")).promoted
     assert train(services, use_case, snapshot) == candidate  # champion by now: still the same version
     assert services.audit.version_in_force(use_case.name, AS_OF) == "1"
     assert services.audit.verify() == 2
@@ -77,9 +78,9 @@ def test_a_candidate_judged_against_a_champion_that_is_gone_is_judged_again(serv
     candidate = train(services, use_case, snapshot)
     fewer = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000, seed=1), AS_OF)
     other = train(services, use_case, fewer)
-    assert release.promote(services, use_case, other, actor="ana").promoted
+    assert release.promote(services, use_case, PromotionRequest(other, actor="ana")).promoted
     with pytest.raises(PromotionConflictError, match="train again"):
-        release.promote(services, use_case, candidate, actor="ana")
+        release.promote(services, use_case, PromotionRequest(candidate, actor="ana"))
     again = train(services, use_case, snapshot)
     assert (again.version, again.champion, again.bundle_digest == candidate.bundle_digest) == ("3", other.version, False)
     assert train(services, use_case, snapshot) == again

@@ -7,6 +7,7 @@ import pytest
 from noria.core.base.errors import ApprovalError, PromotionConflictError, RegistryError
 from noria.core.base.results import VersionRef
 from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome, Stage
 from noria.core.model.bundle import Manifest, Provenance
 from noria.core.model.signature import Field, Kind, Signature
@@ -66,7 +67,7 @@ def actions(audit) -> list[tuple[Action, str]]:
 
 def test_a_good_candidate_becomes_champion_and_the_trail_says_who_and_why(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1")
-    result = promote(registry, audit, use_case, candidate, actor="ana", reason="reviewed")
+    result = promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", reason="reviewed"))
     assert (result.promoted, result.version, result.previous) == (True, "1", "0")
     assert registry.champion("parcels").version == "1"
     intent, done = audit.events("parcels")
@@ -78,14 +79,16 @@ def test_a_good_candidate_becomes_champion_and_the_trail_says_who_and_why(regist
 
 def test_promoting_twice_is_harmless(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1")
-    promote(registry, audit, use_case, candidate, actor="ana")
-    again = promote(registry, audit, use_case, candidate, actor="ana")
+    promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
+    again = promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
     assert (again.promoted, again.reason) == (True, "version 1 is champion already")
     assert (len(audit.events()), registry.moves) == (2, [("parcels", "1")])
 
 
 def test_a_candidate_with_a_broken_promise_is_refused(registry, audit, use_case, tmp_path):
-    result = promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1", passed=False), actor="ana")
+    result = promote(
+        registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1", passed=False), actor="ana")
+    )
     assert not result.promoted
     assert "gate failed: roc_auc 0.71" in result.reason
     assert (registry.champion("parcels").version, audit.events()) == ("0", ())
@@ -94,16 +97,16 @@ def test_a_candidate_with_a_broken_promise_is_refused(registry, audit, use_case,
 @pytest.mark.parametrize("forged", [{"passed": True}, {"bundle_digest": "7" * 64}])
 def test_what_the_registry_says_counts_not_what_was_handed_on(registry, audit, use_case, tmp_path, forged):
     candidate = a_candidate(registry, tmp_path, "1", passed="bundle_digest" in forged)
-    result = promote(registry, audit, use_case, candidate.model_copy(update=forged), actor="eve")
+    result = promote(registry, audit, use_case, PromotionRequest(candidate.model_copy(update=forged), actor="eve"))
     assert not result.promoted
     assert registry.moves == []
 
 
 def test_a_champion_that_moved_meanwhile_is_a_conflict(registry, audit, use_case, tmp_path):
     first, second = (a_candidate(registry, tmp_path, version, champion="0") for version in "12")
-    promote(registry, audit, use_case, first, actor="ana")
-    with pytest.raises(PromotionConflictError, match="judged against champion 0, but 1 serves now"):
-        promote(registry, audit, use_case, second, actor="ben")
+    promote(registry, audit, use_case, PromotionRequest(first, actor="ana"))
+    with pytest.raises(PromotionConflictError, match="compared with champion 0, but 1 serves now"):
+        promote(registry, audit, use_case, PromotionRequest(second, actor="ben"))
     assert registry.champion("parcels").version == "1"
 
 
@@ -115,7 +118,7 @@ def test_of_many_at_once_one_wins_and_the_others_see_a_conflict(registry, audit,
     def run(candidate: VersionRef) -> None:
         barrier.wait()
         try:
-            outcomes.append(promote(registry, audit, use_case, candidate, actor="ana").version)
+            outcomes.append(promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana")).version)
         except PromotionConflictError:
             outcomes.append("conflict")
 
@@ -132,9 +135,9 @@ def test_of_many_at_once_one_wins_and_the_others_see_a_conflict(registry, audit,
 
 def test_what_was_taken_back_does_not_return_when_its_run_is_repeated(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1")
-    promote(registry, audit, use_case, candidate, actor="ana")
+    promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
     roll_back(registry, audit, use_case, actor="ben", reason="complaints")
-    again = promote(registry, audit, use_case, candidate, actor="a repeated run")
+    again = promote(registry, audit, use_case, PromotionRequest(candidate, actor="a repeated run"))
     assert (again.promoted, registry.champion("parcels").version) == (False, "0")
     assert "does not return by itself" in again.reason
     assert "noria promote parcels 1 --reason" in again.reason
@@ -142,12 +145,17 @@ def test_what_was_taken_back_does_not_return_when_its_run_is_repeated(registry, 
 
 def test_a_person_may_bring_back_what_was_taken_back(registry, audit, use_case, tmp_path):
     first, second = a_candidate(registry, tmp_path, "1"), a_candidate(registry, tmp_path, "2", champion="1")
-    promote(registry, audit, use_case, first, actor="ana")
-    promote(registry, audit, use_case, second, actor="ana")
-    with pytest.raises(PromotionConflictError, match="judged against champion 0"):
-        promote(registry, audit, use_case, first, actor="ana", reason="it was better", returning=True)
+    promote(registry, audit, use_case, PromotionRequest(first, actor="ana"))
+    promote(registry, audit, use_case, PromotionRequest(second, actor="ana"))
+    with pytest.raises(PromotionConflictError, match="compared with champion 0"):
+        promote(registry, audit, use_case, PromotionRequest(first, actor="ana", reason="it was better", allow_retired=True))
     roll_back(registry, audit, use_case, actor="ben", reason="complaints")
-    back = promote(registry, audit, use_case, second, actor="ana", reason="they were about another app", returning=True)
+    back = promote(
+        registry,
+        audit,
+        use_case,
+        PromotionRequest(second, actor="ana", reason="they were about another app", allow_retired=True),
+    )
     assert (back.promoted, registry.champion("parcels").version) == (True, "2")
     assert audit.version_in_force("parcels", AS_OF["3"]) == "2"
     assert roll_back(registry, audit, use_case, actor="ben", reason="complaints").version == "1"
@@ -171,9 +179,9 @@ def test_killed_after_the_alias_moved_the_next_call_writes_the_outcome(registry,
     with monkeypatch.context() as patch:
         patch.setattr(registry, "set_champion", move_and_die)
         with pytest.raises(Killed):
-            promote(registry, audit, use_case, candidate, actor="ana", reason="reviewed")
+            promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", reason="reviewed"))
     assert actions(audit) == [(Action.PROMOTION_INTENDED, "1")]
-    assert promote(registry, audit, use_case, candidate, actor="retry").promoted
+    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="retry")).promoted
     assert actions(audit) == [(Action.PROMOTION_INTENDED, "1"), (Action.PROMOTED, "1")]
     assert audit.events()[-1].actor == "ana"
     assert registry.moves == [("parcels", "1")]
@@ -184,8 +192,8 @@ def test_killed_before_the_alias_moved_the_next_call_starts_over(registry, audit
     with monkeypatch.context() as patch:
         patch.setattr(registry, "set_champion", killed)
         with pytest.raises(Killed):
-            promote(registry, audit, use_case, candidate, actor="ana")
-    assert promote(registry, audit, use_case, candidate, actor="ana").promoted
+            promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
+    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana")).promoted
     assert [action for action, _ in actions(audit)] == [
         Action.PROMOTION_INTENDED,
         Action.ABANDONED,
@@ -195,8 +203,8 @@ def test_killed_before_the_alias_moved_the_next_call_starts_over(registry, audit
 
 
 def test_rolling_back_goes_one_step_and_ends_at_the_rule(registry, audit, use_case, tmp_path):
-    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1"), actor="ana")
-    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "2", champion="1"), actor="ana")
+    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana"))
+    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "2", champion="1"), actor="ana"))
     steps = [roll_back(registry, audit, use_case, actor="ben", reason="complaints") for _ in range(3)]
     assert [(step.promoted, step.version, step.previous) for step in steps] == [
         (True, "1", "2"),
@@ -208,8 +216,8 @@ def test_rolling_back_goes_one_step_and_ends_at_the_rule(registry, audit, use_ca
 
 
 def test_an_interrupted_roll_back_goes_back_one_step_in_all(registry, audit, use_case, tmp_path, monkeypatch):
-    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1"), actor="ana")
-    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "2", champion="1"), actor="ana")
+    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana"))
+    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "2", champion="1"), actor="ana"))
 
     def move_and_die(use_case_name: str, version: str) -> None:
         InMemoryRegistry.set_champion(registry, use_case_name, version)
@@ -224,10 +232,10 @@ def test_an_interrupted_roll_back_goes_back_one_step_in_all(registry, audit, use
 
 
 def test_an_alias_moved_past_noria_is_written_down(registry, audit, use_case, tmp_path):
-    promote(registry, audit, use_case, a_candidate(registry, tmp_path, "1"), actor="ana")
+    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana"))
     candidate = a_candidate(registry, tmp_path, "2", champion="1")
     registry.set_champion("parcels", "2")  # somebody in the registry's own pages
-    assert promote(registry, audit, use_case, candidate, actor="ana").promoted
+    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana")).promoted
     assert actions(audit)[-1] == (Action.FOUND_MOVED, "2")
     assert audit.version_in_force("parcels", AS_OF["3"]) == "2"
     assert roll_back(registry, audit, use_case, actor="ana", reason="not ours").version == "1"
@@ -236,7 +244,7 @@ def test_an_alias_moved_past_noria_is_written_down(registry, audit, use_case, tm
 def test_an_unknown_version_is_an_error(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1").model_copy(update={"version": "9"})
     with pytest.raises(RegistryError, match="no version 9"):
-        promote(registry, audit, use_case, candidate, actor="ana")
+        promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
 
 
 @pytest.fixture
@@ -257,7 +265,12 @@ def test_without_another_persons_yes_a_promotion_is_refused_and_the_trail_says_w
     registry, audit, asked, tmp_path, actor, approved_by, says
 ):
     with pytest.raises(ApprovalError, match=says):
-        promote(registry, audit, asked, a_candidate(registry, tmp_path, "1"), actor=actor, approved_by=approved_by)
+        promote(
+            registry,
+            audit,
+            asked,
+            PromotionRequest(a_candidate(registry, tmp_path, "1"), actor=actor, approved_by=approved_by),
+        )
     assert (registry.champion("parcels").version, registry.moves) == ("0", [])
     (event,) = audit.events("parcels")
     assert (event.action, event.actor, event.version) == (Action.REFUSED, actor, "1")
@@ -266,7 +279,9 @@ def test_without_another_persons_yes_a_promotion_is_refused_and_the_trail_says_w
 
 @pytest.mark.parametrize("actor", ["ana", "airflow parcels__train scheduled__2024-05-02"])
 def test_with_another_persons_yes_it_becomes_champion_and_the_trail_names_both(registry, audit, asked, tmp_path, actor):
-    result = promote(registry, audit, asked, a_candidate(registry, tmp_path, "1"), actor=actor, approved_by="ben")
+    result = promote(
+        registry, audit, asked, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor=actor, approved_by="ben")
+    )
     assert result.promoted
     assert [(event.actor, event.approved_by) for event in audit.events("parcels")] == [(actor, "ben")] * 2
     assert audit.verify() == 2
@@ -275,15 +290,15 @@ def test_with_another_persons_yes_it_becomes_champion_and_the_trail_names_both(r
 def test_whoever_is_named_is_another_person_even_where_nobody_had_to_be_asked(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1")
     with pytest.raises(ApprovalError):
-        promote(registry, audit, use_case, candidate, actor="ana", approved_by="ana")
-    promote(registry, audit, use_case, candidate, actor="ana", approved_by="ben")
+        promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", approved_by="ana"))
+    promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben"))
     with pytest.raises(ApprovalError):
         roll_back(registry, audit, use_case, actor="eve", approved_by="eve", reason="complaints")
     assert registry.champion("parcels").version == "1"
 
 
 def test_a_roll_back_waits_for_nobody(registry, audit, asked, tmp_path):
-    promote(registry, audit, asked, a_candidate(registry, tmp_path, "1"), actor="ana", approved_by="ben")
+    promote(registry, audit, asked, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana", approved_by="ben"))
     assert roll_back(registry, audit, asked, actor="ana", reason="it is three in the morning").version == "0"
 
 
@@ -293,7 +308,7 @@ def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(regist
         set_challenger(registry, audit, use_case, "1", actor="ana", reason="kept its promises")
     assert registry.version("parcels", "1").stage is Stage.CHALLENGER
     assert actions(audit) == [(Action.NOMINATED, "1")]
-    promote(registry, audit, use_case, first, actor="ana")
+    promote(registry, audit, use_case, PromotionRequest(first, actor="ana"))
     a_candidate(registry, tmp_path, "2", champion="1")
     set_challenger(registry, audit, use_case, "1", actor="ana", reason="again")  # champion by now: nothing to do
     set_challenger(registry, audit, use_case, "2", actor="ana", reason="kept its promises")
@@ -316,9 +331,9 @@ def test_an_interrupted_move_is_settled_whatever_was_written_after_it(registry, 
     with monkeypatch.context() as patch:
         patch.setattr(registry, "set_champion", killed)
         with pytest.raises(Killed):
-            promote(registry, audit, use_case, candidate, actor="ana")
+            promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
     reject(registry, audit, use_case, "1", actor="ben", reason="no")
-    assert promote(registry, audit, use_case, candidate, actor="ana").promoted
+    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana")).promoted
     assert [action for action, _ in actions(audit)] == [
         Action.PROMOTION_INTENDED,
         Action.REJECTED,

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from noria.bootstrap import bootstrap
 from noria.core.base.clock import SystemClock
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome
 from noria.core.lifecycle.rollout import Rollout, RolloutResult, RolloutState
 from noria.core.model.bundle import GOLDEN, MANIFEST, MODEL, GoldenRequest, Manifest, baseline_manifest
@@ -212,7 +213,9 @@ def test_the_whole_way_on_a_real_registry(
     def start(bundle: Bundle, key: str, champion: str) -> None:
         outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against=champion)
         version = registry.register(name, bundle.folder, bundle.digest, key=key, params={}, outcome=outcome)
-        begun = rollout_jobs.start(services, use_case, version.reference(), actor="ana", allow_breaking=True)
+        begun = rollout_jobs.start(
+            services, use_case, PromotionRequest(version.reference(), actor="ana", allow_breaking=True)
+        )
         assert begun is not None
         assert (begun.champion, begun.challenger, begun.share) == (champion, version.version, 100)
         eventually(lambda: server.predict(name)["version"] == version.version)

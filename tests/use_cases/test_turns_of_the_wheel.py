@@ -17,6 +17,7 @@ from noria.core.base.errors import RegistryError
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.evaluation import EvaluationReport
 from noria.core.lifecycle.gates import check_gates
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import EVIDENCE
 from noria.core.use_case import UseCase
 from noria.data.tables.predictions import read_batch_predictions
@@ -75,7 +76,7 @@ def turn(services: Services, use_case: UseCase, history: Interval, live: Interva
     training.search(services, use_case, snapshot, worker=0)
     candidate = training.fit_and_register(services, use_case, snapshot)
     assert candidate.passed, candidate.summary
-    assert release.promote(services, use_case, candidate, actor="tests").promoted
+    assert release.promote(services, use_case, PromotionRequest(candidate, actor="tests")).promoted
     scored = scoring.score(services, use_case, live)
     assert scored == scoring.score(services, use_case, live)
     assert scored.version == candidate.version

@@ -46,6 +46,11 @@ class Action(StrEnum):
     KEY_ROTATED = "key_rotated"
     KEY_REVOKED = "key_revoked"
 
+    @property
+    def words(self) -> str:
+        """The event as people read it."""
+        return self.name.replace("_", " ").lower()
+
 
 MOVES = frozenset(
     {

@@ -53,6 +53,11 @@ class RolloutState(StrEnum):
     ABORTED = "aborted"
     """A person ended it, or there was nothing left to decide."""
 
+    @property
+    def words(self) -> str:
+        """The state as people read it."""
+        return self.name.replace("_", " ").lower()
+
 
 _LIVE = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHING)
 
