@@ -222,7 +222,7 @@ def test_promoted_by_hand_in_the_middle_it_is_completed(moves, registry, audit, 
 
 def test_a_winner_that_may_not_be_promoted_any_more_is_aborted(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "one", rollout={**STEPS, "steps": [50]})
-    RolloutController(registry, audit, clock, use_case, "ana").start(candidate)
+    RolloutController(registry, audit, clock, use_case, "ana").start(PromotionRequest(candidate, actor="ana"))
     stricter = use_case.model_copy(update={"approval": a_use_case(tmp_path / "two", approval="manual").approval})
     ended = advance(RolloutController(registry, audit, clock, stricter, "ana"), clock).rollout
     assert ended.state is RolloutState.ABORTED
