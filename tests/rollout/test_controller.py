@@ -68,7 +68,7 @@ def advance(moves, clock=None, comparison=FINE, rows=1000):
 
 
 def test_from_the_first_share_to_the_promotion(moves, registry, audit, clock, candidate):
-    begun = moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana", reason="trained as of May"), actor="ana"))
+    begun = moves.start(PromotionRequest(candidate, actor="ana", reason="trained as of May"))
     assert (begun.share, begun.champion.version, begun.challenger.version) == (5, "0", "1")
     assert registry.version("parcels", "1").stage is Stage.CHALLENGER
     assert advance(moves).waiting_for.startswith("the time of this step")
@@ -83,14 +83,10 @@ def test_from_the_first_share_to_the_promotion(moves, registry, audit, clock, ca
 
 
 def test_every_call_again_changes_nothing(moves, registry, audit, clock, candidate):
-    assert moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana")) == moves.start(
-        PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana")
-    )
+    assert moves.start(PromotionRequest(candidate, actor="ana")) == moves.start(PromotionRequest(candidate, actor="ana"))
     advance(moves, clock)
     assert advance(moves).rollout.step == 1
-    assert (
-        moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana")).step == 1
-    )  # a cleared task finds the rollout that goes on
+    assert moves.start(PromotionRequest(candidate, actor="ana")).step == 1  # a cleared task finds the rollout that goes on
     paused = moves.pause("lunch")
     assert moves.pause("lunch") == paused
     aborted = moves.abort("enough")
@@ -99,7 +95,7 @@ def test_every_call_again_changes_nothing(moves, registry, audit, clock, candida
 
 
 def test_a_pause_holds_it_and_the_step_begins_again(moves, clock, candidate):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     moves.pause("a holiday")
     assert advance(moves, clock).waiting_for == "paused: a holiday"
     moves.resume("back again")
@@ -109,7 +105,7 @@ def test_a_pause_holds_it_and_the_step_begins_again(moves, clock, candidate):
 
 @pytest.mark.parametrize("cause", ["judge", "guard", "person"])
 def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, registry, audit, clock, candidate, cause):
-    begun = moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    begun = moves.start(PromotionRequest(candidate, actor="ana"))
     if cause == "judge":
         advance(moves, comparison=RolloutComparison(worse="in depot north it loses 3 EUR"))
     elif cause == "guard":
@@ -126,53 +122,41 @@ def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, regist
 
 
 def test_what_was_taken_back_does_not_return_by_itself(moves, registry, candidate):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     advance(moves, comparison=RolloutComparison(worse="it loses money"))
     with pytest.raises(RolloutError, match=r"did not get through its last rollout \(it loses money\)"):
-        moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
-    again = moves.start(
-        PromotionRequest(
-            PromotionRequest(candidate, actor="ana", reason="the labels were wrong", allow_retired=True), actor="ana"
-        )
-    )
+        moves.start(PromotionRequest(candidate, actor="ana"))
+    again = moves.start(PromotionRequest(candidate, actor="ana", reason="the labels were wrong", allow_retired=True))
     assert again.is_live
 
 
 def test_a_version_that_was_rolled_back_after_its_rollout_does_not_return_either(
     moves, registry, audit, clock, use_case, candidate
 ):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     advance(moves, clock)
     won = advance(moves, clock).rollout
-    assert (
-        moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana")) == won
-    )  # a task that is repeated
+    assert moves.start(PromotionRequest(candidate, actor="ana")) == won  # a task that is repeated
     roll_back(registry, audit, use_case, actor="ben", reason="complaints")
     with pytest.raises(RolloutError, match="does not return by itself"):
-        moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+        moves.start(PromotionRequest(candidate, actor="ana"))
 
 
 def test_one_rollout_at_a_time(moves, registry, tmp_path, candidate):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     with pytest.raises(
         RolloutError, match=r"version 1 of parcels is being rolled out: wait for it, or `noria rollout abort"
     ):
-        moves.start(PromotionRequest(PromotionRequest(a_candidate(registry, tmp_path, "2"), actor="ana"), actor="ana"))
+        moves.start(PromotionRequest(a_candidate(registry, tmp_path, "2"), actor="ana"))
 
 
 def test_what_may_not_be_promoted_is_not_tried(moves, registry, audit, tmp_path, candidate):
     with pytest.raises(RolloutError, match="gate failed"):
-        moves.start(
-            PromotionRequest(PromotionRequest(a_candidate(registry, tmp_path, "2", passed=False), actor="ana"), actor="ana")
-        )
+        moves.start(PromotionRequest(a_candidate(registry, tmp_path, "2", passed=False), actor="ana"))
     with pytest.raises(RolloutError, match="apps that version 0 answers would not"):
-        moves.start(
-            PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana", breaking_changes=("hour is required",))
-        )
+        moves.start(PromotionRequest(candidate, actor="ana"), breaking_changes=("hour is required",))
     with pytest.raises(PromotionConflictError, match="compared with champion 5"):
-        moves.start(
-            PromotionRequest(PromotionRequest(candidate.model_copy(update={"champion": "5"}), actor="ana"), actor="ana")
-        )
+        moves.start(PromotionRequest(candidate.model_copy(update={"champion": "5"}), actor="ana"))
     assert audit.events("parcels") == ()
     assert registry.rollout("parcels") is None
 
@@ -180,7 +164,7 @@ def test_what_may_not_be_promoted_is_not_tried(moves, registry, audit, tmp_path,
 def test_a_use_case_without_the_section_has_no_rollout(registry, audit, clock, tmp_path, candidate):
     moves = RolloutController(registry, audit, clock, a_use_case(tmp_path / "plain"), "ana")
     with pytest.raises(RolloutError, match="has no section rollout"):
-        moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+        moves.start(PromotionRequest(candidate, actor="ana"))
     with pytest.raises(RolloutError, match="has no rollout"):
         moves.current()
 
@@ -190,9 +174,9 @@ def test_a_second_person_is_asked_for_before_anybody_is_answered(registry, audit
     moves = RolloutController(registry, audit, clock, use_case, "ana")
     for approved_by in ("", "ana"):
         with pytest.raises(ApprovalError):
-            moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana", approved_by=approved_by), actor="ana"))
+            moves.start(PromotionRequest(candidate, actor="ana", approved_by=approved_by))
     assert registry.rollout("parcels") is None
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana", approved_by="ben"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana", approved_by="ben"))
     for _ in range(2):
         advance(RolloutController(registry, audit, clock, use_case, "a scheduled task"), clock)
     assert registry.champion("parcels").version == "1"
@@ -204,7 +188,7 @@ def test_a_second_person_is_asked_for_before_anybody_is_answered(registry, audit
 
 
 def test_a_champion_that_moves_meanwhile_ends_it(moves, registry, audit, clock, use_case, tmp_path, candidate):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     promote(
         registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "2"), actor="ben", reason="it is urgent")
     )
@@ -214,7 +198,7 @@ def test_a_champion_that_moves_meanwhile_ends_it(moves, registry, audit, clock, 
 
 
 def test_promoted_by_hand_in_the_middle_it_is_completed(moves, registry, audit, use_case, candidate):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     promote(registry, audit, use_case, PromotionRequest(candidate, actor="ben", reason="no time"))
     ended = advance(moves).rollout
     assert (ended.state, ended.promoted) == (RolloutState.COMPLETED, True)
@@ -233,7 +217,7 @@ def test_a_winner_that_may_not_be_promoted_any_more_is_aborted(registry, audit, 
 def test_no_difference_keeps_the_champion(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50, "stop": {"at_most": "1d"}})
     moves = RolloutController(registry, audit, clock, use_case, "ana")
-    assert moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana")).share == 50
+    assert moves.start(PromotionRequest(candidate, actor="ana")).share == 50
     clock.pass_by(days=1)
     ended = advance(moves).rollout
     assert (ended.state, ended.promoted, registry.moves) == (RolloutState.COMPLETED, False, [])
@@ -243,12 +227,12 @@ def test_no_difference_keeps_the_champion(registry, audit, clock, tmp_path, cand
 def test_better_in_a_comparison_is_promoted(registry, audit, clock, tmp_path, candidate):
     use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50})
     moves = RolloutController(registry, audit, clock, use_case, "ana")
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     assert advance(moves, comparison=RolloutComparison(better="it is worth 2 EUR more")).rollout.promoted
 
 
 def test_killed_between_document_and_event_the_next_call_writes_the_event(moves, audit, clock, candidate, monkeypatch):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
 
     def killed(*_args, **_more):
         raise Killed
@@ -265,7 +249,7 @@ def test_killed_between_document_and_event_the_next_call_writes_the_event(moves,
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_around_the_promotion_the_next_call_ends_it(moves, registry, audit, clock, candidate, monkeypatch, when):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     advance(moves, clock)
 
     def die(name, version):
@@ -287,7 +271,7 @@ def test_killed_around_the_promotion_the_next_call_ends_it(moves, registry, audi
 
 
 def test_of_many_at_once_one_takes_the_step(moves, registry, audit, clock, use_case, candidate):
-    moves.start(PromotionRequest(PromotionRequest(candidate, actor="ana"), actor="ana"))
+    moves.start(PromotionRequest(candidate, actor="ana"))
     clock.pass_by(minutes=2)
     seen, barrier = moves.current(), threading.Barrier(4)
 
