@@ -1,6 +1,7 @@
 """The drift report as Evidently draws it. Distances and verdict are ours, and Evidently shows them: one truth, two views.
 
-Evidently is slow to import (seconds): call this from inside a job only.
+Evidently is slow to import (seconds): call this from inside a job only. Of its private parts this uses `evidently.legacy`,
+since nothing public adds a drift method, and a few texts of its page; `tests/monitoring/test_evidently_shape.py` holds both.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _WIDTH = 1_000
 """Pixels that Evidently needs: what is narrower it cuts off, and a phone can zoom out."""
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9A-Za-z])")
 """Standing alone: Evidently's scripts hold longer runs of such letters, which are tables of colours."""
+_HEAD, _BODY, _VIEWPORT = ANCHORS = ("<head>", "<body>", "width=device-width, initial-scale=1.0")
+"""Texts of Evidently's page that are replaced; each stands there once."""
 _REGISTRATION = threading.Lock()
 
 
@@ -201,8 +204,8 @@ def _finish(page: str, assessment: DriftReport, title: str) -> str:
         f'<div style="{style}"><h1 style="font-size:22px;margin:0 0 4px">{heading}</h1><p style="margin:0">{facts}</p></div>'
     )
     body = f'<body style="min-width:{_WIDTH}px">{banner}'
-    page = page.replace("<body>", body, 1).replace("<head>", f"<head><title>{heading}</title>", 1)
-    return page.replace("width=device-width, initial-scale=1.0", f"width={_WIDTH}", 1)
+    page = page.replace(_BODY, body, 1).replace(_HEAD, f"{_HEAD}<title>{heading}</title>", 1)
+    return page.replace(_VIEWPORT, f"width={_WIDTH}", 1)
 
 
 def _replace_file(path: Path, content: str) -> None:

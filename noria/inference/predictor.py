@@ -17,6 +17,7 @@ from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task, UseCase
 from noria.core.use_case.rule import Rule
 from noria.inference.explanation import FieldExplainer, load_explainer
+from noria.inference.onnx_session import OnnxSession
 from noria.io.bundle_files import read_golden, read_manifest
 
 Scores = npt.NDArray[np.float64]
@@ -77,10 +78,7 @@ class OnnxPredictor:
         self.manifest = manifest
         self._encoder = manifest.encoder
         self._explainer_file = explainer
-        self._session = _open_session(graph)
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[-1].name
-        self._run = self._session._sess.run
+        self._session = OnnxSession(graph)
         self._place = 1 if manifest.task is Task.BINARY_CLASSIFICATION else 0
         """Where a single row's score stands in what the graph gives."""
 
@@ -108,14 +106,13 @@ class OnnxPredictor:
 
     def score_row(self, row: Mapping[str, Any]) -> float:
         """Score of one row, to the last bit what `score_rows` gives, without arrays; not for several classes."""
-        encoded = self._encoder.encode_rows((row,))
-        found = self._run([self._output], {self._input: encoded}, None)[0]
+        found = self._session.run(self._encoder.encode_rows((row,)))
         return self.manifest.calibration.apply_one(found.item(self._place))
 
     def score_matrix(self, encoded: Matrix) -> Scores:
         """Scores of encoded rows."""
-        (found,) = self._session.run([self._output], {self._input: encoded})
-        return self.manifest.calibration.apply(self._raw(np.asarray(found, dtype=np.float64)))
+        found = np.asarray(self._session.run(encoded), dtype=np.float64)
+        return self.manifest.calibration.apply(self._raw(found))
 
     def _raw(self, found: Scores) -> Scores:
         """What the graph gives, in the shape of the task."""
@@ -174,16 +171,3 @@ def _replay_golden(folder: Path, predictor: Predictor) -> None:
 
 def _shown(score: Any) -> str:
     return ", ".join(f"{number:.6f}" for number in np.atleast_1d(score))
-
-
-def _open_session(graph: bytes) -> Any:
-    import onnxruntime  # not at import time: a rule needs none of it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no base class of its own
-        raise BundleError(f"the ONNX graph cannot be loaded ({error}); make the bundle again") from error

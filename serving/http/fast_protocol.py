@@ -1,9 +1,6 @@
-"""One connection on which predictions are answered the moment their last byte has come.
+"""Connections: uvicorn's HTTP protocol with a limit of time for the head of a request, and a short way for predictions.
 
-uvicorn makes a task, an event and a dozen dictionaries for a request, and that costs more than a prediction. So small
-requests for predictions are answered straight from the parser's callback. All others take uvicorn's own way, which is what
-this falls back to whenever there is any doubt: a body that is not announced, a request on another's heels, a client that
-does not read its answers.
+This is the only file that uses uvicorn's private state; `tests/serving/http/test_uvicorn_state.py` lists what it uses.
 """
 
 from __future__ import annotations
@@ -11,15 +8,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.http.fast_path import PendingResponse, use_case_of
-from serving.http.header_timeout_protocol import HeaderTimeoutProtocol
 from serving.http.security_headers import data_headers
 
 if TYPE_CHECKING:
     from serving.http.fast_path import FastPath
 
+HEAD_SECONDS = 30.0
+"""How long the head of a request may take: from the connection for the first one, else from its first bytes. How long a
+body may take is the routes' matter."""
 _BEGUN: Any = {}
 """Stands for uvicorn's scope while a request is read: `_in_head` wants to see that one has begun."""
 _CLOSE = (b"connection", b"close")
@@ -27,8 +26,57 @@ MOST_BYTES = 64 * 1024
 """Of a body: what is larger holds too many instances to be predicted in the event loop."""
 
 
+class HeaderTimeoutProtocol(HttpToolsProtocol):
+    """Close a connection on which the head of a request does not arrive in time.
+
+    uvicorn would wait for ever. A few hundred such connections cost their sender nothing, and take all places.
+    """
+
+    _hurry: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._hurry = self.loop.call_later(HEAD_SECONDS, self._close)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; most requests come whole, and cost two comparisons here."""
+        super().data_received(data)
+        if self._in_head():
+            if self._hurry is None:
+                self._hurry = self.loop.call_later(HEAD_SECONDS, self._close)
+        elif self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close, unless a request is on its way in: its answer will ask the client to close."""
+        if not self._in_head():
+            super().shutdown()
+
+    def _in_head(self) -> bool:
+        """A request has begun, and is not yet what is being answered."""
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    def _close(self) -> None:
+        self._hurry = None
+        self.transport.close()
+
+
 class FastProtocol(HeaderTimeoutProtocol):
-    """See above."""
+    """Answer small requests for predictions straight from the parser's callback, when their last byte has come.
+
+    uvicorn makes a task, an event and a dozen dictionaries for a request, which cost more than a prediction. All other
+    requests go uvicorn's way, and so does any doubtful one: a body that is not announced, a request that follows another
+    at once, a client that does not read its answers.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -21,8 +21,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from serving.http.fast_protocol import FastProtocol
-from serving.http.header_timeout_protocol import HeaderTimeoutProtocol
+from serving.http.fast_protocol import FastProtocol, HeaderTimeoutProtocol
 from serving.observability.lifecycle import lifecycle_of
 from serving.process.listener import accept_no_more
 from serving.process.worker_pool import WorkerContext

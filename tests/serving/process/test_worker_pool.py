@@ -21,7 +21,7 @@ from fastapi import FastAPI
 
 from noria.core.base.errors import StackError
 from serving.app import create_app
-from serving.http import header_timeout_protocol as protocol
+from serving.http import fast_protocol as protocol
 from serving.process.listener import listen_on
 from serving.process.server import Server
 from serving.process.worker_pool import WorkerPool

@@ -9,7 +9,7 @@ import time
 
 from fastapi import FastAPI, Response
 
-from serving.http.header_timeout_protocol import HeaderTimeoutProtocol
+from serving.http.fast_protocol import HeaderTimeoutProtocol
 from serving.observability import structured_log
 from serving.observability.lifecycle import lifecycle_of
 from serving.observability.shared_metrics import SharedMetrics
