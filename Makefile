@@ -38,7 +38,8 @@ up: setup ## Start PostgreSQL, Airflow, MLflow, serving and a mail catcher
 down: setup ## Stop them all; data stays in .noria
 	@$(BIN)/noria down
 
-docs: setup ## Write docs/reference and the use-case schema from the code
+docs: setup ## Write docs/reference, the use-case schema and the synchronous client from the code
+	@$(BIN)/python scripts/sync_client.py
 	@$(BIN)/python scripts/reference.py
 
 bench: setup ## List the benchmarks, or run one: make bench NAME=dag_parse

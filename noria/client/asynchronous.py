@@ -1,4 +1,4 @@
-"""The client for whoever has an event loop; word for word the one in `noria.client.sync`, with await."""
+"""Asynchronous client. `make docs` writes `noria/client/sync.py` from this file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,20 @@ from noria.client.retry import AGAIN, Retries, retry_after
 
 
 class AsyncNoriaClient:
-    """Asks one server; tasks of one event loop may share it.
+    """Client of one server; the tasks of an event loop may share it.
 
-    Arguments, retries and batches are those of `noria.client.NoriaClient`.
+    A request without an answer, or answered with 429, 502, 503 or 504, is sent again with the same X-Request-Id. A
+    prediction may then stand twice in the server's log, under that id. Feedback that is sent again changes nothing.
+
+    Args:
+        url: of the server, such as http://127.0.0.1:8000.
+        key: API key; None if the server asks for none.
+        timeout: seconds for each try.
+        retries: number of tries after the first, or the full settings.
+        batch: most instances in one request; more are sent in several requests, one after the other. If one of these is
+            refused, those before it are predicted and logged.
+        transport: of httpx; another one for tests.
+        sleep: waits for some seconds; another one for tests.
 
     Raises:
         ValueError: the address is none.
@@ -45,7 +56,10 @@ class AsyncNoriaClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -86,9 +100,10 @@ class AsyncNoriaClient:
     async def ready(self) -> bool:
         """Whether predictions are answered; one try, and False where nobody answers."""
         try:
-            return (await self._http.get("/readyz")).is_success
+            response = await self._http.get("/readyz")
         except httpx.RequestError:
             return False
+        return response.is_success
 
     async def _predictions(self, use_case: str, field: str, items: Iterable[Any], reasons: int) -> Predictions:
         sent = calls.batches(calls.path_of(use_case, "predict"), field, items, self._batch, reasons)

@@ -1,4 +1,4 @@
-"""The client for whoever waits."""
+"""Synchronous client. Made by `make docs` from `noria/client/asynchronous.py`; edit that file."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from noria.client.retry import AGAIN, Retries, retry_after
 
 
 class NoriaClient:
-    """Asks one server; threads may share it.
+    """Client of one server; threads may share it.
 
-    A request that gets no answer, or 429, 502, 503 or 504, is sent again with the same X-Request-Id. For a prediction that
-    may mean two lines in the server's log, with that id; the first of them nobody has heard of. Feedback that is sent again
-    says the same again.
+    A request without an answer, or answered with 429, 502, 503 or 504, is sent again with the same X-Request-Id. A
+    prediction may then stand twice in the server's log, under that id. Feedback that is sent again changes nothing.
 
     Args:
         url: of the server, such as http://127.0.0.1:8000.
-        key: API key, where the server asks for one.
+        key: API key; None if the server asks for none.
         timeout: seconds for each try.
-        retries: how often to try again, or how patiently.
-        batch: instances in one request; more of them are sent in several, one after the other. If one of these is refused,
-            those before it were predicted, and are in the log.
+        retries: number of tries after the first, or the full settings.
+        batch: most instances in one request; more are sent in several requests, one after the other. If one of these is
+            refused, those before it are predicted and logged.
         transport: of httpx; another one for tests.
-        sleep: waits; another one for tests.
+        sleep: waits for some seconds; another one for tests.
 
     Raises:
         ValueError: the address is none.
@@ -56,7 +55,12 @@ class NoriaClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -96,9 +100,10 @@ class NoriaClient:
     def ready(self) -> bool:
         """Whether predictions are answered; one try, and False where nobody answers."""
         try:
-            return self._http.get("/readyz").is_success
+            response = self._http.get("/readyz")
         except httpx.RequestError:
             return False
+        return response.is_success
 
     def _predictions(self, use_case: str, field: str, items: Iterable[Any], reasons: int) -> Predictions:
         sent = calls.batches(calls.path_of(use_case, "predict"), field, items, self._batch, reasons)
