@@ -46,15 +46,29 @@ class Services:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """PostgreSQL, with Noria's tables in place."""
+        """PostgreSQL with the tables of this release.
+
+        Raises:
+            SchemaError: Noria's tables are missing, older or newer.
+        """
+        from noria.data.migrations.schema import check_schema
+
+        check_schema(self.database)
+        return self.database
+
+    @cached_property
+    def database(self) -> Warehouse:
+        """PostgreSQL with tables of any release or none, for `noria migrate`.
+
+        Raises:
+            SettingsError: NORIA_WAREHOUSE_URL is empty or not a URL of PostgreSQL.
+        """
         from noria.data.postgres.warehouse import Warehouse
 
         url = self.settings.warehouse_url.get_secret_value()
         if not url:
             raise SettingsError("NORIA_WAREHOUSE_URL is not set: run `noria up`, or give a postgresql:// URL")
-        warehouse = Warehouse(url)
-        warehouse.migrate()
-        return warehouse
+        return Warehouse(url)
 
     @cached_property
     def registry(self) -> ModelRegistry:

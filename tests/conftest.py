@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.local.postgres import PostgresServer
 from noria.release.audit import AuditTrail
@@ -47,6 +48,26 @@ def database_url(postgres: PostgresServer) -> Iterator[str]:
     """URL of an empty database, dropped after the test."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     postgres.create_database(name)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> str:
+    """Name of a database with Noria's tables, without rows; tests copy it."""
+    name = "migrated"
+    postgres.create_database(name)
+    warehouse = Warehouse(postgres.url(name))
+    migrate(warehouse)
+    warehouse.close()
+    return name
+
+
+@pytest.fixture
+def warehouse_url(postgres: PostgresServer, migrated_database: str) -> Iterator[str]:
+    """URL of a database with Noria's tables, without rows, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    postgres.create_database(name, template=migrated_database)
     yield postgres.url(name)
     postgres.drop_database(name)
 
@@ -110,9 +131,8 @@ class TickingClock:
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    warehouse = Warehouse(database_url)
-    warehouse.migrate()
+def engine(warehouse_url: str) -> Iterator[sa.Engine]:
+    warehouse = Warehouse(warehouse_url)
     yield warehouse.engine
     warehouse.close()
 

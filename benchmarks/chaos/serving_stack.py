@@ -26,6 +26,7 @@ from noria.core.base.api_key import Scope
 from noria.core.base.results import VersionRef
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome
+from noria.data.migrations.schema import migrate
 from noria.jobs import release, training
 from noria.jobs.access import create_key
 from noria.settings import Settings
@@ -231,6 +232,7 @@ def _make(servers: Servers) -> ServingStack:
     services = bootstrap(
         Settings(home=servers.root / "jobs", use_cases=use_cases, warehouse_url=url, mlflow_url=servers.mlflow.url)
     )
+    migrate(services.database)
     for name in (PARCELS, ROLLED_OUT):
         training.ensure_baseline(services, services.use_case(name))
     issued = create_key(services, name=ACTOR, use_cases=[PARCELS, ROLLED_OUT], scopes=[Scope.PREDICT], actor=ACTOR)

@@ -17,6 +17,7 @@ from noria.bootstrap import bootstrap
 from noria.core.base.api_key import Scope
 from noria.core.model.bundle import GOLDEN, MODEL
 from noria.core.use_case import Task
+from noria.data.migrations.schema import migrate
 from noria.io.bundle_files import write_bundle
 from noria.jobs.access import create_key
 from noria.settings import Settings
@@ -85,6 +86,7 @@ def _put_bundle(home: Path, model: BenchmarkModel) -> None:
 
 def _create_key(home: Path, warehouse_url: str) -> str:
     services = bootstrap(Settings(home=home, use_cases=home / "use_cases", warehouse_url=SecretStr(warehouse_url)))
+    migrate(services.database)
     issued = create_key(services, name="bench", use_cases=[USE_CASE], scopes=[Scope.PREDICT], actor="bench")
     services.warehouse.engine.dispose()
     return issued.secret.text

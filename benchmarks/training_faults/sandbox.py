@@ -20,6 +20,7 @@ from noria.core.base.results import SnapshotRef, VersionRef
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome, ModelVersion
 from noria.core.use_case import UseCase
+from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Table, append
 from noria.jobs import release, training
 from noria.testing.builders import use_case_fields, write_use_case
@@ -136,7 +137,8 @@ class Sandbox:
 
 
 def fill(sandbox: Sandbox, rows: int = ROWS) -> None:
-    """Write features and labels of made-up parcels into the tables that dbt makes."""
+    """Make Noria's tables, and write features and labels of made-up parcels into the tables that dbt makes."""
+    migrate(sandbox.services.database)
     made_up = made_up_columns(rows)
     keys = {"parcel_id": [f"P{row}" for row in range(rows)], "promised_at": made_up["promised_at"]}
     known = made_up["promised_at"]
@@ -144,7 +146,6 @@ def fill(sandbox: Sandbox, rows: int = ROWS) -> None:
     labels = pa.table(keys | {"late": made_up["late"], "label_known_at": known})
     with sandbox.services.warehouse.transaction() as connection:
         connection.exec_driver_sql(
-            "create schema if not exists features; create schema if not exists labels;"
             "create table features.ftr_parcels (parcel_id text, promised_at timestamptz, weight float8, hour float8, "
             "depot text, street text);"
             "create table labels.lbl_parcels (parcel_id text, promised_at timestamptz, late boolean, "

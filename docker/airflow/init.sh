@@ -7,4 +7,3 @@ airflow fab-db migrate
 # Says so and goes on where the administrator is there already; a password that was changed in the pages stays.
 airflow users create --role Admin --username "$AIRFLOW_ADMIN_USER" --password "$AIRFLOW_ADMIN_PASSWORD" \
     --firstname Noria --lastname Administrator --email "$AIRFLOW_ADMIN_EMAIL"
-python -m noria.cli migrate

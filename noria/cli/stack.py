@@ -1,4 +1,4 @@
-"""`noria up | down | status | logs | demo | migrate`: the embedded stack."""
+"""`noria up | down | status | logs | demo`: the embedded stack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     for command in (up, down, status, logs, demo):
         app.command(rich_help_panel="Embedded stack")(command)
-    app.command(hidden=True)(migrate)
 
 
 def _stack() -> Stack:
@@ -184,11 +183,3 @@ def demo() -> None:
     up(None)
     run(out)
     _welcome()
-
-
-def migrate() -> None:
-    """Bring Noria's own tables up to date; `noria up` does it."""
-    from noria.bootstrap import bootstrap
-
-    bootstrap().warehouse  # noqa: B018 - opening it migrates it
-    say("Noria's tables are up to date")

@@ -147,7 +147,9 @@ def _airflow(
             ready=api_ready,
         ),
         component("dag-processor", "reads the pipelines", after=upstream),
-        component("scheduler", "starts what is due, and runs it", "--skip-serve-logs", after=upstream, grace=25),
+        component(
+            "scheduler", "starts what is due, and runs it", "--skip-serve-logs", after=(*upstream, "migrate"), grace=25
+        ),
         component("triggerer", "waits for approvals", "--skip-serve-logs", after=upstream),
     )
 

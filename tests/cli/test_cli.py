@@ -90,10 +90,10 @@ def test_steps_take_whole_intervals_of_the_data_alone(noria, start, end, expecte
     assert expected in result.stderr
 
 
-def test_the_audit_trail_is_listed_in_80_columns_of_one_use_case_or_of_all(noria, database_url):
-    settings = {"NORIA_WAREHOUSE_URL": database_url}
+def test_the_audit_trail_is_listed_in_80_columns_of_one_use_case_or_of_all(noria, warehouse_url):
+    settings = {"NORIA_WAREHOUSE_URL": warehouse_url}
     assert "nothing has been promoted or rolled back yet" in noria("audit", "list", **settings).stdout
-    _write_events(database_url)
+    _write_events(warehouse_url)
     everything = noria("audit", "list", **settings).stdout
     assert "flight_delays: promoted, version 0 → 1" in everything
     assert "parcels: promoted, version 1 → 2" in everything

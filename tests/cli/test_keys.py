@@ -25,11 +25,11 @@ CREATE = ("keys", "create", "--name", "shop", "--use-case", "flight_delays", "--
 
 
 @pytest.fixture
-def noria(tmp_path, database_url, monkeypatch):
+def noria(tmp_path, warehouse_url, monkeypatch):
     """Runs the command in a home of its own, with a database of its own."""
     for name in [name for name in os.environ if name.startswith("NORIA_")]:
         monkeypatch.delenv(name)
-    settings = {"NORIA_HOME": str(tmp_path / "home"), "NORIA_WAREHOUSE_URL": database_url, "COLUMNS": "80"}
+    settings = {"NORIA_HOME": str(tmp_path / "home"), "NORIA_WAREHOUSE_URL": warehouse_url, "COLUMNS": "80"}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "noria.cli", *arguments]
@@ -41,9 +41,9 @@ def noria(tmp_path, database_url, monkeypatch):
 
 
 @pytest.fixture
-def services(tmp_path, database_url):
+def services(tmp_path, warehouse_url):
     """What the commands work with, in this process."""
-    made = bootstrap(Settings(home=tmp_path / "home", warehouse_url=database_url))
+    made = bootstrap(Settings(home=tmp_path / "home", warehouse_url=warehouse_url))
     yield made
     made.warehouse.close()
 
@@ -75,11 +75,11 @@ def actions(services):
 
 
 @pytest.fixture
-def everything_kept(database_url):
+def everything_kept(warehouse_url):
     """All that the database has of keys and of events."""
 
     def read() -> str:
-        with psycopg.connect(database_url) as connection:
+        with psycopg.connect(warehouse_url) as connection:
             rows = [
                 connection.execute(f"select to_jsonb(t) from ops.{table} t").fetchall()
                 for table in ("api_keys", "api_key_secrets", "audit")
@@ -201,7 +201,6 @@ def test_two_keys_of_one_name_at_once_are_one_key(services):
 
 
 def test_without_a_trail_no_key_is_made(services):
-    services.warehouse.migrate()
     with services.warehouse.transaction() as connection:
         connection.exec_driver_sql("alter table ops.audit rename to elsewhere")
     with pytest.raises(ProgrammingError):

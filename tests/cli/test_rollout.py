@@ -21,8 +21,8 @@ from tests.reports.made_up import a_bundle, a_whole_use_case
 
 
 @pytest.fixture
-def services(database_url, mlflow_url, tmp_path):
-    database, nobody = SecretStr(database_url), 9  # nobody listens for mail, which stops nothing
+def services(warehouse_url, mlflow_url, tmp_path):
+    database, nobody = SecretStr(warehouse_url), 9  # nobody listens for mail, which stops nothing
     settings = Settings(home=tmp_path, use_cases=tmp_path, warehouse_url=database, mlflow_url=mlflow_url, smtp_port=nobody)
     services = bootstrap(settings)
     yield services

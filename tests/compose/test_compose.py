@@ -15,9 +15,9 @@ import yaml
 
 from noria.settings import Settings
 
-ONE_SHOT = {"airflow-init"}
+ONE_SHOT = {"airflow-init", "migrate"}
 ROLES = {
-    *("postgres", "mlflow", "serving", "mailpit", "prometheus", "grafana", "airflow-init"),
+    *("postgres", "mlflow", "serving", "mailpit", "prometheus", "grafana", "airflow-init", "migrate"),
     *("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
 }
 VARIABLE = re.compile(r"\$\{(\w+)(:\?|:-)?([^}]*)\}")
@@ -72,6 +72,14 @@ def test_dependencies_wait_for_health_or_for_the_end(services):
     for name, other, how in waited:
         expected = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
         assert how["condition"] == expected, f"{name} -> {other}"
+
+
+def test_tables_are_migrated_once_before_what_uses_them(services):
+    assert services["migrate"]["command"] == ["python", "-m", "noria.cli", "migrate"]
+    waiting = {name for name, service in services.items() if "migrate" in service.get("depends_on", {})}
+    assert waiting == {"serving", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+    others = [name for name, service in services.items() if name != "migrate" and "noria.cli" in str(service.get("command"))]
+    assert others == []
 
 
 def test_pages_are_published_on_loopback_unless_chosen(services):

@@ -42,11 +42,11 @@ def short(project: Path, root: Path) -> Path:
 
 @pytest.fixture
 def settings(
-    postgres: PostgresServer, mlflow_url: str, project: Path, tmp_path: Path
+    postgres: PostgresServer, migrated_database: str, mlflow_url: str, project: Path, tmp_path: Path
 ) -> Iterator[tuple[Settings, dict[str, str]]]:
     """Where everything is, and the same as an environment."""
-    for database in ("airflow_hotel", "noria_hotel"):
-        postgres.create_database(database)
+    postgres.create_database("airflow_hotel")
+    postgres.create_database("noria_hotel", template=migrated_database)
     with mail_catcher(tmp_path / "mail") as mailbox:
         settings = Settings(
             home=tmp_path / "noria",

@@ -65,7 +65,10 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(
-    postgres: PostgresServer, airflow_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresServer,
+    migrated_database: str,
+    airflow_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("stage")
     schedule = {"data": "@monthly", "train": "0 6 2 */3 *", "start": "2013-01-01", "end": "2013-04-01"}
@@ -73,8 +76,8 @@ def stage(
     write_use_case(folder / "use_cases", name="asked", schedule=schedule, approval="manual")
     write_use_case(folder / "use_cases", name="stepped", schedule=schedule, rollout={"bake": "20s"})
     (folder / "noria").mkdir()
-    for database in ("airflow_stage", "noria_stage"):
-        postgres.create_database(database)
+    postgres.create_database("airflow_stage")
+    postgres.create_database("noria_stage", template=migrated_database)
     stand_ins = Path(__file__).with_name("stand_ins")
     project = PROJECT
     environment = {

@@ -14,6 +14,7 @@ import pytest
 from noria.core.base.interval import Cadence
 from noria.core.use_case import UseCase
 from noria.data.ingest.ingest import ingest
+from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.transform.dbt_run import transform
 from noria.io.catalog import load_use_case
@@ -70,7 +71,7 @@ def built_database(
     name = "built"
     postgres.create_database(name)
     warehouse = Warehouse(postgres.url(name))
-    warehouse.migrate()
+    migrate(warehouse)
     for interval in (FIRST, SECOND, THIRD):
         ingest(warehouse, use_case, slice_folder, interval, pseudonym_key=KEY, source_url=source_url, now=NOW)
         transform(warehouse, use_case, interval, root / "dbt_project", tmp_path_factory.mktemp("dbt"))
@@ -79,10 +80,9 @@ def built_database(
 
 
 @pytest.fixture
-def warehouse(database_url: str) -> Iterator[Warehouse]:
-    """An empty database with Noria's tables."""
-    warehouse = Warehouse(database_url)
-    warehouse.migrate()
+def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
+    """A database with Noria's tables, without rows."""
+    warehouse = Warehouse(warehouse_url)
     yield warehouse
     warehouse.close()
 

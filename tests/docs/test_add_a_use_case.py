@@ -110,13 +110,17 @@ def guide() -> tuple[Block, ...]:
 
 @pytest.fixture(scope="module")
 def walk(
-    postgres: PostgresServer, mlflow_url: str, guide: tuple[Block, ...], tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresServer,
+    migrated_database: str,
+    mlflow_url: str,
+    guide: tuple[Block, ...],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Walk]:
     """The page, followed from top to bottom, up to where it plants a leak."""
     project, root = PROJECT, tmp_path_factory.mktemp("reader")
     for folder in ("use_cases", "dbt_project"):
         shutil.copytree(project / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs", "wet_ramp"))
-    postgres.create_database("reader")
+    postgres.create_database("reader", template=migrated_database)
     port = free_port()
     with mail_catcher(root / "mail") as mail:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NORIA_")} | {

@@ -23,8 +23,8 @@ from tests.reports.made_up import JUNE, SNAPSHOT, a_bundle, a_manifest, a_report
 
 
 @pytest.fixture
-def services(database_url: str, mlflow_url: str, tmp_path) -> Iterator[Services]:
-    services = bootstrap(Settings(home=tmp_path, warehouse_url=SecretStr(database_url), mlflow_url=mlflow_url))
+def services(warehouse_url: str, mlflow_url: str, tmp_path) -> Iterator[Services]:
+    services = bootstrap(Settings(home=tmp_path, warehouse_url=SecretStr(warehouse_url), mlflow_url=mlflow_url))
     yield services
     services.warehouse.close()
 

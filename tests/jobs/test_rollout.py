@@ -43,9 +43,9 @@ def catcher(tmp_path_factory):
 
 
 @pytest.fixture
-def services(database_url, tmp_path, catcher):
+def services(warehouse_url, tmp_path, catcher):
     settings = Settings(
-        home=tmp_path, use_cases=tmp_path, warehouse_url=SecretStr(database_url), smtp_port=catcher.smtp_port
+        home=tmp_path, use_cases=tmp_path, warehouse_url=SecretStr(warehouse_url), smtp_port=catcher.smtp_port
     )
     WithRegistry.registry = InMemoryRegistry()
     services = WithRegistry(settings=settings, clock=HandClock())

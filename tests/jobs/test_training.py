@@ -32,8 +32,8 @@ def snapshot(use_case, tmp_path):
 
 
 @pytest.fixture
-def services(database_url, mlflow_url, tmp_path) -> Services:
-    settings = Settings(home=tmp_path, warehouse_url=SecretStr(database_url), mlflow_url=mlflow_url)
+def services(warehouse_url, mlflow_url, tmp_path) -> Services:
+    settings = Settings(home=tmp_path, warehouse_url=SecretStr(warehouse_url), mlflow_url=mlflow_url)
     services = bootstrap(settings)
     yield services
     services.warehouse.engine.dispose()

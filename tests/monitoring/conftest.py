@@ -240,11 +240,11 @@ def catcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catcher]:
 
 
 @pytest.fixture
-def world_of(database_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[Callable[[Task], World]]:
+def world_of(warehouse_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[Callable[[Task], World]]:
     settings = Settings(
         home=tmp_path,
         use_cases=tmp_path / "use_cases",
-        warehouse_url=SecretStr(database_url),
+        warehouse_url=SecretStr(warehouse_url),
         smtp_port=catcher.smtp_port,
         airflow_url="http://airflow.example.com",
         serving_url="http://serving.example.com",

@@ -22,8 +22,7 @@ def catcher(_catcher: Catcher) -> Catcher:
 
 
 @pytest.fixture
-def warehouse(database_url: str) -> Iterator[Warehouse]:
-    warehouse = Warehouse(database_url)
-    warehouse.migrate()
+def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
+    warehouse = Warehouse(warehouse_url)
     yield warehouse
     warehouse.close()

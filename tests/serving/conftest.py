@@ -22,6 +22,8 @@ import psycopg
 import pytest
 
 from noria.core.base.clock import SystemClock
+from noria.data.migrations.schema import migrate
+from noria.data.postgres.warehouse import Warehouse
 from noria.io.bundle_files import read_manifest
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
@@ -109,15 +111,21 @@ def parts(restart: Callable[..., AppServices]) -> AppServices:
 
 
 @pytest.fixture
-def table(database_url: str, project: Path) -> str:
+def table(warehouse_url: str) -> str:
     """URL of a database with Noria's tables."""
-    make_tables(database_url, project)
-    return database_url
+    return warehouse_url
 
 
-def make_tables(url: str, project: Path) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute((project / "noria/data/schema.sql").read_text())
+@pytest.fixture
+def make_tables() -> Callable[[str], None]:
+    """Makes Noria's tables in a database, or brings them up to date."""
+
+    def make(url: str) -> None:
+        warehouse = Warehouse(url)
+        migrate(warehouse)
+        warehouse.close()
+
+    return make
 
 
 @pytest.fixture

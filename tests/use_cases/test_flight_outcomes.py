@@ -16,6 +16,7 @@ from noria.core.base.errors import TransformError
 from noria.core.base.interval import Cadence, Interval
 from noria.core.use_case import Task, UseCase
 from noria.core.use_case.rule import Rule
+from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.quality.validation import validate
 from noria.data.tables.features import read_features, read_labels
@@ -52,7 +53,7 @@ def built_database(postgres: PostgresServer, use_case: UseCase, tmp_path_factory
     """Name of a database in which the flights of the blizzard are built."""
     postgres.create_database("flight_outcomes")
     warehouse = Warehouse(postgres.url("flight_outcomes"))
-    warehouse.migrate()
+    migrate(warehouse)
     build(warehouse, use_case, (BLIZZARD,), tmp_path_factory.mktemp("dbt"))
     warehouse.close()
     return "flight_outcomes"

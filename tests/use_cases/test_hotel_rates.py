@@ -19,6 +19,7 @@ from noria.core.base.errors import TransformError
 from noria.core.base.interval import Interval
 from noria.core.use_case import Task, UnitValue, UseCase
 from noria.core.use_case.rule import Rule
+from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.quality.validation import validate
 from noria.data.tables.features import read_features
@@ -53,7 +54,7 @@ def built_database(postgres: PostgresServer, use_case: UseCase, tmp_path_factory
     """Name of a database in which the bookings of September and October 2016 are built."""
     postgres.create_database("hotel_rates")
     warehouse = Warehouse(postgres.url("hotel_rates"))
-    warehouse.migrate()
+    migrate(warehouse)
     build(warehouse, use_case, (SEPTEMBER, OCTOBER), tmp_path_factory.mktemp("dbt"))
     warehouse.close()
     return "hotel_rates"

@@ -41,10 +41,10 @@ def catcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catcher]:
 
 
 @pytest.fixture
-def services(database_url: str, mlflow_url: str, catcher: Catcher, tmp_path: Path) -> Iterator[Services]:
+def services(warehouse_url: str, mlflow_url: str, catcher: Catcher, tmp_path: Path) -> Iterator[Services]:
     settings = Settings(
         home=tmp_path,
-        warehouse_url=SecretStr(database_url),
+        warehouse_url=SecretStr(warehouse_url),
         mlflow_url=mlflow_url,
         pseudonym_key=SecretStr("a key that only the tests know"),
         smtp_port=catcher.smtp_port,

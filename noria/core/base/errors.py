@@ -3,6 +3,7 @@
     NoriaError
     ├── UseCaseError        a use_case.yaml that does not say what it must (lists every problem)
     ├── SettingsError       a missing, unknown or insecure setting
+    ├── SchemaError         tables of Noria that are missing, older or newer, or that could not be migrated
     ├── IntervalError       an interval that is empty, naive or off its cadence
     ├── RuleError           a baseline expression that is not a rule
     ├── InstanceError       a row that does not fit a model's signature (lists every field)
@@ -75,6 +76,10 @@ class InstanceError(_ProblemsError):
 
 class SettingsError(NoriaError):
     """A missing, unknown or insecure setting."""
+
+
+class SchemaError(NoriaError):
+    """Tables of Noria that are missing, older or newer than this release, or that could not be migrated."""
 
 
 class IntervalError(NoriaError):

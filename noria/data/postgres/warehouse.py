@@ -6,13 +6,11 @@ leaves nothing half-written.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -23,7 +21,6 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from noria.core.base.errors import SettingsError
 
 _DIALECTS = ("postgresql", "postgres")
-_APPLIED = "noria.schema"
 
 
 @dataclass(frozen=True)
@@ -55,19 +52,6 @@ class Warehouse:
     def engine(self) -> Engine:
         """SQLAlchemy engine on psycopg; connections are checked before use, so that a restarted server is survived."""
         return create_engine(self._target, pool_pre_ping=True, pool_size=2)
-
-    def migrate(self) -> None:
-        """Put Noria's own tables in place; one cheap query where this version of them is applied already."""
-        schema = files("noria.data").joinpath("schema.sql").read_text(encoding="utf-8")
-        digest = hashlib.sha256(schema.encode()).hexdigest()
-        with self.transaction() as connection:
-            if _applied(connection) == digest:
-                return
-            lock(connection, _APPLIED)
-            if _applied(connection) == digest:  # another process applied it while this one waited
-                return
-            connection.exec_driver_sql(schema.replace("%", "%%"))
-            connection.exec_driver_sql(f"comment on schema ops is '{digest}'")
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -152,9 +136,3 @@ def copy_csv(connection: Connection, table: Table, names: Sequence[str], content
         cursor.copy(f"copy {table} ({', '.join(quote(name) for name in names)}) from stdin with (format csv)") as stream,
     ):
         stream.write(content)
-
-
-def _applied(connection: Connection) -> str | None:
-    """Digest of the schema that is in place."""
-    found = connection.scalar(text("select obj_description(to_regnamespace('ops')::oid, 'pg_namespace')"))
-    return None if found is None else str(found)

@@ -18,9 +18,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def empty(database_url):
-    warehouse = Warehouse(database_url)
-    warehouse.migrate()
+def empty(warehouse_url):
+    warehouse = Warehouse(warehouse_url)
     yield warehouse
     warehouse.close()
 

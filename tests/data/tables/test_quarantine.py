@@ -19,9 +19,8 @@ WEEK = Interval.parse("2024-01-01", "2024-01-08")
 
 
 @pytest.fixture
-def warehouse(database_url):
-    warehouse = Warehouse(database_url)
-    warehouse.migrate()
+def warehouse(warehouse_url):
+    warehouse = Warehouse(warehouse_url)
     with warehouse.transaction() as connection:
         connection.exec_driver_sql(
             "create table features.ftr_parcels as select 'p' || n as parcel_id,"

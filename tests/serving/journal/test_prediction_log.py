@@ -174,7 +174,7 @@ def test_what_an_older_version_left_behind_is_stored_too(journal, table):
 
 
 def test_a_table_of_an_older_version_is_waited_for_and_nothing_is_set_aside(
-    journal, database_url, project, stored, eventually
+    journal, database_url, make_tables, stored, eventually
 ):
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("create schema ops")
@@ -189,8 +189,7 @@ def test_a_table_of_an_older_version_is_waited_for_and_nothing_is_set_aside(
     log = a_log(journal, database_url)
     log.start()
     eventually(lambda: "probabilities" in log.state.trouble)
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute((project / "noria/data/schema.sql").read_text())
+    make_tables(database_url)
     eventually(lambda: not log.state.trouble)
     log.stop()
     assert len(stored(database_url)) == 3
@@ -240,14 +239,13 @@ def test_a_line_that_cannot_be_stored_is_set_aside_and_keeps_no_other_out(journa
     assert journal.backlog().segments == 0
 
 
-def test_without_tables_predictions_wait_until_they_are_made(journal, database_url, project, stored, eventually):
+def test_without_tables_predictions_wait_until_they_are_made(journal, database_url, make_tables, stored, eventually):
     journal.append(encoded(LINE))
     log = a_log(journal, database_url)
     log.start()
     eventually(lambda: "ops" in log.state.trouble)
     assert log.state.backlog.bytes > 0
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute((project / "noria/data/schema.sql").read_text())
+    make_tables(database_url)
     eventually(lambda: not log.state.trouble)
     log.stop()
     assert len(stored(database_url)) == 2
@@ -262,7 +260,7 @@ def a_full_log(tmp_path, url, when_full):
 
 
 def test_a_full_log_refuses_says_so_once_and_opens_again_when_postgresql_is_there(
-    tmp_path, database_url, project, stored, eventually, caplog
+    tmp_path, database_url, make_tables, stored, eventually, caplog
 ):
     log = a_full_log(tmp_path, database_url, WhenLogFull.REFUSE)
     assert "%" in log.state.warning
@@ -272,8 +270,7 @@ def test_a_full_log_refuses_says_so_once_and_opens_again_when_postgresql_is_ther
     assert "NORIA_SERVING_JOURNAL_MB" in log.state.journal_trouble
     log.start()
     eventually(lambda: "journal of predictions is full" in caplog.text)
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute((project / "noria/data/schema.sql").read_text())
+    make_tables(database_url)
     eventually(lambda: not log.state.journal_trouble)
     assert log.append(encoded({**LINE, "predictions": [{**LINE["predictions"][0], "id": str(UUID(int=7))}]}))
     log.stop()
@@ -342,15 +339,14 @@ def _write_until_killed(folder, url, acknowledged, lines=None, until=None):
 
 
 def test_kills_and_an_outage_of_postgresql_at_once_lose_and_double_nothing(
-    tmp_path, project, stored, eventually, unused_port
+    tmp_path, make_tables, stored, eventually, unused_port
 ):
     server = PostgresServer(tmp_path / "postgres", unused_port)
     server.start(durable=False)
     try:
         server.create_database("noria")
         url, folder, acknowledged = server.url("noria"), tmp_path / "journal", []
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute((project / "noria/data/schema.sql").read_text())
+        make_tables(url)
         _write_until_killed(folder, url, acknowledged, until=lambda: stored(url))  # in the middle of storing
         stopper = threading.Timer(0.1, server.stop)
         stopper.start()
@@ -372,15 +368,14 @@ def test_kills_and_an_outage_of_postgresql_at_once_lose_and_double_nothing(
 
 
 def test_when_postgresql_stops_predictions_are_answered_and_stored_when_it_is_back(
-    settings, tmp_path, project, stored, eventually, unused_port
+    settings, tmp_path, make_tables, stored, eventually, unused_port
 ):
     server = PostgresServer(tmp_path / "postgres", unused_port)
     server.start(durable=False)
     try:
         server.create_database("noria")
         url = server.url("noria")
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute((project / "noria/data/schema.sql").read_text())
+        make_tables(url)
         ours = settings.model_copy(update={"warehouse_url": SecretStr(url)})
         with TestClient(create_app(ours)) as client:
             answered = [predict(client)]

@@ -1,0 +1,223 @@
+"""Revision of Noria's own tables: read it, check it, and migrate to the revision that this release needs.
+
+`versions/` holds one file for each migration. Alembic applies them and keeps the revision in `ops.alembic_version`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from noria.core.base.errors import SchemaError
+from noria.data.postgres.locks import holding
+from noria.data.postgres.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+LOCK_TIMEOUT = timedelta(seconds=5)
+_LOCK = "noria.schema"
+_ORIGIN = text(
+    "select to_regclass('ops.predictions') is not null as has_tables, "
+    "case when to_regclass('ops.api_keys') is not null then '0003' when exists ("
+    "select from information_schema.columns where table_schema = 'ops' and table_name = 'predictions' "
+    "and column_name = 'decision' and data_type = 'text') then '0002' end as revision"
+)
+_IN_USE_BY = text(
+    "select distinct s.pid, s.application_name, s.state, s.xact_start from pg_locks as l "
+    "join pg_class as c on c.oid = l.relation and c.relnamespace = to_regnamespace('ops') "
+    "join pg_stat_activity as s on s.pid = l.pid and s.datname = current_database() "
+    "where l.granted and l.pid <> pg_backend_pid() order by s.xact_start"
+)
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """Tables of Noria that a database has.
+
+    Attributes:
+        where: name and address of the database.
+        revision: last migration that the tables contain; None where 0001 is not complete.
+        unnumbered: True where a release before numbered migrations made the tables.
+    """
+
+    where: str
+    revision: str | None
+    unnumbered: bool = False
+
+    def __str__(self) -> str:
+        if self.unnumbered:
+            same_as = f", the same as of revision {self.revision}" if self.revision else ""
+            return f"{self.where} has Noria's tables of a release before numbered migrations{same_as}"
+        if self.revision is None:
+            return f"{self.where} has no tables of Noria"
+        return f"{self.where} has Noria's tables of revision {self.revision}"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of `versions/`.
+
+    Attributes:
+        revision: number of four digits, such as ``0002``.
+        title: first line of the file's docstring.
+    """
+
+    revision: str
+    title: str
+
+    def __str__(self) -> str:
+        return f"{self.revision} ({self.title})"
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Revisions that this release knows, oldest first; from the names of the files, without importing Alembic."""
+    names = (file.name for file in files(__package__).joinpath("versions").iterdir())
+    return tuple(sorted(name.partition("_")[0] for name in names if name.endswith(".py")))
+
+
+def read_schema(warehouse: Warehouse) -> SchemaState:
+    """Tables of Noria that the database has.
+
+    Raises:
+        SchemaError: they are newer than this release.
+    """
+    with warehouse.transaction() as connection:
+        state = _read(connection, _where(warehouse))
+    if state.revision is not None and state.revision not in revisions():
+        raise SchemaError(
+            f"{state}, and this release knows revisions up to {revisions()[-1]}. `noria migrate` only goes forward: "
+            "use the release that migrated this database, or a later one"
+        )
+    return state
+
+
+def check_schema(warehouse: Warehouse) -> None:
+    """Compare the revision of the tables with the one that this release needs: two short queries.
+
+    Raises:
+        SchemaError: the tables are missing, older or newer.
+    """
+    state = read_schema(warehouse)
+    if state.unnumbered or state.revision != revisions()[-1]:
+        raise SchemaError(f"{state}, and this release needs revision {revisions()[-1]}: run `noria migrate`")
+
+
+def pending(state: SchemaState) -> tuple[Migration, ...]:
+    """Migrations that `migrate` would apply, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()  # newest first
+    known = [Migration(script.revision, script.doc.rstrip(".")) for script in scripts][::-1]
+    return tuple(migration for migration in known if migration.revision > (state.revision or ""))
+
+
+def migrate(
+    warehouse: Warehouse,
+    *,
+    to: str | None = None,
+    lock_timeout: timedelta = LOCK_TIMEOUT,
+    on_applied: Callable[[Migration], None] = lambda _: None,
+) -> tuple[Migration, ...]:
+    """Apply the pending migrations, each in one transaction. A second call at the same time waits for the first.
+
+    Args:
+        warehouse: database to migrate.
+        to: last revision to apply; None for the one that this release needs.
+        lock_timeout: longest wait for a table that another session uses.
+        on_applied: called after the commit of each migration.
+
+    Returns:
+        The migrations that were applied, oldest first.
+
+    Raises:
+        SchemaError: the tables are newer than this release, a table stayed in use, or PostgreSQL refused a statement.
+    """
+    with holding(warehouse, (_LOCK,)):
+        state = read_schema(warehouse)
+        chosen = tuple(migration for migration in pending(state) if to is None or migration.revision <= to)
+        with _step(warehouse, "preparing ops.alembic_version", lock_timeout) as connection:
+            _prepare(connection, state)
+        for migration in chosen:
+            with _step(warehouse, f"migration {migration}", lock_timeout) as connection:
+                _upgrade(connection, migration.revision)
+            on_applied(migration)
+    return chosen
+
+
+def _read(connection: Connection, where: str) -> SchemaState:
+    if connection.scalar(text("select to_regclass('ops.alembic_version') is not null")):
+        numbered = connection.scalar(text("select version_num from ops.alembic_version"))
+        if numbered is not None:
+            return SchemaState(where, str(numbered))
+    found = connection.execute(_ORIGIN).one()
+    return SchemaState(where, found.revision, unnumbered=found.has_tables)
+
+
+def _prepare(connection: Connection, state: SchemaState) -> None:
+    """Make the schema of Alembic's table; number the tables of a release that did not."""
+    connection.exec_driver_sql("create schema if not exists ops")
+    if state.unnumbered:
+        connection.exec_driver_sql("comment on schema ops is null")  # digest of the SQL that made the tables
+    if state.unnumbered and state.revision:
+        from alembic import command
+
+        command.stamp(_config(connection), state.revision)
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    from alembic import command
+
+    command.upgrade(_config(connection), revision)
+
+
+def _config(connection: Connection | None = None) -> Config:
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "noria.data:migrations")
+    return config
+
+
+@contextmanager
+def _step(warehouse: Warehouse, what: str, lock_timeout: timedelta) -> Iterator[Connection]:
+    """Transaction that ends with an error where a table stays in use for longer than `lock_timeout`."""
+    try:
+        with warehouse.transaction() as connection:
+            wait = f"{lock_timeout // timedelta(milliseconds=1)}ms"
+            connection.execute(text("select set_config('lock_timeout', :wait, true)"), {"wait": wait})
+            yield connection
+    except DBAPIError as error:
+        why = str(error.orig).strip()
+        if isinstance(error.orig, LockNotAvailable):
+            why = f"waited {lock_timeout.total_seconds():g} s for a table in use; {_in_use_by(warehouse)}"
+        raise SchemaError(f"{_where(warehouse)}: {what} failed, and nothing of it is kept: {why}") from error
+
+
+def _in_use_by(warehouse: Warehouse) -> str:
+    """Sessions that use tables of Noria, and what to do about them."""
+    with warehouse.transaction() as connection:
+        sessions = connection.execute(_IN_USE_BY).all()
+    used_by = "; ".join(
+        f"pid {s.pid}, {s.application_name or 'unnamed'}, {s.state} since {s.xact_start:%Y-%m-%d %H:%M:%S%z}"
+        for s in sessions
+    )
+    return (
+        f"sessions that use tables of ops: {used_by or 'none any more'}. Wait for them or end them, then run `noria migrate`"
+    )
+
+
+def _where(warehouse: Warehouse) -> str:
+    url = make_url(warehouse.url)
+    host = url.host or url.query.get("host") or "localhost"
+    return f"database {url.database} on {host}" + (f":{url.port}" if url.port else "")
