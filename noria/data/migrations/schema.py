@@ -32,11 +32,13 @@ _ORIGIN = text(
     "select from information_schema.columns where table_schema = 'ops' and table_name = 'predictions' "
     "and column_name = 'decision' and data_type = 'text') then '0002' end as revision"
 )
+# pg_stat_activity hides the sessions of other users from a reader who is not a superuser.
 _IN_USE_BY = text(
-    "select distinct s.pid, s.application_name, s.state, s.xact_start from pg_locks as l "
+    "select distinct format('pid %s, %s, %s since %s', l.pid, coalesce(nullif(s.application_name, ''), 'unnamed'), "
+    "coalesce(s.state, 'unknown'), coalesce(to_char(s.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SSZ'), 'unknown')) "
+    "from pg_locks as l join pg_stat_activity as s on s.pid = l.pid and s.datname = current_database() "
     "join pg_class as c on c.oid = l.relation and c.relnamespace = to_regnamespace('ops') "
-    "join pg_stat_activity as s on s.pid = l.pid and s.datname = current_database() "
-    "where l.granted and l.pid <> pg_backend_pid() order by s.xact_start"
+    "where l.granted and l.pid <> pg_backend_pid() order by 1"
 )
 
 
@@ -207,14 +209,9 @@ def _step(warehouse: Warehouse, what: str, lock_timeout: timedelta) -> Iterator[
 def _in_use_by(warehouse: Warehouse) -> str:
     """Sessions that use tables of Noria, and what to do about them."""
     with warehouse.transaction() as connection:
-        sessions = connection.execute(_IN_USE_BY).all()
-    used_by = "; ".join(
-        f"pid {s.pid}, {s.application_name or 'unnamed'}, {s.state} since {s.xact_start:%Y-%m-%d %H:%M:%S%z}"
-        for s in sessions
-    )
-    return (
-        f"sessions that use tables of ops: {used_by or 'none any more'}. Wait for them or end them, then run `noria migrate`"
-    )
+        sessions = connection.execute(_IN_USE_BY).scalars().all()
+    used_by = "; ".join(sessions) or "none any more"
+    return f"sessions that use tables of ops: {used_by}. Wait for them or end them, then run `noria migrate`"
 
 
 def _where(warehouse: Warehouse) -> str:
