@@ -209,8 +209,7 @@ def _step(warehouse: Warehouse, what: str, lock_timeout: timedelta) -> Iterator[
 def _in_use_by(warehouse: Warehouse) -> str:
     """Sessions that use tables of Noria, and what to do about them."""
     with warehouse.transaction() as connection:
-        sessions = connection.execute(_IN_USE_BY).scalars().all()
-    used_by = "; ".join(sessions) or "none any more"
+        used_by = "; ".join(str(row[0]) for row in connection.execute(_IN_USE_BY)) or "none any more"
     return f"sessions that use tables of ops: {used_by}. Wait for them or end them, then run `noria migrate`"
 
 
