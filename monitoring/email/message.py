@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
 from monitoring.email.content import ReportEmail
+from noria.io.templates import environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CHART = "money@noria"
@@ -83,13 +82,7 @@ def compose(
 
 def render(template: str, **values: object) -> str:
     """A template of the e-mail, filled in; HTML is escaped, text is not."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(**values)
+    return environment(_TEMPLATES).get_template(template).render(**values)
 
 
 def _zip(content: bytes, name: str) -> bytes:

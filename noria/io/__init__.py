@@ -1,1 +1,1 @@
-"""Files of use cases and bundles, shared by jobs and serving: read, checked, written whole or not at all."""
+"""What several rooms and serving share on disk: files of use cases and bundles, and the templates of pages and mails."""

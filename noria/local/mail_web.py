@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from noria.io.templates import environment
 from noria.local.mailbox import Mailbox, MailPart, StoredMessage
 
 _PAGES = Path(__file__).parent / "mail_pages"
@@ -26,7 +26,7 @@ class _Pages:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
-        self._pages = Environment(loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined)
+        self._pages = environment(_PAGES)
 
     def list(self, _request: Request) -> Response:
         return HTMLResponse(self._pages.get_template("list.html").render(messages=[*self._mailbox]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
 from noria.core.use_case import UseCase
+from noria.io.templates import environment
 
 _PAGES = Path(__file__).parent / "templates"
 ANCHORS = ("value", "quality", "segments", "months", "calibration", "fairness", "explanations", "suspects")
@@ -28,14 +29,10 @@ def write(report: EvaluationReport, use_case: UseCase, path: Path, gates: Sequen
 
 def render(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateResult] = ()) -> str:
     """The page as a text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from noria.reports import formatting as words
     from noria.reports.evaluation_view import view_of
 
-    templates = Environment(
-        loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    templates = environment(
+        _PAGES, {"day": words.day, "plain": words.plain, "short": words.short, "metric_name": words.metric_name}
     )
-    templates.filters |= {"day": words.day, "plain": words.plain, "short": words.short, "metric_name": words.metric_name}
-    style = (_PAGES / "page.css").read_text(encoding="utf-8")
-    return templates.get_template("evaluation.html.j2").render(view=view_of(report, use_case, gates), style=style)
+    return templates.get_template("evaluation.html").render(view=view_of(report, use_case, gates))

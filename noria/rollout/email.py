@@ -9,6 +9,7 @@ from pathlib import Path
 
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.use_case import RolloutMode, UseCase, format_duration
+from noria.io.templates import environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _GOOD, _BAD, _PLAIN = "#1a7f4b", "#b42318", "#51606f"
@@ -94,25 +95,7 @@ def compose(use_case: UseCase, letter: RolloutEmail) -> EmailMessage:
 
 
 def _render(template: str, letter: RolloutEmail) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["commands"] = _with_commands
-    return environment.get_template(template).render(letter=letter)
-
-
-def _with_commands(text: str) -> str:
-    """HTML of a sentence with commands in backticks."""
-    from markupsafe import Markup, escape
-
-    parts = str(escape(text)).split("`")  # every second one is a command
-    shown = [f'<code style="font-size:14px">{part}</code>' if place % 2 else part for place, part in enumerate(parts)]
-    return Markup("".join(shown))  # noqa: S704 - escaped before
+    return environment(_TEMPLATES).get_template(template).render(letter=letter)
 
 
 def _headline(rollout: Rollout) -> str:

@@ -47,7 +47,7 @@ class EvaluationInput:
         policy: how the candidate decides.
         scores: the candidate's calibrated scores of the validation rows; ``(rows,)`` or ``(rows, classes)``.
         model: the judged model; says what moved its scores.
-        recipe: fitted again to parts of the training rows for the learning curve.
+        pipeline: fitted again to parts of the training rows for the learning curve.
         rivals: name (`baseline`, `champion`), version and predictor of whom to compare with.
         parity: largest difference between estimator and ONNX graph.
         search_metric: what the search optimised; the learning curve shows it.

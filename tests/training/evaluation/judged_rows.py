@@ -141,7 +141,7 @@ def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> Ev
         "policy": policy_of(use_case, best_threshold(value) if binary else 0.5),
         "scores": model.score(fold.validation),
         "model": model,
-        "recipe": pipeline,
+        "pipeline": pipeline,
         "rivals": (("baseline", "0", rule), ("champion", "0", rule)),
         "parity": 1e-7,
         "search_metric": use_case.training.metric_for(use_case.task),
