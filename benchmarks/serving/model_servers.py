@@ -142,7 +142,7 @@ def bentoml(model: BenchmarkModel, kind: str) -> ModelServer:
 
     def command(port: int) -> Sequence[str | Path]:
         where = ("--host", "127.0.0.1", "--port", str(port))
-        return [python, "-m", "bentoml", "serve", f"bento_{kind}:Service", *where, "--working-dir", PEERS]
+        return [python, "-m", "bentoml", "serve", f"bento_{kind}:{kind.capitalize()}Service", *where, "--working-dir", PEERS]
 
     quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(_CACHE / "bentoml")}
     return ModelServer(

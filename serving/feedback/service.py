@@ -11,7 +11,7 @@ from noria.core.base.clock import Clock
 from noria.core.base.errors import InstanceError
 from serving.contract.prediction_id import uuid7
 from serving.feedback.request import FeedbackItem, read_statements
-from serving.feedback.table import FeedbackLine, FeedbackTable, LoggedFeedback, journal_line
+from serving.feedback.table import FeedbackLine, FeedbackTable, FeedbackRecord, journal_line
 from serving.journal.background_log import BackgroundLog
 from serving.journal.journal import Journal
 from serving.models.served_model import ServedModel
@@ -101,8 +101,8 @@ class FeedbackService:
         return _encode(FeedbackReceipt(model.name, [AcceptedFeedback(statement.id) for statement in feedback]))
 
     @staticmethod
-    def _statement(identity: str, said: FeedbackItem, now: datetime) -> LoggedFeedback:
-        return LoggedFeedback(
+    def _statement(identity: str, said: FeedbackItem, now: datetime) -> FeedbackRecord:
+        return FeedbackRecord(
             id=identity,
             prediction_id=said.prediction_id,
             entity=said.entity,

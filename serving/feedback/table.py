@@ -26,7 +26,7 @@ class FeedbackRow(NamedTuple):
     request_id: str | None
 
 
-class LoggedFeedback(msgspec.Struct, kw_only=True, gc=False):
+class FeedbackRecord(msgspec.Struct, kw_only=True, gc=False):
     """What came true, of one prediction or of one entity; one of a journal line.
 
     Attributes:
@@ -49,7 +49,7 @@ class FeedbackLine(msgspec.Struct, kw_only=True, gc=False):
     received_at: str
     request_id: str
     caller: str
-    feedback: list[LoggedFeedback]
+    feedback: list[FeedbackRecord]
 
 
 _decode = msgspec.json.Decoder(FeedbackLine).decode

@@ -12,7 +12,7 @@ from serving.contract.request_schema import Instance
 from serving.predict.prediction import Group, RequestContext
 
 
-class LoggedPrediction(msgspec.Struct, kw_only=True, gc=False):
+class PredictionRecord(msgspec.Struct, kw_only=True, gc=False):
     """What the journal keeps of one prediction."""
 
     id: str
@@ -35,13 +35,13 @@ class PredictionLine(msgspec.Struct, kw_only=True, gc=False):
     request_id: str
     caller: str
     latency_ms: float
-    predictions: list[LoggedPrediction]
+    predictions: list[PredictionRecord]
 
 
 def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: RequestContext, latency_ms: float) -> bytes:
     """What the journal keeps of a request, newline included."""
     logged = [
-        LoggedPrediction(
+        PredictionRecord(
             id=one.id,
             entity=instances[place].entity,
             features=instances[place].features,

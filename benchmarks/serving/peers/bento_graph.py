@@ -1,4 +1,4 @@
-"""The graph behind BentoML: bentoml serve bento_graph:Service"""
+"""The graph behind BentoML: bentoml serve bento_graph:GraphService"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import bentoml
 
 
 @bentoml.service(name="graph", workers=1, logging={"access": {"enabled": False}})
-class Service:
+class GraphService:
     """One process, one route."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The pipeline behind BentoML: bentoml serve bento_pipeline:Service"""
+"""The pipeline behind BentoML: bentoml serve bento_pipeline:PipelineService"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import bentoml
 
 
 @bentoml.service(name="pipeline", workers=1, logging={"access": {"enabled": False}})
-class Service:
+class PipelineService:
     """One process, one route."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
 from serving.models.served_model import ServedModels
 from serving.observability.metrics import Metrics
-from serving.predict.journal_line import LoggedPrediction, PredictionLine
+from serving.predict.journal_line import PredictionRecord, PredictionLine
 
 LINE = {
     "use_case": "parcels",
@@ -127,7 +127,7 @@ def test_every_task_is_stored(journal, table):
 
 
 def test_what_the_lane_writes_is_what_the_table_reads(journal, table):
-    logged = LoggedPrediction(
+    logged = PredictionRecord(
         id="018f0000-0000-7000-8000-000000000005",
         entity="P-1",
         features={"hour": 19.0, "depot": None},
