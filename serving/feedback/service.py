@@ -11,7 +11,7 @@ from noria.core.base.clock import Clock
 from noria.core.base.errors import InstanceError
 from serving.contract.prediction_id import uuid7
 from serving.feedback.request import FeedbackItem, read_statements
-from serving.feedback.table import FeedbackLine, FeedbackTable, FeedbackRecord, journal_line
+from serving.feedback.table import FeedbackLine, FeedbackRecord, FeedbackTable, journal_line
 from serving.journal.background_log import BackgroundLog
 from serving.journal.journal import Journal
 from serving.models.served_model import ServedModel

@@ -26,7 +26,7 @@ from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
 from serving.models.served_model import ServedModels
 from serving.observability.metrics import Metrics
-from serving.predict.journal_line import PredictionRecord, PredictionLine
+from serving.predict.journal_line import PredictionLine, PredictionRecord
 
 LINE = {
     "use_case": "parcels",
