@@ -28,6 +28,7 @@ from monitoring.assessment.rows import ScoredRows
 from noria.core.model.signature import Kind, Signature
 from noria.core.stats.drift import MISSING
 from noria.core.use_case import DriftPolicy, Task, UseCase
+from noria.io.atomic import SHARED, write_atomically
 
 _METHOD = "noria_jensen_shannon"
 _MOST_ROWS = 20_000
@@ -71,7 +72,7 @@ def write_report(  # noqa: PLR0917 - where to, of what, and the two sides that a
         outcomes=frozenset({prediction, use_case.label.column}),
     )
     page = _render(picture, use_case.monitoring.drift)
-    _replace_file(path, _finish(_settle_ids(page, picture.texts), assessment, title))
+    write_atomically(path, _finish(_settle_ids(page, picture.texts), assessment, title), mode=SHARED)
 
 
 def _prediction_name(use_case: UseCase) -> str:
@@ -206,10 +207,3 @@ def _finish(page: str, assessment: DriftReport, title: str) -> str:
     body = f'<body style="min-width:{_WIDTH}px">{banner}'
     page = page.replace(_BODY, body, 1).replace(_HEAD, f"{_HEAD}<title>{heading}</title>", 1)
     return page.replace(_VIEWPORT, f"width={_WIDTH}", 1)
-
-
-def _replace_file(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.draft")
-    draft.write_text(content, encoding="utf-8")
-    draft.replace(path)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
-import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from noria.core.base.errors import StackError
+from noria.io.atomic import create_atomically
 
 FILE = "secrets.json"
 
@@ -42,36 +42,11 @@ def load_credentials(home: Path) -> Credentials:
     """
     path = home / FILE
     if not path.exists():
-        _create(path)
+        with suppress(FileExistsError):  # another process was first: its secrets count
+            create_atomically(path, json.dumps(asdict(Credentials()), indent=2) + "\n")
     try:
         return Credentials(**json.loads(path.read_text(encoding="ascii")))
     except (ValueError, TypeError) as error:
         raise StackError(
             f"{path} is damaged: restore it, or delete it to make new secrets (pseudonyms made so far will no longer match)"
         ) from error
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner alone, also while it is being written."""
-    draft = _draft(path, text)
-    draft.replace(path)
-
-
-def _create(path: Path) -> None:
-    draft = _draft(path, json.dumps(asdict(Credentials()), indent=2) + "\n")
-    try:
-        os.link(draft, path)  # fails where another process was first: its secrets count
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-
-
-def _draft(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mkstemp makes it 0600
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(name)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from noria.local.credentials import Credentials, write_private
+from noria.io.atomic import write_atomically
+from noria.local.credentials import Credentials
 from noria.local.ports import Ports
 from noria.local.sessions import MARK
 from noria.settings import ENV_FILE, PROJECT
@@ -34,7 +35,7 @@ def write_settings(home: Path, ours: Mapping[str, str]) -> None:
     path = home / ENV_FILE
     old = path.read_text(encoding="utf-8").splitlines() if path.exists() else [_HEADER]
     kept = [line for line in old if line.split("=")[0].strip() not in ours]
-    write_private(path, "\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
+    write_atomically(path, "\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
 
 
 def base_environment(home: Path, ports: Ports) -> dict[str, str]:

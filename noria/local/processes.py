@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psycopg
 
-from noria.local.credentials import Credentials, write_private
+from noria.io.atomic import write_atomically
+from noria.local.credentials import Credentials
 from noria.local.environment import airflow_environment, base_environment, mlflow_environment, settings_lines, write_settings
 from noria.local.ports import Ports
 from noria.local.postgres import PostgresServer
@@ -109,7 +110,7 @@ def _airflow(
 ) -> tuple[Process, ...]:
     environment = {**base, **airflow_environment(home, ports, credentials, server.url("airflow"))}
     passwords = Path(environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-    write_private(passwords, f'{{"admin": "{credentials.airflow_password}"}}\n')
+    write_atomically(passwords, f'{{"admin": "{credentials.airflow_password}"}}\n')
     url = f"http://127.0.0.1:{ports.airflow}"
 
     def api_ready() -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from noria.local.credentials import write_private
+from noria.io.atomic import write_atomically
 
 FILE = "stack.json"
 LOCK = "supervisor.lock"
@@ -69,7 +69,7 @@ class StackState(BaseModel):
 
 def write_state(home: Path, state: StackState) -> None:
     """Replace the state file at once."""
-    write_private(home / FILE, state.model_dump_json(indent=2))
+    write_atomically(home / FILE, state.model_dump_json(indent=2))
 
 
 def read_state(home: Path) -> StackState | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 import msgspec
 
+from noria.io.atomic import write_atomically
 from serving.access.known_keys import KnownKeys
 
 _FORMAT = 1
@@ -60,16 +60,7 @@ class KeyFile:
         Raises:
             OSError: it cannot be written; what was there stays.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)  # mode 0600
-        draft = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(_Content(_FORMAT, known)), indent=1) + b"\n")
-            draft.replace(self._path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
+        write_atomically(self._path, msgspec.json.format(msgspec.json.encode(_Content(_FORMAT, known)), indent=1) + b"\n")
 
     def _check_owner(self, facts: os.stat_result) -> None:
         if facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & _OTHERS_WRITE:

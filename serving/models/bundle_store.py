@@ -7,7 +7,6 @@ current/<use case>.json         the version that answered last
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 
 from noria.core.base.errors import BundleError
 from noria.core.model.bundle import MANIFEST, Manifest, sha256
+from noria.io.atomic import write_atomically
 from noria.io.bundle_folder import put_in_place
 
 _KEPT = 5
@@ -100,11 +100,7 @@ class BundleStore:
 
     def point(self, use_case: str, pointer: Pointer) -> None:
         """Remember which version answers."""
-        self._current.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=f".{use_case}-", dir=self._current)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(pointer), file)
-        Path(draft).replace(self._current / f"{use_case}.json")
+        write_atomically(self._current / f"{use_case}.json", json.dumps(asdict(pointer)))
 
 
 def _files(path: Path, digest: str) -> tuple[str, ...]:

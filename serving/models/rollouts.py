@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import ValidationError
 from noria.core.base.clock import Clock
 from noria.core.lifecycle.rollout import GuardReport, Rollout, assign
 from noria.core.model.decision import Scores
+from noria.io.atomic import write_atomically
 from serving.contract.scores import are_answers, expected_shape
 from serving.models.rollout_guard import Guard
 from serving.models.served_model import ServedModel
@@ -176,7 +176,7 @@ class ActiveRollouts:
             self._active.pop(rollout.use_case, None)
             _log.error("%s: version %s is taken back: %s", rollout.use_case, rollout.challenger.version, reason)
             try:
-                self._keep(rollout.use_case, report)
+                write_atomically(self._path(rollout.use_case), report.model_dump_json())
             except OSError as error:
                 _log.error("%s: other processes hear of it from the registry only: %s", rollout.use_case, error)
         self.on_roll_back(rollout.use_case)
@@ -223,13 +223,6 @@ class ActiveRollouts:
             return GuardReport.model_validate_json(self._path(use_case).read_bytes())
         except (OSError, ValidationError):
             return None
-
-    def _keep(self, use_case: str, report: GuardReport) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=f".{use_case}-", dir=self._folder)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(report.model_dump_json())
-        Path(draft).replace(self._path(use_case))
 
     def _path(self, use_case: str) -> Path:
         return self._folder / f"{use_case}.json"

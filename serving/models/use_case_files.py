@@ -7,13 +7,12 @@ after a restart as well: an edit that goes wrong must not stop an app that is an
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from noria.core.base.errors import Problem, UseCaseError
 from noria.core.use_case import UseCase
+from noria.io.atomic import write_atomically
 from noria.io.catalog import FILE_NAME, load_catalog, load_use_case
 
 _log = logging.getLogger(__name__)
@@ -72,11 +71,7 @@ class UseCaseFiles:
             content = (self._root / name / FILE_NAME).read_bytes()
             if place.exists() and place.read_bytes() == content:
                 return
-            place.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, draft = tempfile.mkstemp(prefix=".keeping-", dir=place.parent)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(draft).replace(place)
+            write_atomically(place, content)
         except OSError as error:
             _log.error("%s: after an edit that goes wrong, a restart would not know it any more: %s", name, error)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import GOLDEN, MODEL, Manifest, Provenance
 from noria.core.model.decision import policy_of
 from noria.core.model.encoder import Encoder
@@ -23,8 +24,8 @@ from noria.testing.builders import a_use_case
 
 USE_CASE = "parcels"
 DEPOTS = ("north", "south")
-TAGS = {"champion": "0", "passed": "true", "summary": "roc_auc 0.71 (rule 0.55)"}
-"""What training tells the registry of a version."""
+OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")
+"""Outcome of the gates that training registers with a version."""
 BINARY, REGRESSION = "binary_classification", "regression"
 FIELDS = (
     Field(name="weight", kind=Kind.NUMERIC, unit="kg", description="Weight", minimum=0, maximum=70, example=3.5),

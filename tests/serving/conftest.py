@@ -31,7 +31,7 @@ from noria.testing.builders import write_use_case
 from serving.http.app_services import AppServices, assemble
 from serving.models.bundle_store import BundleStore, Pointer
 from tests.serving import bundles
-from tests.serving.bundles import INSTANCE, TAGS, USE_CASE, Bundle
+from tests.serving.bundles import INSTANCE, OUTCOME, USE_CASE, Bundle
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def register(registry: MlflowRegistry, name: str, make_bundle: Callable[..., Bun
 
     def register(seed: int, **changes: Any) -> tuple[str, Bundle]:
         bundle = make_bundle(seed, use_case=name, **changes)
-        version = registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags=TAGS)
+        version = registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, outcome=OUTCOME)
         return version.version, bundle
 
     return register

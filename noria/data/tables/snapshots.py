@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from noria.data.postgres.warehouse import Warehouse, quote
 from noria.data.tables.features import LABEL_KNOWN_AT, arrived, feature_table, label_table, require, selection
 from noria.data.tables.labels import label_selection, with_task_label
 from noria.data.tables.quarantine import passed
+from noria.io.atomic import DRAFT_PREFIX, SHARED, draft_in, publish
 
 
 def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, folder: Path) -> SnapshotRef:
@@ -83,17 +82,11 @@ def _write(rows: pa.Table, folder: Path) -> tuple[str, Path]:
 
     Nobody else writes there meanwhile: drafts that lie there are of runs that were killed, and go.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".draft-*.parquet"):
+    for left in folder.glob(f"{DRAFT_PREFIX}*.parquet"):
         left.unlink(missing_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=".draft-", suffix=".parquet", dir=folder)
-    os.close(handle)
-    try:
+    with draft_in(folder, suffix=".parquet") as draft:
         pq.write_table(rows.combine_chunks(), draft, compression="zstd", row_group_size=65_536, store_schema=False)
-        digest = hashlib.sha256(Path(draft).read_bytes()).hexdigest()
+        digest = hashlib.sha256(draft.read_bytes()).hexdigest()
         path = folder / f"{digest}.parquet"
-        Path(draft).chmod(0o644)  # workers that run as other users read it
-        Path(draft).replace(path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+        publish(draft, path, mode=SHARED)
     return digest, path

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from noria.core.base.results import SnapshotRef
 from noria.core.model.decision import Scores
 from noria.core.use_case import UseCase
+from noria.io.atomic import SHARED, draft_in, publish
 from noria.training.search.study import study_name
 
 _log = logging.getLogger(__name__)
@@ -47,12 +47,10 @@ class HeldOutScores:
     def keep(self, number: int, scores: Sequence[Scores]) -> None:
         """Keep the scores of a trial's folds, one array per fold."""
         path = self.folder / f"{number}.npy"
-        draft = path.with_suffix(f".{os.getpid()}.draft")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
-                np.save(file, np.concatenate(scores).astype(np.float32), allow_pickle=False)
-            draft.replace(path)
+            with draft_in(self.folder, suffix=".npy") as draft:
+                np.save(draft, np.concatenate(scores).astype(np.float32), allow_pickle=False)
+                publish(draft, path, mode=SHARED)
         except OSError as error:
             _log.warning("trial %d cannot be part of a blend: its scores could not be kept (%s)", number, error)
 

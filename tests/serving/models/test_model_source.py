@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.builders import write_use_case
 from serving.app import create_app
-from tests.serving.bundles import TAGS
+from tests.serving.bundles import OUTCOME
 
 NOBODY = "http://127.0.0.1:9"  # a port that nobody listens on
 
@@ -239,7 +239,7 @@ def test_mlflow_really_stops_and_comes_back(
         registry = MlflowRegistry(own.url)
         for seed in (1, 2):
             bundle = make_bundle(seed, use_case=name)
-            registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags=TAGS)
+            registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, outcome=OUTCOME)
         registry.set_champion(name, "1")
         ours = settings.model_copy(update={"mlflow_url": own.url})
         server = serve(ours)

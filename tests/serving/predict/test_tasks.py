@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.builders import use_case_fields, write_use_case
 from serving.app import create_app
+from tests.serving.bundles import OUTCOME
 
 TASKS = ("binary_classification", "multiclass", "regression")
 CLASSES = ("on_time", "late", "lost")
@@ -229,7 +230,7 @@ def test_over_real_http_both_versions_answer_and_are_logged(
         write_use_case(use_cases, name=name, task=task)
         for seed in (1, 2):
             bundle = bundles[task, str(seed)] = make_bundle(seed, use_case=name, task=task)
-            registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, tags={})
+            registry.register(name, bundle.folder, bundle.digest, key=f"key-{seed}", params={}, outcome=OUTCOME)
         registry.set_champion(name, "1")
     server = serve(settings.model_copy(update={"mlflow_url": mlflow_url, "warehouse_url": SecretStr(table)}))
     given = {}
