@@ -39,8 +39,8 @@ def declared(project):
 
 
 def undeclared(files, project):
-    modules = imported(files)
-    return sorted(name for name in modules if DISTRIBUTIONS.get(name, name.replace("_", "-")) not in declared(project))
+    known = declared(project)
+    return sorted(name for name in imported(files) if DISTRIBUTIONS.get(name, name.replace("_", "-")) not in known)
 
 
 def test_serving_group_lists_what_serving_imports(project):
