@@ -12,6 +12,7 @@ from noria.local.postgres import PostgresServer
 from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import OUTCOMES, START, made_up_columns, write_snapshot
 from noria.training.data.dataset import TrainingSet, read_snapshot
+from noria.training.models.base.estimator import EncodedRows, FitData, Metric
 
 AS_OF = START + timedelta(days=121)
 
@@ -21,6 +22,11 @@ def parcels(root: Path, **changes: Any) -> UseCase:
     features = use_case_fields()["features"] | {"categorical": ["depot", "street"]}
     training = {"trials": 6, "minutes": 2, "workers": 2, "test_window": "20d"} | changes.pop("training", {})
     return a_use_case(root, **{"features": features, "training": training, **changes})
+
+
+def fit_data(training: tuple[Any, Any], validation: tuple[Any, Any], metric: Metric = lambda *_: 0.0) -> FitData:
+    """Training and validation rows as pairs of matrix and labels."""
+    return FitData(EncodedRows(*training), EncodedRows(*validation), metric)
 
 
 OUTCOME_VALUE = {

@@ -16,7 +16,7 @@ from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
 from noria.training.data.target import PredictionTarget
-from noria.training.models.base.estimator import Params
+from noria.training.models.base.estimator import Metric, Params
 from noria.training.models.base.margin import FittedEstimator, Margins, margins_of, scores_of
 from noria.training.models.base.onnx_graph import GraphPart, columns, reading, weighted_sum
 from noria.training.models.log_target import learns_logarithms
@@ -26,7 +26,6 @@ MOST_OF_A_KIND = 6
 STEPS = 20
 """Greedy picks; a member's weight is its share of them."""
 PARTS = 5
-Metric = Callable[[Labels, Scores], float]
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import FitContext, OnRound, Params
+from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, priors
 from noria.training.models.linear import Weights
 
@@ -40,14 +39,12 @@ class Dummy(MarginModel):
         width = matrix.shape[1]
         return Weights(np.zeros((self.target.outputs, width)), priors(self.target, labels), np.zeros(width))
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(
         self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],  # noqa: ARG002 - nothing is learnt from it
+        data: FitData,
         params: Params,
         context: FitContext,
-        metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there are no rounds
-        on_round: OnRound | None = None,  # noqa: ARG002
+        on_round: OnRound | None = None,  # noqa: ARG002 - there are no rounds
     ) -> tuple[Weights, Params]:
         """Count the labels."""
-        return self.fit(*training, params, context), {}
+        return self.fit(*data.training, params, context), {}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import FitContext, OnRound, Params
+from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, Margins, loss_of, scores_of
 from noria.training.models.log_target import (
     LOGARITHM,
@@ -167,47 +166,40 @@ class GradientBoosting(MarginModel):
         )
         return XgboostTrees(booster, base.base, base.spread)
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
-        self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
-        params: Params,
-        context: FitContext,
-        metric: Callable[[Labels, Scores], float],
-        on_round: OnRound | None = None,
+    def fit_with_validation(
+        self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[XgboostTrees | LogTargetModel, Params]:
         """Fit until later rows gain nothing more; returns the number of rounds as `trees_rounds`.
 
         Of numbers and of several classes also that of the rows, as `trees_rows`: a fit to more rows takes more rounds.
 
         Raises:
-            GivenUp: `on_round` saw enough, or there is nothing in logarithms for these labels.
+            TrialPruned: raised by `on_round`, or the labels gain nothing by logarithms.
         """
         from xgboost import Booster, DMatrix
 
         if learns_logarithms(params):
             mean = self._for_mean(params)
-            return fit_log_target_with_validation(
-                self, training, validation, plain(params), context, metric, on_round, for_mean=mean
-            )
-        base = self._ground(training[1], params)
+            return fit_log_target_with_validation(self, data, plain(params), context, on_round, for_mean=mean)
+        training, validation = data.training, data.validation
+        base = self._ground(training.labels, params)
         rows = base.matrix(*training, context)
         # The quantile loss asks every matrix that it is shown for its labels.
-        later = DMatrix(validation[0], base.targets(validation[1]), missing=np.nan, nthread=context.threads)
+        later = DMatrix(validation.matrix, base.targets(validation.labels), missing=np.nan, nthread=context.threads)
         booster = Booster(_parameters(base, params, context), cache=[rows, later])
         patience = max(_FEWEST_PATIENT_ROUNDS, int(_PATIENCE / params["trees_learning_rate"]))
         best, best_round = np.inf, 0
         for number in range(MOST_ROUNDS):
             booster.update(rows, number)
             margins = base.base + base.spread * _sums(booster, later, len(base.base))  # cached: one more tree each time
-            if (loss := _loss(base, validation[1], margins)) < best:
+            if (loss := _loss(base, validation.labels, margins)) < best:
                 best, best_round = loss, number
             if on_round and (number + 1) % REPORT_EVERY == 0:
-                on_round(number + 1, metric(validation[1], scores_of(self.target, margins)))
+                on_round(number + 1, data.metric(validation.labels, scores_of(self.target, margins)))
             if number - best_round >= patience:
                 break
         yes_or_no = self.target.task is Task.BINARY_CLASSIFICATION
-        fitted_params = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training[1])})
+        fitted_params = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training.labels)})
         return XgboostTrees(booster[: best_round + 1], base.base, base.spread), fitted_params
 
     def _for_mean(self, params: Params) -> bool:

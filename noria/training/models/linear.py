@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import LinearPart
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import FitContext, OnRound, Params
+from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, class_weights, weight_shift
 from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
 from noria.training.models.log_target import (
@@ -120,25 +119,17 @@ class Linear(MarginModel):
         fitted = self._ridge if self.target.task is Task.REGRESSION else self._logistic
         return fitted(rows, labels, params, context)
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
-        self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
-        params: Params,
-        context: FitContext,
-        metric: Callable[[Labels, Scores], float],
-        on_round: OnRound | None = None,
+    def fit_with_validation(
+        self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[Weights | LogTargetModel, Params]:
         """Fit; later rows teach nothing more.
 
         Raises:
-            GivenUp: there is nothing in logarithms for these labels.
+            TrialPruned: the labels gain nothing by logarithms.
         """
         if learns_logarithms(params):
-            return fit_log_target_with_validation(
-                self, training, validation, plain(params), context, metric, on_round, for_mean=True
-            )
-        return self.fit(*training, params, context), {}
+            return fit_log_target_with_validation(self, data, plain(params), context, on_round, for_mean=True)
+        return self.fit(*data.training, params, context), {}
 
     def _ridge(self, rows: _Numbers, labels: Labels, params: Params, context: FitContext) -> Weights:
         from sklearn.linear_model import Ridge

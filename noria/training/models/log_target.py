@@ -12,7 +12,6 @@ Duan's, 25,884 with this one). Where a quantile is aimed at there is none: the q
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -20,11 +19,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
 from noria.core.model.link_functions import ExponentPart
-from noria.training.models.base.estimator import FitContext, OnRound, Params, TrialPruned
+from noria.training.models.base.estimator import EncodedRows, FitContext, FitData, OnRound, Params, TrialPruned
 from noria.training.models.base.margin import FittedEstimator, Margins
 from noria.training.models.base.onnx_graph import GraphPart, constant, node
 from noria.training.models.trees.external_memory import EncodedBatches
@@ -97,15 +96,9 @@ class LogTargetModel:
         return GraphPart((*own.nodes, *nodes), (*own.constants, low, high, factor), f"{name}_margins")
 
 
-class _Watching(Protocol):
-    def fit_with_validation(  # noqa: PLR0917 - as a candidate's
-        self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
-        params: Params,
-        context: FitContext,
-        metric: Callable[[Labels, Scores], float],
-        on_round: OnRound | None = None,
+class _FitsWithValidation(Protocol):
+    def fit_with_validation(
+        self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[FittedEstimator, Params]: ...
 
 
@@ -155,34 +148,32 @@ def raised_in_batches(log: FittedEstimator, batches: EncodedBatches, labels: Lab
     return _raised(log, matrix, (sample, labels), for_mean=for_mean)
 
 
-def fit_log_target_with_validation(  # noqa: PLR0917 - as a candidate's `fit_with_validation`, with whose it is
-    kind: _Watching,
-    training: tuple[Matrix, Labels],
-    validation: tuple[Matrix, Labels],
+def fit_log_target_with_validation(
+    kind: _FitsWithValidation,
+    data: FitData,
     params: Params,
     context: FitContext,
-    metric: Callable[[Labels, Scores], float],
     on_round: OnRound | None,
     *,
     for_mean: bool,
 ) -> tuple[LogTargetModel, Params]:
-    """What `kind` makes of logarithms, watched by the metric of numbers.
+    """Fit `kind` to the logarithms of the labels; `on_round` gets the metric of the numbers themselves.
 
     Raises:
-        GivenUp: somebody watches, and the labels are not skewed numbers above 0: a search has better to do.
+        TrialPruned: a search asks (`on_round` is given), and the labels are not skewed numbers above 0.
     """
-    if on_round is not None and not skewed(training[1]):
+    labels = data.training.labels
+    if on_round is not None and not skewed(labels):
         raise TrialPruned("before the first round: logarithms are for skewed labels above 0")
-    learnt, later = logarithms(training[1]), logarithms(validation[1])
+    learnt = logarithms(labels)
     low, high = float(learnt.min()), float(learnt.max())
-
-    def in_numbers(_logarithms: Labels, scores: Scores) -> float:
-        return metric(validation[1], np.exp(np.clip(scores, low, high)))
-
-    fitted, fitted_params = kind.fit_with_validation(
-        (training[0], learnt), (validation[0], later), params, context, in_numbers, on_round
+    logs = FitData(
+        training=EncodedRows(data.training.matrix, learnt),
+        validation=EncodedRows(data.validation.matrix, logarithms(data.validation.labels)),
+        metric=lambda _logs, scores: data.metric(data.validation.labels, np.exp(np.clip(scores, low, high))),
     )
-    return raised(fitted, *training, for_mean=for_mean), fitted_params
+    fitted, fitted_params = kind.fit_with_validation(logs, params, context, on_round)
+    return raised(fitted, *data.training, for_mean=for_mean), fitted_params
 
 
 def _raised(log: FittedEstimator, matrix: Matrix, labels: tuple[Labels, Labels], *, for_mean: bool) -> LogTargetModel:

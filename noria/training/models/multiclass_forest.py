@@ -14,16 +14,15 @@ What a logarithm of the mean rate counts is then learnt from later rows as one s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import FitContext, OnRound, Params
+from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, loss_of
 from noria.training.models.base.minimise import lowest
 from noria.training.models.random_forest import MOST_LEAVES_IN_ALL, TREES
@@ -99,19 +98,16 @@ class MulticlassForest(MarginModel):
         trees = tuple(SklearnTree.of(one.tree_, places, self.target.classes) for one in model.estimators_)
         return SklearnTrees(trees, matrix.shape[1], LEAST_RATE, float(params.get("forest_slope", 1.0)))
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(
         self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
+        data: FitData,
         params: Params,
         context: FitContext,
-        metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there is but one round
-        on_round: OnRound | None = None,  # noqa: ARG002
+        on_round: OnRound | None = None,  # noqa: ARG002 - there are no rounds
     ) -> tuple[SklearnTrees, Params]:
         """Fit, and learn from later rows what a logarithm counts; returned as `forest_slope`."""
-        grown = self.fit(*training, {**params, "forest_slope": 1.0}, context)
-        logs = grown.margins(validation[0])
-        slope = float(
-            np.exp(lowest(lambda log_slope: loss_of(self.target, validation[1], np.exp(log_slope) * logs), -3.0, 3.0))
-        )
+        grown = self.fit(*data.training, {**params, "forest_slope": 1.0}, context)
+        matrix, labels = data.validation
+        logs = grown.margins(matrix)
+        slope = float(np.exp(lowest(lambda log_slope: loss_of(self.target, labels, np.exp(log_slope) * logs), -3.0, 3.0)))
         return SklearnTrees(grown.trees, grown.width, grown.least, slope), {"forest_slope": slope}

@@ -14,17 +14,16 @@ mean of two folds of 3,000 to 12,000 rows, so that small differences say little)
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
-from noria.training.models.base.estimator import FitContext, OnRound, Params
+from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, loss_of
 from noria.training.models.base.minimise import lowest
 from noria.training.models.trees.booster import boosted, boosted_in_batches
@@ -87,23 +86,21 @@ class RandomForest(MarginModel):
         booster = boosted_in_batches(batches, base.facts(labels), parameters, rounds=1, context=context)
         return XgboostTrees(booster, base.base, base.spread * params.get("forest_slope", 1.0))
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
+    def fit_with_validation(
         self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
+        data: FitData,
         params: Params,
         context: FitContext,
-        metric: Callable[[Labels, Scores], float],  # noqa: ARG002 - there is but one round
-        on_round: OnRound | None = None,  # noqa: ARG002
+        on_round: OnRound | None = None,  # noqa: ARG002 - there are no rounds
     ) -> tuple[XgboostTrees, Params]:
         """Fit, and learn from later rows what a leaf counts in log odds; returned as `forest_slope`."""
-        grown = self.fit(*training, {**params, "forest_slope": 1.0}, context)
+        grown = self.fit(*data.training, {**params, "forest_slope": 1.0}, context)
         if self.target.task is Task.REGRESSION:
             return grown, {"forest_slope": 1.0}
-        distances = grown.margins(validation[0]) - grown.base
+        distances = grown.margins(data.validation.matrix) - grown.base
 
         def loss(log_slope: float) -> float:
-            return loss_of(self.target, validation[1], grown.base + np.exp(log_slope) * distances)
+            return loss_of(self.target, data.validation.labels, grown.base + np.exp(log_slope) * distances)
 
         slope = float(np.exp(lowest(loss, -3.0, 3.0)))
         return XgboostTrees(grown.booster, grown.base, slope), {"forest_slope": slope}

@@ -8,7 +8,6 @@ itself goes up and down with the season. The expression is one more column of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from noria.core.model.decision import Labels, Scores
+from noria.core.model.decision import Labels
 from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
 from noria.core.model.link_functions import AnchorPart
 from noria.training.data.encoding import EncodingOptions, encode
 from noria.training.data.target import PredictionTarget
-from noria.training.models.base.estimator import Estimator, FitContext, OnRound, Params
+from noria.training.models.base.estimator import EncodedRows, Estimator, FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import FittedEstimator, MarginModel, Margins
 from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, columns, constant, node, reading
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
@@ -122,27 +121,18 @@ class RatioTargetEstimator(MarginModel):
         anchor = _anchor(matrix)
         return _around(self._inner.fit(_before(matrix), labels / anchor, params, context), anchor, matrix.shape[1])
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
-        self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
-        params: Params,
-        context: FitContext,
-        metric: Callable[[Labels, Scores], float],
-        on_round: OnRound | None = None,
+    def fit_with_validation(
+        self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[RatioTargetModel, Params]:
         """Fit with an eye on later rows, of which `on_round` is told the metric of numbers, not of multiples."""
-        matrix, later = training[0], _anchor(validation[0])
-        anchor = _anchor(matrix)
-        inner, fitted_params = self._inner.fit_with_validation(
-            (_before(matrix), training[1] / anchor),
-            (_before(validation[0]), validation[1] / later),
-            params,
-            context,
-            lambda _multiples, scores: metric(validation[1], scores * later),
-            on_round,
+        anchor, later = _anchor(data.training.matrix), _anchor(data.validation.matrix)
+        ratios = FitData(
+            training=_ratios(data.training, anchor),
+            validation=_ratios(data.validation, later),
+            metric=lambda _ratios, scores: data.metric(data.validation.labels, scores * later),
         )
-        return _around(inner, anchor, matrix.shape[1]), fitted_params
+        inner, fitted_params = self._inner.fit_with_validation(ratios, params, context, on_round)
+        return _around(inner, anchor, data.training.matrix.shape[1]), fitted_params
 
 
 class RatioTargetInBatches(RatioTargetEstimator):
@@ -174,6 +164,10 @@ def _around(multiple: FittedEstimator, anchor: _Numbers, width: int) -> RatioTar
 
 def _anchor(matrix: Matrix) -> _Numbers:
     return matrix[:, -1].astype(np.float64)
+
+
+def _ratios(rows: EncodedRows, anchor: _Numbers) -> EncodedRows:
+    return EncodedRows(_before(rows.matrix), rows.labels / anchor)
 
 
 def _before(matrix: Matrix) -> Matrix:

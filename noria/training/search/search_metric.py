@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,7 @@ from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Labels, Scores
 from noria.core.use_case import Task, UseCase
 from noria.training.data.target import target_of
-
-Metric = Callable[[Labels, Scores], float]
+from noria.training.models.base.estimator import Metric
 
 
 @dataclass(frozen=True)

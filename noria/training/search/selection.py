@@ -176,6 +176,7 @@ class _Final:
         measure, training = search_measure(self.use_case).measure, self.use_case.training
         context = FitContext(training.seed, threads_per_worker(training.workers))
         with limited_threads(context.threads):
-            learnt_from, judged_on = encode_fold(self.use_case, kind, params, fold)
-            estimator, fitted_params = kind.fit_with_validation(learnt_from, judged_on, params, context, measure)
-            return {"value": measure(judged_on[1], kind.predict(estimator, judged_on[0])), "taught": dict(fitted_params)}
+            data = encode_fold(self.use_case.features, kind, params, fold, measure)
+            estimator, fitted_params = kind.fit_with_validation(data, params, context)
+            value = measure(data.validation.labels, kind.predict(estimator, data.validation.matrix))
+            return {"value": value, "taught": dict(fitted_params)}

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noria.core.model.decision import Labels, Scores
-from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import SplitBy, UseCase
+from noria.core.model.decision import Scores
+from noria.core.use_case import Features, SplitBy, UseCase
 from noria.training.data.dataset import Fold
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
-from noria.training.models.base.estimator import Estimator, FitContext, Params, TrialPruned
+from noria.training.models.base.estimator import EncodedRows, Estimator, FitContext, FitData, Metric, Params, TrialPruned
 from noria.training.models.catalog import BLEND
 from noria.training.search.budget import Budget
 from noria.training.search.initial_trials import kind_of, searched_kinds
@@ -108,14 +107,13 @@ class _Progress:
         """
         self.curve = []
         fold, runner = self.runner.folds[number], self.runner
-        training, validation = encode_fold(runner.use_case, candidate, self.params, fold)
-        measure = runner.measure.measure
+        data = encode_fold(runner.use_case.features, candidate, self.params, fold, runner.measure.measure)
         estimator, fitted_params = candidate.fit_with_validation(
-            training, validation, self.params, runner.context, measure, lambda step, value: self._watch(number, step, value)
+            data, self.params, runner.context, lambda step, value: self._watch(number, step, value)
         )
         self.fitted_params.append(fitted_params)
-        self.scores.append(candidate.predict(estimator, validation[0]))
-        self.values.append(measure(validation[1], self.scores[-1]))
+        self.scores.append(candidate.predict(estimator, data.validation.matrix))
+        self.values.append(data.metric(data.validation.labels, self.scores[-1]))
         self._report(FOLD_STEPS * (number + 1) - 1, self.values[-1])
         if number + 1 < len(runner.folds):
             self._go_on(behind=self._peers.behind(self.values), where=f"after fold {number + 1}")
@@ -188,11 +186,12 @@ class _Progress:
             _log.warning("trial %d was taken for interrupted and is offered again", self.trial.number)
 
 
-def encode_fold(
-    use_case: UseCase, candidate: Estimator, params: Params, fold: Fold
-) -> tuple[tuple[Matrix, Labels], tuple[Matrix, Labels]]:
-    """Training and validation rows as a candidate wants them, encoded by what the training rows alone say."""
+def encode_fold(features: Features, candidate: Estimator, params: Params, fold: Fold, metric: Metric) -> FitData:
+    """Training and validation rows as a kind of model wants them, encoded by an encoder fitted to the training rows."""
     options = candidate.encoding(params)
-    encoder = fit_encoder(use_case.features, fold.training, options)
-    training = encode_for_training(encoder, fold.training, options)
-    return (training, fold.training.labels), (encode(encoder, fold.validation), fold.validation.labels)
+    encoder = fit_encoder(features, fold.training, options)
+    return FitData(
+        training=EncodedRows(encode_for_training(encoder, fold.training, options), fold.training.labels),
+        validation=EncodedRows(encode(encoder, fold.validation), fold.validation.labels),
+        metric=metric,
+    )

@@ -208,7 +208,7 @@ def test_parity_is_proved_on_every_row_a_chunk_at_a_time(task, tmp_path, monkeyp
 
 
 def _plain(use_case):
-    return {"features": use_case.features, "effort": FitContext(7, 1), "goal": target_of(use_case)}
+    return {"features": use_case.features, "context": FitContext(7, 1), "target": target_of(use_case)}
 
 
 def _manifest_of(model, use_case):

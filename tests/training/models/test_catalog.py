@@ -12,6 +12,7 @@ from noria.training.models.base.estimator import FitContext, TrialPruned
 from noria.training.models.base.margin import loss_of, margins_of, scores_of
 from noria.training.models.catalog import ESTIMATORS, make_estimator
 from noria.training.models.trees.boosting_objective import ABSOLUTE, LOSS, QUANTILE, aim_of
+from tests.training.conftest import fit_data
 
 EFFORT = FitContext(seed=7, threads=1)
 
@@ -41,8 +42,8 @@ def loss(use_case, labels, scores):
 
 def fitted(use_case, kind, fold):
     matrix, later, gaps = prepared(use_case, kind, kind.defaults, fold)
-    learnt, watched = (matrix, fold.training.labels), (later, fold.validation.labels)
-    estimator, fitted_params = kind.fit_with_validation(learnt, watched, kind.defaults, EFFORT, lambda *_arguments: 0.0)
+    data = fit_data((matrix, fold.training.labels), (later, fold.validation.labels))
+    estimator, fitted_params = kind.fit_with_validation(data, kind.defaults, EFFORT)
     return estimator, fitted_params, matrix, later, gaps
 
 
@@ -121,10 +122,9 @@ def test_a_watch_is_told_and_can_end_a_fit(case, fold):
             raise TrialPruned("enough")
 
     learnt, watched = (matrix, fold.training.labels), (later, fold.validation.labels)
+    data = fit_data(learnt, watched, lambda labels, scores: len(scores) / len(labels))
     with pytest.raises(TrialPruned, match="enough"):
-        kind.fit_with_validation(
-            learnt, watched, kind.defaults, EFFORT, lambda labels, scores: len(scores) / len(labels), on_round
-        )
+        kind.fit_with_validation(data, kind.defaults, EFFORT, on_round)
     assert seen == [(10, 1.0), (20, 1.0)]
 
 
@@ -141,7 +141,7 @@ def test_more_rows_than_the_rounds_were_learnt_on_take_more_of_them(task, rounds
     }[task]
     kind = make_estimator("gradient_boosting", PredictionTarget(task, classes=3 if task is Task.MULTICLASS else 2))
     learnt, watched = (rows[:800], labels[:800]), (rows[800:1200], labels[800:1200])
-    _, fitted_params = kind.fit_with_validation(learnt, watched, kind.defaults, EFFORT, lambda *_arguments: 0.0)
+    _, fitted_params = kind.fit_with_validation(fit_data(learnt, watched), kind.defaults, EFFORT)
     params = {**kind.defaults, **fitted_params, "trees_rounds": 20}
     assert kind.fit(*learnt, params, EFFORT).booster.num_boosted_rounds() == 20
     assert kind.fit(rows, labels, params, EFFORT).booster.num_boosted_rounds() == rounds  # 2.25 times the rows
@@ -156,7 +156,7 @@ def test_a_loss_aims_at_its_quantile(loss, quantile):
     kind = make_estimator("gradient_boosting", target)
     params = {**kind.defaults, LOSS: float(loss)}
     learnt, watched = (rows[:2000], labels[:2000]), (rows[2000:], labels[2000:])
-    estimator, fitted_params = kind.fit_with_validation(learnt, watched, params, EFFORT, lambda *_arguments: 0.0)
+    estimator, fitted_params = kind.fit_with_validation(fit_data(learnt, watched), params, EFFORT)
     scores = kind.predict(estimator, rows[2000:])
     assert np.mean(labels[2000:] <= scores) == pytest.approx(quantile, abs=0.04)
     assert aim_of(target, params) == quantile
@@ -182,7 +182,7 @@ def test_a_suggestion_has_every_hyperparameter(case, kind):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     params = kind.suggest(study.ask())
     assert params.keys() == kind.defaults.keys()
-    for start in (kind.defaults, *getattr(kind, "starts", ())):
+    for start in (kind.defaults, *kind.warm_start_points):
         study.enqueue_trial(dict(start))
         assert kind.suggest(study.ask()) == dict(start)  # where a search begins lies inside the space
 

@@ -21,7 +21,7 @@ from noria.training.models.catalog import make_estimator
 from noria.training.models.log_target import LINEAR_TARGET, LOGARITHM, NUMBER, TREES_TARGET, LogTargetModel, skewed
 from noria.training.models.trees.boosting_objective import LOSS, QUANTILE
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
-from tests.training.conftest import parcels_of
+from tests.training.conftest import fit_data, parcels_of
 from tests.training.models.test_blend import rmse
 from tests.training.models.test_catalog import assert_explained, assert_same, run
 from tests.training.models.test_ratio_target import prices
@@ -75,7 +75,7 @@ def test_it_learns_ships_and_explains(use_case: UseCase, name: str) -> None:
     kind, target = make_estimator(name, target_of(use_case)), target_of(use_case)
     params = {**kind.defaults, TARGETS[name]: float(LOGARITHM)}
     training, (later, labels), gaps = prepared(use_case, kind, params, fares(1500, 1), fares(600, 2))
-    estimator, fitted_params = kind.fit_with_validation(training, (later, labels), params, EFFORT, rmse)
+    estimator, fitted_params = kind.fit_with_validation(fit_data(training, (later, labels), rmse), params, EFFORT)
     again = kind.fit(*training, {**params, **fitted_params}, EFFORT)
     graph = kind.to_onnx(estimator, later.shape[1])
     assert kind.to_onnx(again, later.shape[1]) == graph
@@ -128,9 +128,8 @@ def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
         asked.append(labels)
         return rmse(labels, scores)
 
-    estimator, _ = kind.fit_with_validation(
-        training, later, params, EFFORT, metric, lambda _step, found: heard.append(found)
-    )
+    data = fit_data(training, later, metric)
+    estimator, _ = kind.fit_with_validation(data, params, EFFORT, lambda _step, found: heard.append(found))
     assert heard[-1] == pytest.approx(rmse(later[1], kind.predict(estimator, later[0])), rel=0.1)
     assert asked
     assert all(labels is later[1] for labels in asked)
@@ -156,10 +155,11 @@ def test_a_search_gives_it_up_where_there_is_nothing_to_gain(tmp_path, name: str
     even = 100 + np.random.default_rng(1).normal(size=800)
     for labels in (nothing_for_some, -rows.labels, even):
         (matrix, _), later, _ = prepared(use_case, kind, params, replace(rows, labels=labels), fares(300, 2))
+        data = fit_data((matrix, labels), later, rmse)
         with pytest.raises(TrialPruned, match="logarithms are for skewed labels above 0"):
-            kind.fit_with_validation((matrix, labels), later, params, EFFORT, rmse, lambda *_told: None)
-        # Settled on already, on rows without such labels: those that came since are made the best of.
-        estimator, fitted_params = kind.fit_with_validation((matrix, labels), later, params, EFFORT, rmse)
+            kind.fit_with_validation(data, params, EFFORT, lambda *_: None)
+        # Chosen earlier, on rows without such labels: the fit must still work.
+        estimator, fitted_params = kind.fit_with_validation(data, params, EFFORT)
         assert np.isfinite(kind.predict(estimator, later[0])).all()
         assert np.isfinite(kind.predict(kind.fit(matrix, labels, {**params, **fitted_params}, EFFORT), later[0])).all()
 

@@ -18,6 +18,7 @@ from noria.training.models.catalog import make_estimator
 from noria.training.models.multiclass_forest import LEAST_RATE, MulticlassForest
 from noria.training.models.random_forest import RandomForest
 from noria.training.models.trees.sklearn_trees import SklearnTree, SklearnTrees
+from tests.training.conftest import fit_data
 from tests.training.models.test_catalog import assert_same, run
 
 CLASSES = 4
@@ -132,7 +133,7 @@ def test_threads_change_nothing_and_another_seed_does() -> None:
 
 def test_later_rows_teach_what_a_logarithm_counts() -> None:
     training, later = rows(1500, 1), rows(700, 2)
-    grown, fitted_params = KIND.fit_with_validation(training, later, KIND.defaults, EFFORT, lambda *_: 0.0)
+    grown, fitted_params = KIND.fit_with_validation(fit_data(training, later), KIND.defaults, EFFORT)
     plain = replace(grown, slope=1.0)
     assert loss_of(GOAL, later[1], grown.margins(later[0])) < loss_of(GOAL, later[1], plain.margins(later[0]))
     again = KIND.fit(*training, {**KIND.defaults, **fitted_params}, EFFORT)
@@ -143,7 +144,7 @@ def test_it_beats_a_tree_for_each_class_where_classes_are_many() -> None:
     training, later = rows(1500, 1), rows(1500, 2)
     losses = []
     for kind in (KIND, RandomForest(GOAL)):
-        grown, _ = kind.fit_with_validation(training, later, kind.defaults, EFFORT, lambda *_: 0.0)
+        grown, _ = kind.fit_with_validation(fit_data(training, later), kind.defaults, EFFORT)
         losses.append(loss_of(GOAL, later[1], grown.margins(later[0])))
     assert losses[0] < losses[1]
 

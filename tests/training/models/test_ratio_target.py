@@ -29,7 +29,7 @@ from noria.training.models.blend import BlendMember
 from noria.training.models.catalog import ESTIMATORS, make_estimator
 from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches
 from tests.training.bundle.test_build import fit
-from tests.training.conftest import AS_OF, parcels_of
+from tests.training.conftest import AS_OF, fit_data, parcels_of
 from tests.training.models.test_catalog import assert_explained, assert_same, fitted, run
 
 ANCHOR = "first(weight, 12)"
@@ -123,9 +123,8 @@ def test_a_watch_hears_of_numbers_and_not_of_multiples(use_case: UseCase) -> Non
         return float(np.abs(labels - scores).mean())
 
     validation = (encode(encoder, later), later.labels)
-    estimator, _ = kind.fit_with_validation(
-        training, validation, kind.defaults, FitContext(7, 1), metric, lambda _step, found: seen.append(found)
-    )
+    data = fit_data(training, validation, metric)
+    estimator, _ = kind.fit_with_validation(data, kind.defaults, FitContext(7, 1), lambda _step, found: seen.append(found))
     assert seen[-1] == pytest.approx(metric(later.labels, kind.predict(estimator, validation[0])), rel=0.2)
     assert seen[0] > 10, "in the label's unit"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,40 @@ Contributions = npt.NDArray[np.float64]
 Params = Mapping[str, float]
 """Hyperparameters by name; a choice among few is a number too, so that all of them can be written down alike."""
 OnRound = Callable[[int, float], None]
-"""Told the boosting round and the search metric on the validation rows so far; raises `TrialPruned` to end the fit."""
+"""Called with the boosting round and the search metric on the validation rows; raises `TrialPruned` to end the fit."""
+Metric = Callable[[Labels, Scores], float]
+"""The search metric of labels and scores."""
 
 
-class TrialPruned(Exception):  # noqa: N818 - no error: somebody decided that going on is not worth it
-    """Raised by a watch to stop a fit that is not worth going on with."""
+class TrialPruned(Exception):  # noqa: N818 - not an error, and the name that Optuna uses
+    """Ends a fit that is not worth continuing; raised by an `OnRound` callback."""
+
+
+class EncodedRows(NamedTuple):
+    """Encoded rows with their labels.
+
+    Attributes:
+        matrix: shape ``(rows, width)``.
+        labels: shape ``(rows,)``.
+    """
+
+    matrix: Matrix
+    labels: Labels
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """Rows of a fit that is measured while it runs.
+
+    Attributes:
+        training: rows to learn from.
+        validation: other rows, later ones where the split is by time; decide the number of rounds.
+        metric: the search metric, passed to `OnRound`.
+    """
+
+    training: EncodedRows
+    validation: EncodedRows
+    metric: Metric
 
 
 @dataclass(frozen=True)
@@ -68,31 +97,23 @@ class Estimator(Protocol):
     def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> Any:
         """Fit an estimator; the same arguments give the same estimator.
 
-        `params` hold what `fit_with_validation` taught; what is not there has a sensible value.
+        `params` may hold the fitted parameters of `fit_with_validation`; missing ones have defaults.
         """
         ...
 
-    def fit_with_validation(  # noqa: PLR0917 - all of it is asked for in one breath
-        self,
-        training: tuple[Matrix, Labels],
-        validation: tuple[Matrix, Labels],
-        params: Params,
-        context: FitContext,
-        metric: Callable[[Labels, Scores], float],
-        on_round: OnRound | None = None,
+    def fit_with_validation(
+        self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[Any, Params]:
-        """Fit with an eye on later rows; returns the estimator and what they taught (such as the number of rounds).
+        """Fit with validation rows; returns the estimator and the fitted parameters (such as the number of rounds).
 
         Args:
-            training: encoded rows and labels to learn from.
-            validation: encoded rows and labels to watch.
+            data: training and validation rows, and the search metric.
             params: hyperparameters.
-            effort: seed and threads.
-            metric: the search metric, which `on_round` is told about.
-            watch: called every few rounds where there are rounds.
+            context: seed and threads.
+            on_round: called every few boosting rounds; never called by kinds without rounds.
 
         Raises:
-            GivenUp: `on_round` saw enough.
+            TrialPruned: raised by `on_round`.
         """
         ...
 
