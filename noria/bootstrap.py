@@ -37,7 +37,7 @@ class Services:
         return self.settings.use_cases / use_case.name
 
     def use_case(self, name: str) -> UseCase:
-        """One use case, whatever is wrong with the others.
+        """One use case, independent of mistakes in the others.
 
         Raises:
             UseCaseError: it is not there, or does not say what it must.

@@ -22,7 +22,7 @@ ENV_FILE = "noria.env"
 
 
 class WhenLogFull(StrEnum):
-    """What becomes of requests for predictions that cannot be logged."""
+    """How to handle requests for predictions that cannot be logged."""
 
     REFUSE = "refuse"
     ANSWER = "answer"
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Sender of reports."""
 
     pseudonym_key: SecretStr = SecretStr("")
-    """Key of pseudonyms (HMAC-SHA-256); whoever has it can link them. Needed when a use case pseudonymises."""
+    """Key of pseudonyms (HMAC-SHA-256). It allows to link them: keep it secret. Needed when a use case pseudonymises."""
 
     serving_host: str = "127.0.0.1"
     """Address that serving binds."""
@@ -88,12 +88,12 @@ class Settings(BaseSettings):
     serving_state: Path = Path()
     """Folder of serving's last good bundles and of its prediction journal. Default: `<home>/serving`."""
     serving_only: str = ""
-    """The use case that `/invocations` answers for, as `mlflow models serve` would; empty where there is but one."""
+    """The use case that `/invocations` answers for, as `mlflow models serve` would; empty if there is only one."""
     serving_workers: int = Field(default=1, ge=1, le=256)
     """Processes that answer; as many as there are cores for serving. Models are loaded once and shared."""
     serving_drain_seconds: float = Field(default=0.5, ge=0, le=300)
-    """How long serving answers as before after SIGTERM, while `/readyz` says draining: as long as a load balancer takes to
-    see it."""
+    """Drain time after SIGTERM (s): `/readyz` is 503, requests are still answered. Set it above the load balancer's probe
+    interval."""
     log_format: Literal["text", "json"] = "text"
     """How serving writes its log: lines for people, or one JSON object a line for a log collector."""
     serving_journal_mb: int = Field(default=1024, ge=1)
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     """Whether callers need an API key: `keys`, `open` (on a loopback address alone), or `auto`: open on a loopback address
     while no key was ever made, keys otherwise."""
     serving_tls: bool = False
-    """Whether callers come by HTTPS, through a proxy in front: browsers are told to come by nothing else."""
+    """Whether callers use HTTPS, through a proxy in front: browsers are asked to use nothing else (HSTS)."""
 
     postgres_port: int = Field(default=55432, ge=1, le=65535)
     """Port of the embedded stack's PostgreSQL; not 5432, which a PostgreSQL of your own may hold."""

@@ -32,7 +32,7 @@ Columns = Mapping[str, Sequence[Any]]
 class ScoredRows:
     """Features, scores, decisions and labels, row by row, as `noria.core.model.decision` has them for the task.
 
-    Classes are in the order of the use case's `label.classes`, whatever order the version has them in.
+    Classes are in the order of the use case's `label.classes`, in any order that the version has.
 
     Attributes:
         columns: features by name; numbers as float64 arrays (NaN where missing), texts as lists (None where missing).

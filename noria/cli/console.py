@@ -1,4 +1,4 @@
-"""Where commands print, and how an error is told."""
+"""Output of commands, and the one way to print an error."""
 
 from __future__ import annotations
 

@@ -69,13 +69,13 @@ def promote(
     reason: Reason = "",
     approved_by: ApprovedBy = "",
     allow_breaking: Annotated[
-        bool, typer.Option("--allow-breaking", help="Even if apps that are answered now would not be any more.")
+        bool, typer.Option("--allow-breaking", help="Even if requests that apps send now would be refused.")
     ] = False,
 ) -> None:
-    """Make a version champion, if its gates passed and the champion it was judged against still serves.
+    """Make a version champion, if its gates passed and the champion it was compared with still serves.
 
     Serving takes it up within seconds, without dropping a request. With a reason, a version that was rolled back returns.
-    A use case with `approval: manual` asks for somebody else's yes: `--approved-by`.
+    A use case with `approval: manual` needs another person's approval: `--approved-by`.
     """
     from noria.core.lifecycle.promotion import PromotionRequest
     from noria.jobs import release
@@ -98,7 +98,7 @@ def promote(
 def roll_back(use_case: UseCaseName, reason: Reason, approved_by: ApprovedBy = "") -> None:
     """Make the champion before this one champion again; the rule where there was none.
 
-    Waits for nobody's approval, since it goes back to what was approved before; whoever is named must be somebody else.
+    Needs no approval, since it returns to what was approved before. A person named with --approved-by must be another one.
 
     Example: `noria roll-back flight_delays --reason "complaints from Newark"`
     """
@@ -137,7 +137,7 @@ def card(use_case: UseCaseName, version: Version = None) -> None:
 
 
 def checklist(use_case: UseCaseName, version: Version = None) -> None:
-    """Say what must be in place before a version decides in earnest: computed, with evidence and what to do.
+    """Show what must be in place before a version decides: computed, with evidence and what to do.
 
     Exit code 1 where a line says no. Example: `noria checklist flight_delays`
     """
@@ -179,10 +179,10 @@ def audit_list(
     if not events:
         say(f"nothing has been promoted or rolled back{f' in {chosen}' if chosen else ''} yet")
     for event in events:
-        out.print(_told(event))
+        out.print(_event_lines(event))
 
 
-def _told(event: AuditEvent) -> RenderableType:
+def _event_lines(event: AuditEvent) -> RenderableType:
     """What happened on the first line; who and why below it, where they have the whole width."""
     from rich.console import Group
     from rich.padding import Padding

@@ -87,7 +87,7 @@ def keys_list() -> None:
     if not found:
         say("no key was made yet; noria keys create --help shows how")
     for key in found:
-        out.print(_told(key, services.clock.now()))
+        out.print(_key_lines(key, services.clock.now()))
 
 
 def keys_rotate(key_id: Id, grace: Grace = "24h", expires: Expires = None, reason: Reason = "") -> None:
@@ -154,7 +154,7 @@ def _show(what: str, issued: IssuedKey) -> None:
     say(issued.secret.text)
 
 
-def _told(key: ApiKey, now: datetime) -> RenderableType:
+def _key_lines(key: ApiKey, now: datetime) -> RenderableType:
     """Id, name and state on the first line; the rest below it, where it has the whole width."""
     from rich.console import Group
     from rich.padding import Padding

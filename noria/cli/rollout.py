@@ -1,4 +1,4 @@
-"""Rollouts from a shell: a version takes over in steps, and is taken back when it does harm."""
+"""Rollouts from a shell: a version takes over in steps, and is rolled back when it does harm."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def start(
 ) -> None:
     """Let a version score beside the champion, as the section `rollout` of the use case says.
 
-    With a reason, a version that was taken back before is tried again. `noria rollout advance` takes the next steps; the
+    With a reason, a version that was rolled back before is tried again. `noria rollout advance` takes the next steps; the
     training DAG does so by itself for the versions that it trains.
     """
     from noria.core.base.errors import RolloutError
@@ -83,7 +83,7 @@ def status(use_case: UseCaseName) -> None:
 
 
 def advance(use_case: UseCaseName) -> None:
-    """Take one turn: judge, then wait, step, promote or take back. Exit code 1 where the challenger is taken back.
+    """Decide the next step: wait, step, promote or roll back. Exit code 1 if the challenger is rolled back.
 
     May be called as often as one likes, and by several at once.
     """
@@ -125,7 +125,7 @@ def abort(use_case: UseCaseName, reason: Reason) -> None:
 
 
 def _show(result: RolloutResult) -> None:
-    share = "scores along, unheard" if result.shadow else f"{result.share} %"
+    share = "shadow (answers not returned)" if result.shadow else f"{result.share} %"
     rows: dict[str, object] = {
         "challenger": f"version {result.challenger}",
         "champion": f"version {result.champion}",

@@ -84,13 +84,13 @@ def _progress(state: StackState) -> Table:
 
 def _tell(stack: Stack) -> None:
     """One line for each change, where nobody watches a screen."""
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     for state in stack.follow():
         for process in state.processes:
-            if told.get(process.name, "waiting") != process.condition:
+            if shown.get(process.name, "waiting") != process.condition:
                 took = f" ({process.seconds:.0f} s)" if process.seconds is not None else f": {process.why}"
                 say(f"{process.name} {process.condition}{took}")
-            told[process.name] = process.condition
+            shown[process.name] = process.condition
 
 
 def _welcome() -> None:

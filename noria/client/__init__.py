@@ -1,4 +1,4 @@
-"""A typed client of Noria's REST API, for whoever wants predictions. It needs httpx and nothing else of Noria.
+"""A typed client of Noria's REST API. It needs httpx and nothing else of Noria.
 
     from noria.client import NoriaClient
 

@@ -143,9 +143,9 @@ def predictions_of(use_case: str, answers: Sequence[tuple[Call, Json]]) -> Predi
     Raises:
         UnexpectedAnswerError: one of them is none, or says too much or too little.
     """
-    items = [prediction for call, told in answers for prediction in _predictions(call, told)]
+    items = [prediction for call, content in answers for prediction in _predictions(call, content)]
     version = str(answers[-1][1].get("version", items[-1].version))
-    logged = all(told.get(_LOGGED, True) for _, told in answers)
+    logged = all(content.get(_LOGGED, True) for _, content in answers)
     return Predictions(use_case, version, tuple(items), tuple(call.request_id for call, _ in answers), logged)
 
 
@@ -157,28 +157,28 @@ def received_of(use_case: str, answers: Sequence[tuple[Call, Json]]) -> Received
     """
     ids = [
         identity
-        for call, told in answers
-        for identity in _read(call, told, lambda found: [str(item["id"]) for item in found["feedback"]])
+        for call, content in answers
+        for identity in _read(call, content, lambda found: [str(item["id"]) for item in found["feedback"]])
     ]
     return Received(use_case, tuple(ids), tuple(call.request_id for call, _ in answers))
 
 
-def description_of(call: Call, told: Json) -> About:
+def description_of(call: Call, content: Json) -> About:
     """Raises UnexpectedAnswerError where it is no description of a use case."""
-    return _read(call, told, about_of)
+    return _read(call, content, about_of)
 
 
-def _predictions(call: Call, told: Json) -> list[Prediction]:
-    found = _read(call, told, lambda content: [prediction_of(item) for item in content["predictions"]])
+def _predictions(call: Call, content: Json) -> list[Prediction]:
+    found = _read(call, content, lambda content: [prediction_of(item) for item in content["predictions"]])
     if len(found) != len(call.items):
         message = f"{len(call.items)} answers were asked for and {len(found)} came; check the address"
         raise UnexpectedAnswerError(message, call.request_id)
     return found
 
 
-def _read(call: Call, told: Json, reader: Callable[[Json], _Found]) -> _Found:
+def _read(call: Call, content: Json, reader: Callable[[Json], _Found]) -> _Found:
     try:
-        return reader(told)
+        return reader(content)
     except (KeyError, TypeError, AttributeError) as error:
         message = (
             f"the answer of {call.path} is not as expected ({type(error).__name__}: {error}); check the versions of both"
@@ -193,7 +193,7 @@ def _refusal(call: Call, response: httpx.Response, report: Json) -> RefusedError
         response.status_code,
         kind=kind.removeprefix(_PROBLEM) if kind.startswith(_PROBLEM) else "",
         title=str(report.get("title", response.reason_phrase)),
-        detail=str(report.get("detail", "told by something between the app and Noria")),
+        detail=str(report.get("detail", "sent by something between the app and Noria")),
         errors=[_field_error(call, error) for error in errors if isinstance(error, dict)],
         retry_after=retry_after(response.headers),
         request_id=response.headers.get("x-request-id", call.request_id),

@@ -37,7 +37,7 @@ class RefusedError(NoriaClientError):
         title: the same in words.
         detail: what is wrong this time, and what to do.
         errors: every field that is wrong, at most a hundred.
-        retry_after: seconds after which to try again; None where trying again does not help or nobody knows when.
+        retry_after: seconds after which to try again; None if trying again does not help, or the time is not known.
     """
 
     def __init__(

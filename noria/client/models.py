@@ -28,7 +28,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class PredictionWarning:
-    """One value that the version has hardly learnt from."""
+    """A value that is out of distribution: rarely or never seen in training."""
 
     field: str
     found: float | str | None
@@ -46,7 +46,7 @@ class Prediction:
         version: which version answered; "0" is the rule.
         threshold: yes from this score on; None but for yes and no.
         probabilities: of each class; empty but for several classes.
-        warnings: values that the version has hardly learnt from.
+        warnings: values that are out of distribution.
         reasons: the fields that moved the prediction most, where they were asked for.
     """
 
@@ -181,52 +181,52 @@ class FieldError:
     suggestion: str = ""
 
     def __str__(self) -> str:
-        told = f"{self.where}: {self.found}, expected {self.expected}"
-        return f"{told} ({self.suggestion})" if self.suggestion else told
+        text = f"{self.where}: {self.found}, expected {self.expected}"
+        return f"{text} ({self.suggestion})" if self.suggestion else text
 
 
-def prediction_of(told: Json) -> Prediction:
+def prediction_of(content: Json) -> Prediction:
     """Raises KeyError or TypeError where it is none."""
     return Prediction(
-        id=told["id"],
-        score=told["score"],
-        decision=told["decision"],
-        version=told["version"],
-        threshold=told.get("threshold"),
-        probabilities=dict(told.get("probabilities") or {}),
+        id=content["id"],
+        score=content["score"],
+        decision=content["decision"],
+        version=content["version"],
+        threshold=content.get("threshold"),
+        probabilities=dict(content.get("probabilities") or {}),
         warnings=tuple(
-            PredictionWarning(item["field"], item["found"], item["expected"]) for item in told.get("warnings") or ()
+            PredictionWarning(item["field"], item["found"], item["expected"]) for item in content.get("warnings") or ()
         ),
         reasons=tuple(
-            Reason(item["field"], item["value"], item["contribution"], item["text"]) for item in told.get("reasons") or ()
+            Reason(item["field"], item["value"], item["contribution"], item["text"]) for item in content.get("reasons") or ()
         ),
     )
 
 
-def about_of(told: Json) -> About:
+def about_of(content: Json) -> About:
     """Raises KeyError or TypeError where it is no description of a use case."""
     return About(
-        use_case=told["use_case"],
-        title=told["title"],
-        owner=told["owner"],
-        task=told["task"],
-        decision=told["decision"],
-        entity=told["entity"],
-        expects=tuple(_expected(item) for item in told["expects"]),
-        version=told["serves"]["version"],
-        threshold=told["serves"].get("threshold"),
-        classes=tuple(told.get("classes") or ()),
+        use_case=content["use_case"],
+        title=content["title"],
+        owner=content["owner"],
+        task=content["task"],
+        decision=content["decision"],
+        entity=content["entity"],
+        expects=tuple(_expected(item) for item in content["expects"]),
+        version=content["serves"]["version"],
+        threshold=content["serves"].get("threshold"),
+        classes=tuple(content.get("classes") or ()),
     )
 
 
-def _expected(told: Json) -> Expected:
+def _expected(content: Json) -> Expected:
     return Expected(
-        name=told["name"],
-        kind=told["kind"],
-        description=told.get("description", ""),
-        unit=told.get("unit", ""),
-        required=told.get("required", False),
-        minimum=told.get("minimum"),
-        maximum=told.get("maximum"),
-        categories=tuple(told.get("categories") or ()),
+        name=content["name"],
+        kind=content["kind"],
+        description=content.get("description", ""),
+        unit=content.get("unit", ""),
+        required=content.get("required", False),
+        minimum=content.get("minimum"),
+        maximum=content.get("maximum"),
+        categories=tuple(content.get("categories") or ()),
     )

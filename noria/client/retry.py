@@ -23,7 +23,7 @@ class Retries:
     Attributes:
         times: how often to try again; 0 for never.
         first: seconds that the first wait takes at most; each further one twice as long.
-        longest: seconds that any wait takes at most. A server that asks for more patience than this gets its refusal told.
+        longest: seconds that any wait takes at most. If a server asks for more, its refusal is raised at once.
     """
 
     times: int = 3

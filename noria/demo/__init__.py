@@ -1,1 +1,1 @@
-"""The whole turn of the wheel, told while it happens: `make demo`. Everything goes through the doors that users have."""
+"""The whole turn of the wheel, shown while it happens: `make demo`. It uses only the interfaces that users have."""

@@ -29,7 +29,7 @@ class Traffic:
 
 
 class BusinessApp:
-    """Sends instances in a thread until told to stop; starts over when it has sent them all.
+    """Sends instances in a thread until it is stopped; starts over when it has sent them all.
 
     Each answer counts for the version that gave it: of two that share the requests, the one whose turn it was.
 

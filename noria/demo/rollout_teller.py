@@ -21,14 +21,14 @@ class RolloutTeller:
         self._services = services
         self._use_case = use_case
         self._say = say
-        self._told = self._turn(self._current())
+        self._shown = self._turn(self._current())
 
     def look(self) -> None:
         """Say what has changed since the last look."""
         rollout = self._current()
-        if rollout is None or (turn := self._turn(rollout)) == self._told:
+        if rollout is None or (turn := self._turn(rollout)) == self._shown:
             return
-        self._told = turn
+        self._shown = turn
         version = rollout.challenger.version
         if rollout.is_live:
             self._say(f"version {version} {self._does(rollout)}; version {rollout.champion.version} stands by")

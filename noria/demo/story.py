@@ -272,12 +272,12 @@ class Story:
     def _lines(self, what: str, total: int) -> Callable[[int], None]:
         """A line for each tenth that is done, where nobody watches a screen."""
         self.console.print(f"● {what}")
-        told = 0
+        shown = 0
 
         def advance(done: int) -> None:
-            nonlocal told
-            if done * 10 // total > told * 10 // total:
-                told = done
+            nonlocal shown
+            if done * 10 // total > shown * 10 // total:
+                shown = done
                 self.console.print(f"  {done:,} of {total:,}")
 
         return advance

@@ -155,7 +155,7 @@ def _replay_golden(folder: Path, predictor: Predictor) -> None:
         if not golden:
             return
         found = predictor.score_rows([request.instance for request in golden])
-    except Exception as error:  # whatever a graph or a golden file can make fail
+    except Exception as error:  # anything that a graph or a golden file can make fail
         raise BundleError(f"{folder}: golden requests cannot be replayed ({error}); make the bundle again") from error
     expected = np.array([request.score for request in golden], dtype=np.float64)
     if found.shape != expected.shape:

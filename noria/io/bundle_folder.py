@@ -1,4 +1,4 @@
-"""Where bundles lie on disk by digest: whole or not there, whoever else writes the same one, whoever is killed."""
+"""Folders of bundles by digest: whole or not there, also if two write the same one or a process is killed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Keys of serving: made, rotated, revoked and listed. Each change is an audit event.
 
 Of two things that must both happen, the harmless one comes first: the event before a key begins to be let in, and the
-revocation before its event. Whoever is killed in between leaves an event too many, or a key that is refused and whose event
-the next `revoke` adds.
+revocation before its event. A process that is killed in between leaves an event too many, or a key that is refused and whose
+event the next `revoke` adds.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def rotate_key(
         key = api_keys.rotate(
             connection, key_id, secret.digest, at=now, old_until=now + grace, expires_at=_end_of(now, lifetime)
         )
-        told = f"older secrets until {(now + grace).isoformat(timespec='seconds')}"
-        _record(services, _actions().KEY_ROTATED, key, actor=actor, reason=f"{reason}; {told}" if reason else told)
+        note = f"older secrets until {(now + grace).isoformat(timespec='seconds')}"
+        _record(services, _actions().KEY_ROTATED, key, actor=actor, reason=f"{reason}; {note}" if reason else note)
     return IssuedKey(key, secret)
 
 

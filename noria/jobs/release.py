@@ -86,7 +86,7 @@ def write_evidence(
 
 
 def set_challenger(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:
-    """Make a candidate that kept its promises challenger, so that everybody sees which version waits."""
+    """Make a candidate whose gates passed challenger, so that people see which version waits."""
     from noria.release.promotion import set_challenger as run
 
     run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=candidate.summary)
@@ -142,7 +142,7 @@ def rehearse(services: Services, use_case: UseCase, *, actor: str) -> RollbackDr
 def checklist(
     services: Services, use_case: UseCase, version: str | None = None
 ) -> tuple[ModelVersion, tuple[ChecklistItem, ...]]:
-    """What must be in place before a version decides in earnest, as of now.
+    """What must be in place before a version decides, as of now.
 
     Args:
         services: registry, audit trail and warehouse are asked.

@@ -1,4 +1,4 @@
-"""Steps of a rollout: a version that kept its promises takes over beside the champion, and is taken back when it does harm.
+"""Steps of a rollout: a version whose gates passed takes over beside the champion, and is rolled back when it does harm.
 
 Airflow tasks and the command line call these. Each may be called again, by two at once too, and does its work once; the mail
 about a turn goes out once. A mail that cannot be sent stops nothing: the next call tries it again.
@@ -39,7 +39,7 @@ class RolloutStatus:
     rows: int
     """Rows that the challenger scored in the present step."""
     idle: bool = False
-    """Whether nobody has asked either version for as long as the rollout's `idle` says."""
+    """Whether no request has come for as long as the rollout's `idle` says."""
 
 
 def start(services: Services, use_case: UseCase, request: PromotionRequest) -> RolloutResult | None:
@@ -54,26 +54,26 @@ def start(services: Services, use_case: UseCase, request: PromotionRequest) -> R
         ApprovalError: the use case asks for another person's approval.
         PromotionConflictError: the champion has moved since the gates were checked.
     """
-    controller, version = _moves(services, use_case, request.actor), request.candidate.version
+    controller, version = _controller(services, use_case, request.actor), request.candidate.version
     if controller.serves_without_rollout(version):
         return None
     changes = () if request.allow_breaking else breaking_changes_of(services, use_case, version)
-    return _told(services, use_case, controller.start(request, changes))
+    return _mailed(services, use_case, controller.start(request, changes))
 
 
 def pause(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
     """Stay at the present share until somebody resumes."""
-    return _told(services, use_case, _moves(services, use_case, actor).pause(reason))
+    return _mailed(services, use_case, _controller(services, use_case, actor).pause(reason))
 
 
 def resume(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
     """Go on; the present step begins again."""
-    return _told(services, use_case, _moves(services, use_case, actor).resume(reason))
+    return _mailed(services, use_case, _controller(services, use_case, actor).resume(reason))
 
 
 def abort(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
     """Let the champion answer everything again."""
-    return _told(services, use_case, _moves(services, use_case, actor).abort(reason))
+    return _mailed(services, use_case, _controller(services, use_case, actor).abort(reason))
 
 
 def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResult:
@@ -82,10 +82,10 @@ def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResu
     Raises:
         RolloutError: there never was a rollout.
     """
-    moves = _moves(services, use_case, actor)
+    moves = _controller(services, use_case, actor)
     seen = rollout_status(services, use_case)
-    turned = moves.advance(seen.rollout, seen.comparison, seen.rows, idle=seen.idle)
-    return _told(services, use_case, turned.rollout, turned.waiting_for)
+    step = moves.advance(seen.rollout, seen.comparison, seen.rows, idle=seen.idle)
+    return _mailed(services, use_case, step.rollout, step.waiting_for)
 
 
 def rollout_status(services: Services, use_case: UseCase) -> RolloutStatus:
@@ -96,7 +96,7 @@ def rollout_status(services: Services, use_case: UseCase) -> RolloutStatus:
     """
     from noria.data.tables.rollout_rows import count_scored
 
-    rollout = _moves(services, use_case, actor="").current()
+    rollout = _controller(services, use_case, actor="").current()
     if not rollout.is_live:
         return RolloutStatus(rollout, RolloutComparison(), 0)
     rows = count_scored(services.warehouse, use_case, rollout.challenger.version, rollout.since)
@@ -165,14 +165,14 @@ def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
     return found
 
 
-def _moves(services: Services, use_case: UseCase, actor: str) -> RolloutController:
+def _controller(services: Services, use_case: UseCase, actor: str) -> RolloutController:
     from noria.rollout.controller import RolloutController
 
     return RolloutController(services.registry, services.audit, services.clock, use_case, actor)
 
 
-def _told(services: Services, use_case: UseCase, rollout: Rollout, waiting_for: str = "") -> RolloutResult:
-    """The result, after owner and mailing list have been told of the last turn."""
+def _mailed(services: Services, use_case: UseCase, rollout: Rollout, waiting_for: str = "") -> RolloutResult:
+    """The result, after the mail about the last event was sent."""
     from noria.rollout.email import compose, key_of, rollout_email
 
     settings = services.settings
@@ -181,6 +181,6 @@ def _told(services: Services, use_case: UseCase, rollout: Rollout, waiting_for: 
         services.mailer.deliver(compose(use_case, letter), key=key_of(rollout), use_case=use_case.name)
     except NotifyError:
         _LOG.exception(
-            "nobody could be told that the rollout of version %s was %s", rollout.challenger.version, rollout.event
+            "the mail about the rollout of version %s (%s) could not be sent", rollout.challenger.version, rollout.event
         )
     return RolloutResult.of(rollout, waiting_for)

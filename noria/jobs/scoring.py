@@ -44,7 +44,7 @@ def version_in_force(services: Services, use_case: UseCase, interval: Interval) 
     """The latest champion that had seen nothing of the interval: its as-of date is at or before the interval's start.
 
     Business time decides, not the clock: a backfill scores January with what could have served January, and a replay
-    gives the same version as long as no promotion is added or taken back.
+    gives the same version as long as no promotion is added or rolled back.
     """
     number = services.audit.version_in_force(use_case.name, interval.start)
     if number == BASELINE_VERSION:

@@ -79,7 +79,7 @@ class Child:
         )
 
     def tick(self, *, may_start: bool) -> None:
-        """Take the next step, whichever it is.
+        """Take the next step.
 
         Raises:
             StackError: it cannot be brought to life; has the end of its log.

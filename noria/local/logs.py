@@ -26,7 +26,7 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow_lines(paths: Mapping[str, Path], every: float = 0.3) -> Iterator[tuple[str, str]]:
-    """Yield (name, line) as lines are added, for ever; a file that is replaced is read from its start."""
+    """Yield (name, line) as lines are added, without end; a file that is replaced is read from its start."""
     files = {name: path.open("rb") for name, path in paths.items()}
     for file in files.values():
         file.seek(0, 2)

@@ -1,7 +1,7 @@
 """The daemon that owns the processes of the embedded stack: `python -m noria.local.supervisor`, started by `noria up`.
 
 It starts them in order, restarts one that dies, writes what it sees to `<home>/stack.json`, and on SIGTERM stops them in the
-reverse order, with whatever they started.
+reverse order, with all that they started.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger("noria.local.supervisor")
 
 
 class Supervisor:
-    """Keeps processes running until it is told to stop.
+    """Keeps processes running until it is stopped.
 
     Args:
         home: the stack's home; state and logs are written there.

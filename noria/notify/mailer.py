@@ -137,7 +137,7 @@ class Mailer:
             if settings.smtp_user:
                 server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
             refused = server.send_message(message)
-        # Accepted for the others: sending again would reach those twice, so the refusal is told and not retried.
+        # Accepted for the others: sending again would reach those twice, so the refusal is logged and not retried.
         for address, (code, reason) in refused.items():
             _LOG.warning("%s refused the recipient %s: %s %s", self._server, address, code, _text(reason))
         return tuple(address for address in _recipients(message) if address not in refused)

@@ -1,4 +1,4 @@
-"""A folder of bundles by digest: what is in it is whole, checked and nothing else, whoever was killed while fetching."""
+"""A folder of bundles by digest: each is whole and checked, also after a kill while fetching."""
 
 from __future__ import annotations
 

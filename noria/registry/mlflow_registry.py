@@ -1,6 +1,6 @@
 """Model versions in MLflow: the files as artifacts of a run, the facts as tags, the champion as an alias.
 
-What lies where, for whoever reads it without this class (serving does, over plain REST):
+What is stored where, for readers without this class (serving reads it over plain REST):
 
     registered model   named like the use case
         tag ``baseline``        JSON ``{"run_id": ..., "bundle_digest": ...}``: version "0", the rule
@@ -20,7 +20,7 @@ What lies where, for whoever reads it without this class (serving does, over pla
         tag ``snapshot``        digest of the training set
         tag ``metrics``         JSON object, metrics on the evaluation slice; tags ``metric.<name>`` say each one for people
         tag ``passed``          "true" where every enforced gate passed, else "false"
-        tag ``summary``         one line: metrics against the rule, and any broken promise
+        tag ``summary``         one line: metrics against the baseline, and any failed gate
         tag ``champion``        the version that served when the gates were checked
         tag ``retired``         "true" once another version has taken its place as champion
     run                in the experiment named like the use case, with parameters, metrics (per segment too) and the
@@ -193,7 +193,7 @@ class MlflowRegistry:
     @cached_property
     def _client(self) -> Any:
         for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)  # MLflow's client has no other way to be told
+            os.environ.setdefault(name, value)  # MLflow's client has no other way to set it
         from mlflow import MlflowClient  # 2 s: only for jobs that talk to the registry
 
         return MlflowClient(tracking_uri=self._url, registry_uri=self._url)

@@ -15,7 +15,7 @@ def approval_violation(use_case: UseCase, *, requested_by: str, approved_by: str
     Args:
         use_case: says whether a person must approve.
         requested_by: who wants the promotion: the person who triggered the run or gave the command, or the run itself.
-        approved_by: who said yes; empty where nobody was asked. Whoever is named must be another person, approval
+        approved_by: who approved it; empty if no approval was asked for. A person named here must be another one, approval
             asked for or not.
     """
     if not approved_by:
@@ -29,7 +29,7 @@ def approval_violation(use_case: UseCase, *, requested_by: str, approved_by: str
         return None
     if _person(approved_by) == ANONYMOUS:
         return (
-            "whoever asked and whoever approved are both anonymous, so nobody can tell that they are two: give people "
+            "the person who asked and the one who approved are both anonymous, and may be the same: give people "
             "accounts of their own in Airflow, or let the schedule start the run"
         )
     return f"{approved_by} both asked for it and approved it: somebody else must approve, or ask"

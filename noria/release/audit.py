@@ -96,7 +96,7 @@ class AuditTrail:
         return len(events)
 
     def version_in_force(self, use_case: str, at: datetime) -> str:
-        """The version promoted last, and not taken back, that had seen nothing after `at`; "0" where there is none."""
+        """The version promoted last, and not rolled back, that had seen nothing after `at`; "0" where there is none."""
         for event in reversed(promotions_in_force(self.events(use_case))):
             if event.as_of is not None and event.as_of <= at:
                 return event.version
@@ -115,7 +115,7 @@ class AuditTrail:
 
 
 def promotions_in_force(events: Sequence[AuditEvent]) -> list[AuditEvent]:
-    """Replay: the promotions of one use case that were not taken back, oldest first; the last one is champion."""
+    """Replay: the promotions of one use case that were not rolled back, oldest first; the last one is champion."""
     in_force: list[AuditEvent] = []
     for event in events:
         match event.action:

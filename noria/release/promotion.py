@@ -1,10 +1,10 @@
 """Promotion and roll-back: decided in pure functions, done as one compare-and-swap, written down before and after.
 
-A move is three steps: an intent in the audit trail, the alias in the registry, the outcome in the trail. Whoever is killed
-between them leaves an intent without an outcome; the next call asks the registry what happened and writes that down first.
+A move is three steps: an intent in the audit trail, the alias in the registry, the outcome in the trail. A process
+that is killed between them leaves an intent without an outcome; the next call asks the registry and writes it down first.
 
 A promotion needs a second person where the use case says `approval: manual`. A roll-back does not wait for one: it goes back
-to what was approved before, and it is for emergencies. Whoever is named as having agreed is another person in both.
+to what was approved before, and it is for emergencies. A person named as approver is another one than who asks, in both.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def reject(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, versio
 def _last_said(audit: AuditTrail, version: ModelVersion) -> Action | None:
     """Whether the version was nominated or rejected last, as the trail has it; None where another one was nominated since.
 
-    Whoever is killed between alias and event leaves the alias without the event: the next call writes it.
+    A process killed between alias and event leaves the alias without the event: the next call writes it.
     """
     for event in reversed(audit.events(version.use_case)):
         if event.version == version.version and event.action in (Action.NOMINATED, Action.REJECTED):

@@ -2,7 +2,7 @@
 
 The scratch model is a registered model of its own, `rehearsal_of_<use case>`, that nothing serves. The newest trained bundle
 is registered there, promoted, fetched as serving would fetch it, rolled back, and the alias is read after each step: the
-same code, the same registry and the same audit trail as in earnest.
+same code, the same registry and the same audit trail as a real one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Scratch:
         return registry.register(name, bundle, version.bundle_digest, key=key, params={}, outcome=outcome).reference()
 
     def clear(self) -> None:
-        """An earlier rehearsal that was killed half-way left a champion: take it back first."""
+        """Roll back the champion that a killed drill left."""
         while self.registry.champion(self.use_case.name).version != BASELINE_VERSION:
             roll_back(self.registry, self.audit, self.use_case, actor=self.actor, reason="left by an earlier rehearsal")
 

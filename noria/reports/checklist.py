@@ -1,4 +1,4 @@
-"""What must be in place before a model decides in earnest: computed from facts, never ticked by hand."""
+"""What must be in place before a model decides: computed from facts, never ticked by hand."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _time(facts: ChecklistFacts) -> ChecklistItem:
 
 
 def _approval(facts: ChecklistFacts) -> ChecklistItem:
-    what = "Whoever must say yes has said yes"
+    what = "Every approval that is needed was given"
     if facts.use_case.approval is Approval.AUTOMATIC:
         return _yes(what, "approval: automatic, the promises decide")
     said = [event for event in facts.events if event.version == facts.version]
@@ -124,7 +124,7 @@ def _approval(facts: ChecklistFacts) -> ChecklistItem:
             return _no(
                 what, f"{event.actor} said no on {event.at:%Y-%m-%d}: {event.reason}", "mend the reason, and train again"
             )
-    return _not_yet(what, "approval: manual, nobody has answered", "answer in Airflow under Required Actions")
+    return _not_yet(what, "approval: manual, no answer yet", "answer in Airflow under Required Actions")
 
 
 def _rollback(facts: ChecklistFacts) -> ChecklistItem:
@@ -134,10 +134,10 @@ def _rollback(facts: ChecklistFacts) -> ChecklistItem:
     if not done:
         return _not_yet(what, "never done, never rehearsed", to_do)
     last = done[-1]
-    told = f"{last.action.value.replace('_', ' ')} by {last.actor} on {last.at:%Y-%m-%d}"
+    evidence = f"{last.action.value.replace('_', ' ')} by {last.actor} on {last.at:%Y-%m-%d}"
     if facts.now - last.at > REHEARSAL_HOLDS:
-        return _not_yet(what, f"{told}, more than {REHEARSAL_HOLDS.days} days ago", to_do)
-    return _yes(what, told)
+        return _not_yet(what, f"{evidence}, more than {REHEARSAL_HOLDS.days} days ago", to_do)
+    return _yes(what, evidence)
 
 
 def _quality(facts: ChecklistFacts) -> ChecklistItem:
@@ -211,8 +211,8 @@ def _about(gates: Sequence[GateResult], place: str) -> list[GateResult]:
 
 
 def _by_gates(what: str, gates: Sequence[GateResult], to_do: str) -> ChecklistItem:
-    told = "; ".join(f"{gate.promise}: found {gate.found}" for gate in gates)
-    return _yes(what, told) if all(gate.passed for gate in gates) else _no(what, told, to_do)
+    evidence = "; ".join(f"{gate.promise}: found {gate.found}" for gate in gates)
+    return _yes(what, evidence) if all(gate.passed for gate in gates) else _no(what, evidence, to_do)
 
 
 def _worst_known(parts: Sequence[SegmentMetrics]) -> str:

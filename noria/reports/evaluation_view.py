@@ -121,7 +121,7 @@ def _lines(report: EvaluationReport) -> tuple[ValueLine, ...]:
 def _headline(report: EvaluationReport, currency: str) -> str:
     worth = report.metrics.get("value")
     if worth is None:
-        return "What the decisions were worth cannot be told"
+        return "The value of the decisions is undefined"
     verb = "earn" if worth >= 0 else "cost"
     return f"The candidate's decisions {verb} {currency} {amount(abs(worth))} per 1,000"
 

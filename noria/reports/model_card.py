@@ -163,7 +163,7 @@ def _concerns(event: AuditEvent, version: str) -> bool:
 
 
 def _condensed(report: EvaluationReport) -> EvaluationReport:
-    """Without curves and samples, and without figures that could not be told, for which JSON has no word."""
+    """Without curves and samples, and without undefined figures, for which JSON has no word."""
     return report.model_copy(
         update={
             "threshold_curve": (),
@@ -172,20 +172,20 @@ def _condensed(report: EvaluationReport) -> EvaluationReport:
             "learning_curve": (),
             "examples": (),
             "metrics": _finite(report.metrics),
-            "intervals": _told(report.intervals),
+            "intervals": _defined(report.intervals),
             "segments": tuple(map(_segment, report.segments)),
             "rivals": tuple(map(_rival, report.rivals)),
-            "values": tuple(line for line in report.values if _is_told(line.per_1000)),
+            "values": tuple(line for line in report.values if _is_defined(line.per_1000)),
         }
     )
 
 
 def _segment(part: SegmentMetrics) -> SegmentMetrics:
-    return part.model_copy(update={"metrics": _finite(part.metrics), "intervals": _told(part.intervals)})
+    return part.model_copy(update={"metrics": _finite(part.metrics), "intervals": _defined(part.intervals)})
 
 
 def _rival(rival: ReferenceResult) -> ReferenceResult:
-    differences = {name: found for name, found in rival.differences.items() if _is_told(found)}
+    differences = {name: found for name, found in rival.differences.items() if _is_defined(found)}
     return rival.model_copy(update={"metrics": _finite(rival.metrics), "differences": differences})
 
 
@@ -193,9 +193,9 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: found for name, found in metrics.items() if math.isfinite(found)}
 
 
-def _told(intervals: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    return {name: found for name, found in intervals.items() if _is_told(found)}
+def _defined(intervals: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    return {name: found for name, found in intervals.items() if _is_defined(found)}
 
 
-def _is_told(found: Estimate | Difference) -> bool:
+def _is_defined(found: Estimate | Difference) -> bool:
     return all(map(math.isfinite, (found.value, found.low, found.high)))

@@ -69,7 +69,7 @@ class CardView:
     bars: tuple[MoneyBar, ...]
     payoffs: tuple[tuple[str, str], ...]
     metrics: tuple[CardMetricRow, ...]
-    told: tuple[tuple[GateResult, str], ...]
+    gate_lines: tuple[tuple[GateResult, str], ...]
     worst: tuple[SegmentMetrics, ...]
     months: tuple[SegmentMetrics, ...]
     limits: tuple[str, ...]
@@ -89,7 +89,7 @@ def view_of(card: ModelCard) -> CardView:
         bars=_bars(_lines(report), currency),
         payoffs=tuple(_payoffs(card.use_case.business.value, currency)),
         metrics=tuple(_metric_rows(report)),
-        told=tuple((gate, tell(gate, report, currency).partition(", found ")[2]) for gate in card.gates),
+        gate_lines=tuple((gate, tell(gate, report, currency).partition(", found ")[2]) for gate in card.gates),
         worst=_worst(report.segments),
         months=tuple(part for part in report.segments if part.segment == MONTH),
         limits=tuple(_limits(card.use_case, report)),

@@ -79,8 +79,8 @@ def value_bars(values: Sequence[ValueLine], currency: str) -> Plot:
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"{currency} per 1,000 decisions, with 95 % interval")
         _thousands(axes)
-        told = "; ".join(f"{LINE_NAMES[line.name]} {currency} {amount(line.per_1000.value)}" for line in values)
-        return _plot(figure, f"Bars of money per 1,000 decisions: {told}.")
+        caption = "; ".join(f"{LINE_NAMES[line.name]} {currency} {amount(line.per_1000.value)}" for line in values)
+        return _plot(figure, f"Bars of money per 1,000 decisions: {caption}.")
 
 
 def money_curve(points: Sequence[CurvePoint], chosen: float, task: Task, currency: str) -> Plot:
@@ -169,8 +169,8 @@ def month_lines(months: Sequence[SegmentMetrics], metric: str, unit: str) -> Plo
         axes.grid(visible=True, axis="y")
         _calm(axes)
         axes.yaxis.set_major_formatter(lambda found, _: plain(found))
-        told = "; ".join(f"{month.value} {plain(found)}" for month, found in zip(judged, y, strict=True))
-        return _plot(figure, f"{metric_name(metric)} by month: {told}.")
+        caption = "; ".join(f"{month.value} {plain(found)}" for month, found in zip(judged, y, strict=True))
+        return _plot(figure, f"{metric_name(metric)} by month: {caption}.")
 
 
 def importance_bars(importances: Sequence[tuple[str, float]], unit: str) -> Plot:
@@ -181,8 +181,8 @@ def importance_bars(importances: Sequence[tuple[str, float]], unit: str) -> Plot
         axes.set_yticks(range(len(shown)), [_short(name) for name, _ in shown], color=INK)
         axes.set_xlabel(f"mean contribution, in {unit}")
         axes.grid(visible=True, axis="x")
-        told = "; ".join(f"{name} {plain(found)}" for name, found in importances[:5])
-        return _plot(figure, f"What moves predictions most: {told}.")
+        caption = "; ".join(f"{name} {plain(found)}" for name, found in importances[:5])
+        return _plot(figure, f"What moves predictions most: {caption}.")
 
 
 def learning_plot(points: Sequence[LearningPoint], metric: str) -> Plot:
@@ -195,8 +195,8 @@ def learning_plot(points: Sequence[LearningPoint], metric: str) -> Plot:
         axes.grid(visible=True)
         _calm(axes)
         _thousands(axes)
-        told = "; ".join(f"{rows:,} rows {plain(found)}" for rows, found in zip(x, y, strict=True))
-        return _plot(figure, f"{metric_name(metric)} by number of training rows: {told}.")
+        caption = "; ".join(f"{rows:,} rows {plain(found)}" for rows, found in zip(x, y, strict=True))
+        return _plot(figure, f"{metric_name(metric)} by number of training rows: {caption}.")
 
 
 def _reach(estimates: Sequence[Estimate]) -> list[list[float]]:

@@ -84,7 +84,7 @@ def _fold(rows: tuple[PartRow, ...]) -> tuple[tuple[PartRow, ...], tuple[PartRow
 
 
 def _widest(parts: Sequence[SegmentMetrics], metric: str) -> float:
-    """What the longest bar stands for; 0 where there is but one figure, which needs no bar."""
+    """Value of the longest bar; 0 if there is only one figure, which needs no bar."""
     known = [abs(part.metrics[metric]) for part in parts if metric in part.metrics]
     return max(known) if len(known) > 1 else 0.0
 

@@ -198,16 +198,16 @@ def _loss(use_case: UseCase, rollout: Rollout, lost: Sequence[_Cell]) -> str:
     """The loss of the whole, if that is sure, and the segment that loses most."""
     parts = [cell for cell in lost if cell.where]
     worst = min(parts, key=lambda cell: cell.interval.difference, default=None)
-    told = lost[0] if worst is None or not lost[0].where else worst
-    less = f"{_money(-told.interval.difference, use_case)} less per decision than version {rollout.champion.version}"
+    loss = lost[0] if worst is None or not lost[0].where else worst
+    less = f"{_money(-loss.interval.difference, use_case)} less per decision than version {rollout.champion.version}"
     more = (
         f"; it loses most in {worst.where}, {_money(-worst.interval.difference, use_case)}"
-        if worst and not told.where
+        if worst and not loss.where
         else ""
     )
     return (
-        f"{f'in {told.where} ' if told.where else ''}it is worth {less} ({_bounds(told.interval, use_case)}, "
-        f"{told.interval.rows:,} rows){more}{_a_month(-told.per_month, use_case)}"
+        f"{f'in {loss.where} ' if loss.where else ''}it is worth {less} ({_bounds(loss.interval, use_case)}, "
+        f"{loss.interval.rows:,} rows){more}{_a_month(-loss.per_month, use_case)}"
     )
 
 

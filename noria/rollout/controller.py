@@ -110,7 +110,7 @@ class RolloutController(RolloutStore):
             seen: the document that the comparison was made for; where it has changed since, nothing is done.
             comparison: what the judge says.
             rows: rows that the challenger scored since the step began.
-            idle: whether nobody has asked for as long as the policy's `idle` says.
+            idle: whether no request has come for as long as the policy's `idle` says.
         """
         with self.audit.exclusively(self.use_case.name):
             rollout = self.settled() or self.current()

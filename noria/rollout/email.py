@@ -20,7 +20,7 @@ _WORDS = {
     RolloutEvent.RESUMED: ("resumed", _PLAIN),
     RolloutEvent.WON: ("won", _GOOD),
     RolloutEvent.COMPLETED: ("completed", _GOOD),
-    RolloutEvent.ROLLED_BACK: ("taken back", _BAD),
+    RolloutEvent.ROLLED_BACK: ("rolled back", _BAD),
     RolloutEvent.ABORTED: ("aborted", _BAD),
 }
 
@@ -49,7 +49,7 @@ def key_of(rollout: Rollout) -> str:
 
 
 def recipients_of(use_case: UseCase) -> tuple[str, ...]:
-    """The owner, and whoever gets the reports; each once."""
+    """The owner and the recipients of reports; each once."""
     return tuple(dict.fromkeys((use_case.owner, *use_case.monitoring.email)))
 
 
@@ -105,7 +105,7 @@ def _headline(rollout: Rollout) -> str:
     if not rollout.is_live:
         return f"version {rollout.champion.version} serves everybody"
     if rollout.shadow:
-        return "it scores along, unheard"
+        return "it runs in shadow mode (answers not returned)"
     return f"it answers {rollout.share} %"
 
 
@@ -119,7 +119,7 @@ def _now(rollout: Rollout) -> str:
         return f"Version {_named(champion)} answers every request. Version {challenger} scores along, and nobody hears it."
     return (
         f"Version {challenger} answers {rollout.share} % of the entities, the same ones each time. "
-        f"Version {_named(champion)} answers the others, and whatever version {challenger} fails at."
+        f"Version {_named(champion)} answers the others, and every request that version {challenger} fails to answer."
     )
 
 
@@ -145,7 +145,7 @@ def _after_this_step(rollout: Rollout) -> str:
         return f"It goes on until one of them is surely worth more, at the latest until {until}; then the champion stays."
     bake = format_duration(rollout.policy.shadow_for if rollout.shadow else rollout.policy.bake)
     then = "it becomes champion" if rollout.is_last_step else f"it answers {rollout.next_share} %"
-    return f"If it does no harm for {bake}, {then}. If it does harm, it is taken back within seconds, without anybody."
+    return f"If it does no harm for {bake}, {then}. If it does harm, it is rolled back within seconds, automatically."
 
 
 def _facts(rollout: Rollout) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """Keeps the document of a rollout and the audit trail in step.
 
 The document in the registry is the truth. It is replaced whole, under the lock of promotions, and says what the last write
-did, who did it and why. Whoever is killed between the document and its event leaves the event to the next call, which finds
+did, who did it and why. A process killed between the document and its event leaves the event to the next call, which finds
 it missing and writes it.
 """
 
@@ -34,7 +34,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class RolloutStore:
-    """Document and events of one use case. Whoever writes holds `AuditTrail.exclusively`.
+    """Document and events of one use case. A writer holds `AuditTrail.exclusively`.
 
     Attributes:
         actor: who writes.

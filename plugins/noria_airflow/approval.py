@@ -36,7 +36,7 @@ class ApprovalResponse:
 
     Attributes:
         yes: whether they approved.
-        who: their name; empty where nobody was asked.
+        who: their name; empty if no one was asked.
         reason: what they wrote; may be empty.
     """
 
@@ -46,7 +46,7 @@ class ApprovalResponse:
 
     @classmethod
     def of(cls, event: Mapping[str, Any] | None) -> ApprovalResponse:
-        """Read what Airflow hands on; nobody was asked where it is None."""
+        """Read what Airflow hands on; None if no one was asked."""
         said = event or {}
         user = said.get("responded_by_user") or {}
         return cls(
@@ -150,7 +150,7 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
     message["Subject"] = f"[please decide] {use_case.name} version {version}: {use_case.title}"
     message["To"] = use_case.owner
     message.set_content(
-        f"Version {version} of {use_case.name} kept its promises and waits for a person's yes:\n\n{summary}\n\n"
+        f"Version {version} of {use_case.name} passed its gates and waits for a person's approval:\n\n{summary}\n\n"
         f"Yes or no:                  {question}\n"
         f"Model card and evaluation:  {evidence}\n\n"
         f"Somebody else than who started the training must answer, within {APPROVE_WITHIN.days} days; until then the "
@@ -160,7 +160,7 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
 
 
 def mail_question(run: TaskContext, version: str, summary: str) -> None:
-    """Mail the owner that a version waits; once per run. A mail that cannot be sent keeps nobody from answering."""
+    """Mail the owner that a version waits; once per run. A mail that cannot be sent does not keep people from answering."""
     from noria.core.base.errors import NotifyError
 
     dag_id = run.context["dag_run"].dag_id
@@ -175,7 +175,7 @@ def mail_question(run: TaskContext, version: str, summary: str) -> None:
     try:
         run.services.mailer.deliver(message, key=f"question/{dag_id}/{run.run_id}", use_case=run.use_case.name)
     except NotifyError:
-        _LOG.exception("version %s waits for an answer, and the owner could not be told by mail", version)
+        _LOG.exception("version %s waits for an answer, and the mail to the owner could not be sent", version)
 
 
 def requested_by(run: TaskContext) -> str:

@@ -1,4 +1,4 @@
-"""Tells the owner by e-mail that a run failed: once per run, with the error and the way to it."""
+"""E-mail to the owner that a run failed: once per run, with the error and the way to it."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def mail_owner(use_case: UseCase) -> Callable[[Mapping[str, Any]], None]:
             url=services.settings.airflow_url.rstrip("/"),
         )
         result = services.mailer.deliver(message, key=f"failed/{dag_id}/{run_id}", use_case=use_case.name)
-        _LOG.info("told %s that %s failed: %s", use_case.owner, run_id, result.message_id)
+        _LOG.info("mailed %s that %s failed: %s", use_case.owner, run_id, result.message_id)
 
     return on_failure

@@ -223,7 +223,7 @@ def _interval_runs(span: DatasetIntervals, earliest: datetime, latest: datetime)
 
 
 def _interval_start(span: DatasetIntervals, key: str) -> datetime:
-    """The start that a key names, or Airflow's own error for whoever typed it."""
+    """The start that a key names, or Airflow's own error, for the person who typed it."""
     try:
         return span.interval_of(key).start
     except IntervalError as error:

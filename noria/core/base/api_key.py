@@ -67,7 +67,7 @@ class PresentedKey(NamedTuple):
 
 @dataclass(frozen=True)
 class NewSecret:
-    """A secret that was just made; whoever has it has the key, so printing the object does not show it."""
+    """A secret that was just made. It is the key, so printing the object does not show it."""
 
     digest: str
     """What is kept: SHA-256, in hexadecimal."""
@@ -88,7 +88,7 @@ class ApiKey:
         created_at: when it was made.
         created_by: who made it.
         expires_at: the first instant at which it is refused; None for never.
-        revoked_at: when it was taken back; None where it was not.
+        revoked_at: when it was revoked; None if it was not.
         rotated_at: when it got its newest secret; None where it has its first.
         last_used_at: when serving let it in, to the minute; None where that is not known.
     """

@@ -63,7 +63,7 @@ class VersionRef(Result):
     passed: bool
     """Whether every enforced gate passed."""
     summary: str
-    """One line: metrics against the rule, and any broken promise."""
+    """One line: metrics against the baseline, and any failed gate."""
     champion: str
     """The version that served when the gates were checked; promotion fails if it has moved."""
 

@@ -25,7 +25,7 @@ class Action(StrEnum):
     FOUND_MOVED = "found_moved"
     """The registry had another champion than the trail says: someone moved it past Noria."""
     NOMINATED = "nominated"
-    """A candidate that kept its promises became challenger."""
+    """A candidate whose gates passed became challenger."""
     REJECTED = "rejected"
     """A person said no to a candidate."""
     REFUSED = "refused"
@@ -88,7 +88,7 @@ class AuditEvent(BaseModel):
 
     @property
     def approved_by(self) -> str:
-        """Who said yes; empty where nobody was asked."""
+        """Who approved it; empty if no approval was asked for."""
         return self.evidence.get(APPROVED_BY, "")
 
     def expected_hash(self) -> str:

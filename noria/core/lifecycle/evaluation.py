@@ -8,7 +8,7 @@ from noria.core.use_case import GateMode, Task
 
 
 class _Model(BaseModel):
-    # What cannot be told is NaN: as text it survives strict JSON, where pydantic would write null and not read it back.
+    # An undefined figure is NaN: as text it survives strict JSON, where pydantic would write null and not read it back.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
@@ -103,7 +103,7 @@ class Fairness(_Model):
     disparate_impact: float | None = None
     """Smallest over largest share of yes decisions; below 0.8 is what the four-fifths rule warns of."""
     equalised_odds: float | None = None
-    """Larger of the spreads of true and of false positive rates; None where a rate cannot be told."""
+    """Larger of the spreads of true and of false positive rates; None if a rate is undefined."""
     intervals: dict[str, Estimate] = {}
     """By figure, each of the two groups that are farthest apart; beyond equal where the gap may be chance."""
     groups: tuple[GroupRate, ...]

@@ -84,8 +84,8 @@ def _bounded(gate: Gate, bound: float | str, report: EvaluationReport) -> Condit
 
 
 def _fairness(gate: Gate, bound: float, fairness: Sequence[Fairness]) -> ConditionResult:
-    told = {part.attribute: getattr(part, gate.metric) for part in fairness}
-    found = {attribute: math.nan if figure is None else float(figure) for attribute, figure in told.items()}
+    figures = {part.attribute: getattr(part, gate.metric) for part in fairness}
+    found = {attribute: math.nan if figure is None else float(figure) for attribute, figure in figures.items()}
     attribute, worst = _worst(found, lowest=gate.metric not in LOWER_IS_BETTER)
     interval = next(part.intervals.get(gate.metric) for part in fairness if part.attribute == attribute)
     return _between(

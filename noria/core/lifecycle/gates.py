@@ -30,7 +30,7 @@ def check_gates(gates: Sequence[Gate], report: EvaluationReport) -> tuple[GateRe
 
 
 def summarise(use_case: UseCase, report: EvaluationReport, gates: Sequence[GateResult]) -> str:
-    """One line of under 300 characters: quality and money against the rule, and each broken promise with what was found.
+    """One line of under 300 characters: quality and money against the baseline, and each failed gate with its figure.
 
     Promises that stop promotion come before those that are only tried out.
     """

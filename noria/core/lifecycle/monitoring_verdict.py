@@ -17,7 +17,7 @@ HEADLINE: Mapping[Task, str] = {
     Task.REGRESSION: "wape",
 }
 """The one metric by which an interval is held against a model's own evaluation. It should move when the model gets worse and
-not when only the mix of rows does, for that is drift and is told as drift:
+not when only the mix of rows does, for that is drift and is reported as drift:
 
 - yes or no, and classes: ROC AUC, of several classes the mean of each against the rest. Of two classes it does not depend on
   how often each comes, of several only a little (what "the rest" of each class is changes). Log loss follows the mix more

@@ -1,4 +1,4 @@
-"""Model versions and the port to whatever keeps them."""
+"""Model versions, and the port of the registry that keeps them."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class ModelRegistry(Protocol):
         ...
 
     def guard_report(self, use_case: str) -> GuardReport | None:
-        """What serving said when it last took a challenger back by itself, of whichever rollout; None where it never did."""
+        """What serving reported when it last rolled a challenger back by itself, in any rollout; None if it never did."""
         ...
 
     def download(self, version: ModelVersion, cache: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A rollout: a challenger that answers a share of the requests beside the champion, until it takes over or is taken back.
+"""A rollout: a challenger that answers a share of the requests beside the champion, until it takes over or is rolled back.
 
 The whole state is one document, kept by the registry that serving asks anyway. Jobs write it under the lock that promotions
 use; serving only reads it. Who is answered by whom is a pure function of the document and a key, so that every answer can be
@@ -125,7 +125,7 @@ class Rollout(_Document):
     requested_by: str
     approved_by: str = ""
     allow_retired: bool = Field(default=False, alias="returning")
-    """A person wants a version back that was champion, or taken back, before."""
+    """Whether a version may return that was champion, or rolled back, before. Only a person sets it."""
 
     @property
     def share(self) -> int:

@@ -55,10 +55,10 @@ class RolloutContext:
 
     Attributes:
         champion: the version that the registry calls champion now.
-        guard: what serving reported last, of whichever rollout; None where it never did.
+        guard: what serving reported last, in any rollout; None if it never did.
         comparison: what the judge says.
         rows: rows that the challenger scored since the present step began.
-        idle: whether nobody has asked for anything for as long as the rollout's `idle` says.
+        idle: whether no request has come for as long as the rollout's `idle` says.
         now: the instant.
     """
 

@@ -13,7 +13,7 @@ LOWER_IS_BETTER = frozenset(
         "parity", "latency_ms", "size_mb",
     }
 )  # fmt: skip
-"""Metrics of which less is better; of all others more is, save those of `NEARER_ZERO_IS_BETTER`."""
+"""Metrics of which less is better. Of the others more is, except those of `NEARER_ZERO_IS_BETTER`."""
 NEARER_ZERO_IS_BETTER = frozenset({"bias"})
 """Metrics that can be wrong on either side."""
 

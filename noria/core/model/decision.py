@@ -61,7 +61,7 @@ class DecisionPolicy(BaseModel):
         return np.asarray(scores[np.arange(len(scores)), decisions], dtype=np.float64)
 
     def words(self, decisions: Decisions) -> list[bool | str | float]:
-        """Decisions as they are told to people and apps: true or false, a class, a number."""
+        """Decisions as people and apps get them: true or false, a class, a number."""
         if self.task is Task.MULTICLASS:
             return [self.classes[index] for index in decisions.tolist()]
         return list(decisions.tolist())

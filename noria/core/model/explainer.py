@@ -8,7 +8,7 @@ A model is a sum of parts, each over some neighbouring encoded columns:
     links    turn what their columns moved of something else into what they moved of the margin: see
              `noria.core.model.link_functions`
 
-A row's values and one constant of the model add up to its margin, output by output, whatever the parts.
+A row's values and one constant of the model add up to its margin, output by output, for all kinds of parts.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Gauss-Legendre quadrature with half as many points as a path has features gives 
 
 At each point the product is carried down all trees at once, one level after another, and the sums over leaves are carried
 up again. A branch on a feature that was asked about before replaces that feature's factor by a narrower one; its ancestor's
-share in the sum is taken back there. The cost is nodes times points.
+share in the sum is subtracted there. The cost is nodes times points.
 """
 
 from __future__ import annotations

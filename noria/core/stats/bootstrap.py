@@ -6,7 +6,7 @@ Rows of one day, or of one customer, resemble one another, so that a thousand of
 2007), which for days is a block bootstrap with blocks of one day (Künsch, "The jackknife and the bootstrap for general
 stationary observations", 1989). It needs groups enough: with fewer than about 20 the intervals are too narrow.
 
-Everything is determined by `seed`. What cannot be told is NaN in an interval, and counts against the candidate in a
+Everything is determined by `seed`. An undefined figure is NaN in an interval, and counts against the candidate in a
 comparison.
 """
 
@@ -55,7 +55,7 @@ class PairedDifference:
         high: upper bound of the difference.
         level: how sure the bounds are, together.
         p_not_better: how likely it is that the candidate is not better by the margin asked for, in the metric's own sense of
-            better; at most ``1 - confidence`` to be sure. 1 where it cannot be told.
+            better; at most ``1 - confidence`` to be sure. 1 if it is undefined.
     """
 
     candidate: float
@@ -174,7 +174,7 @@ def _bounds(found: Floats, level: float) -> tuple[float, float]:
 
 
 def _draws(rows: int, groups: Groups | None, rounds: int, seed: int) -> Iterator[Ints]:
-    """As many samples as rounds, of all rows or all groups, with replacement; none where there is but one to draw."""
+    """As many samples as rounds, of all rows or all groups, with replacement; none if there is only one to draw."""
     random = np.random.default_rng(seed)
     if groups is not None:
         yield from _group_draws(groups, rounds, random)

@@ -56,7 +56,7 @@ def mean_difference(one: Values, other: Values, *, alpha: float, least: int, bes
     if min(len(one), len(other)) < max(least, 2):
         return None
     of_one, of_other = float(one.var(ddof=1)), float(other.var(ddof=1))
-    # of the rows together, so that information counts rows whatever the shares are
+    # of the rows together, so that information counts rows for any shares
     spread = (of_one * len(one) + of_other * len(other)) / (len(one) + len(other))
     # a small sample that has missed a rare large amount so far looks surer than it is: the common spread is the least
     variance = max(of_one, spread) / len(one) + max(of_other, spread) / len(other)
@@ -115,7 +115,7 @@ def _mixture(alpha: float) -> float:
 def share_of_alpha(rank: int) -> float:
     """Which part of an error budget the hypothesis of a rank may spend; all parts together are one.
 
-    ``6 / (pi² k²)`` for the k-th: hypotheses may be added for ever, as new values of a segment turn up.
+    ``6 / (pi² k²)`` for the k-th: hypotheses may be added without end, as new values of a segment turn up.
 
     Args:
         rank: 1 for the first.

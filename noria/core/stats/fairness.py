@@ -2,7 +2,7 @@
 
 The differences are fairlearn's (Bird et al., "Fairlearn: A toolkit for assessing and improving fairness in AI", 2020), with
 two deviations: a group of few rows is shown but does not count, and a group without enough positive (negative) rows has no
-true (false) positive rate, where fairlearn says 0. What cannot be told is NaN.
+true (false) positive rate, where fairlearn says 0. An undefined figure is NaN.
 
 For a choice among classes, ask class by class: pass ``labels == index`` and ``decisions == index``.
 """
@@ -66,7 +66,7 @@ class GroupComparison:
 
     @property
     def disparate_impact(self) -> float:
-        """Lowest share decided yes over the highest; 1 is equal. NaN where nobody is decided yes."""
+        """Lowest share decided yes over the highest; 1 is equal. NaN if no one is decided yes."""
         rates = [part.selection_rate for part in self._judged]
         return min(rates) / max(rates) if len(rates) > 1 and max(rates) > 0 else math.nan
 
@@ -74,7 +74,7 @@ class GroupComparison:
     def equalised_odds_difference(self) -> float:
         """The larger of the differences in true and in false positive rates; 0 is equal.
 
-        Hardt, Price & Srebro, "Equality of Opportunity in Supervised Learning" (2016). NaN where either cannot be told.
+        Hardt, Price & Srebro, "Equality of Opportunity in Supervised Learning" (2016). NaN if either is undefined.
         """
         hits = _spread(part.true_positive_rate for part in self._judged)
         false_alarms = _spread(part.false_positive_rate for part in self._judged)
@@ -82,7 +82,7 @@ class GroupComparison:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The three by the names that a gate can hold; what cannot be told is left out."""
+        """The three by the names that a gate can hold; undefined ones are left out."""
         return finite(
             {
                 "demographic_parity": self.demographic_parity_difference,

@@ -117,7 +117,7 @@ class UseCase(Frozen):
     serving: Serving = Serving()
     """How requests are answered that are not quite what training saw."""
     monitoring: Monitoring
-    """Who is told, and what counts as drift."""
+    """Who gets the reports, and what counts as drift."""
 
 
 def json_schema() -> dict[str, Any]:

@@ -149,7 +149,7 @@ def check_promises(use_case: UseCase) -> Iterator[Finding]:
 
 
 def _check_rollout(use_case: UseCase) -> Iterator[Finding]:
-    """A challenger's share may only grow: whoever was answered by it once stays with it."""
+    """A challenger's share may only grow: an entity that it answered once stays with it."""
     if use_case.rollout is None:
         return
     steps = use_case.rollout.steps

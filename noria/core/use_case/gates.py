@@ -11,7 +11,7 @@ from noria.core.use_case.fields import Frozen
 
 
 class GateMode(StrEnum):
-    """What a broken promise does."""
+    """What a failed gate does."""
 
     OFF = "off"
     DRY_RUN = "dry_run"

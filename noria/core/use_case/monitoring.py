@@ -1,4 +1,4 @@
-"""When things run, who is told, and what counts as drift."""
+"""When things run, who gets the reports, and what counts as drift."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RetrainPolicy(Frozen):
 
 
 class Monitoring(Frozen):
-    """Who is told, and what counts as drift."""
+    """Who gets the reports, and what counts as drift."""
 
     email: tuple[Email, ...] = Field(min_length=1)
     """Who gets the reports."""

@@ -51,7 +51,7 @@ def _dropped(use_case: UseCase, where: str, name: str) -> Iterator[tuple[str, st
         found = f"drops {name}, which is a feature: no row will ever have it, neither in training nor over REST"
         yield where, found, f"remove it from features.{kind}, or pseudonymise it (a category then)"
     if name == use_case.entity:
-        yield where, "drops the entity, by which rows are told apart", "pseudonymise it: pseudonyms still join"
+        yield where, "drops the entity, which identifies rows", "pseudonymise it: pseudonyms still join"
     if name in (use_case.event_time, use_case.label.column):
         yield where, "drops the event time or the label", "keep it: nothing can be learnt without"
 

@@ -1,4 +1,4 @@
-"""How a version that kept its promises takes over: in steps, beside the champion, and back at once when it does harm."""
+"""How a version whose gates passed takes over: in steps, beside the champion, rolled back at once when it does harm."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GuardPolicy(Frozen):
     p99_ms: float = Field(default=50.0, gt=0)
     """99th percentile of the time to score, in milliseconds; counts where the champion is quicker at the same time."""
     invalid: int = Field(default=0, ge=0)
-    """How many answers may be no answer (not a number, no probability, the wrong shape) before it is taken back."""
+    """How many answers may be invalid (not a number, no probability, the wrong shape) before it is rolled back."""
     min_requests: int = Field(default=50, ge=1)
     """Fewest requests for a verdict on errors and time; also the fewest answers before the next step."""
 
@@ -69,11 +69,11 @@ class RolloutPolicy(Frozen):
     shadow: Literal[False] | Duration = False
     """How long the challenger first scores every request without answering any; false for not at all."""
     idle: Literal[False] | Duration = False
-    """Canary: a step is over when nobody has asked either version for so long; false waits for requests."""
+    """Canary: time without requests after which a step is over; false waits for requests."""
     guard: GuardPolicy = GuardPolicy()
-    """When serving takes it back."""
+    """When serving rolls it back."""
     judge: JudgePolicy = JudgePolicy()
-    """When a comparison with the champion takes it back."""
+    """When a comparison with the champion rolls it back."""
     stop: StopPolicy = StopPolicy()
     """When it ends at the latest."""
 

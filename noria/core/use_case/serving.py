@@ -11,7 +11,7 @@ from noria.core.use_case.fields import Duration, Frozen
 
 
 class InputPolicy(StrEnum):
-    """What becomes of a value that a model can read and has hardly learnt from."""
+    """How to handle a value that is out of distribution: accept it, answer with a warning, or refuse the request."""
 
     ACCEPT = "accept"
     WARN = "warn"
@@ -21,7 +21,7 @@ class InputPolicy(StrEnum):
 
 
 class Serving(Frozen):
-    """How requests are answered over REST. A field that is `required` is refused when missing, whatever stands here."""
+    """How requests are answered over REST. A missing field that is `required` is always refused."""
 
     unseen_category: InputPolicy = InputPolicy.WARN
     """A text that training did not see."""

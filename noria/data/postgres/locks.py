@@ -37,7 +37,7 @@ def holding(warehouse: Warehouse, names: tuple[str, ...], *, shared: bool = Fals
     """
     function = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.detach()  # never back to the pool: when the session ends, by whatever cause, its locks do
+        connection.detach()  # never back to the pool: when the session ends, for any cause, its locks do
         for name in names:
             connection.execute(text(f"select {function}(hashtextextended(:name, 0))"), {"name": name})
         yield

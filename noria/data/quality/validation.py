@@ -149,7 +149,7 @@ def _problem(suite: Suite, index: int) -> Problem | None:
         )
     try:
         _build(suite, index)
-    except (ValueError, TypeError) as error:  # pydantic's errors are ValueErrors, whichever version the library carries
+    except (ValueError, TypeError) as error:  # pydantic's errors are ValueErrors, in every version that the library carries
         details = error.errors() if hasattr(error, "errors") else []
         field = ".".join(str(part) for part in details[0]["loc"]) if details else ""
         reason = details[0]["msg"] if details else str(error)

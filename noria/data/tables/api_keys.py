@@ -22,11 +22,11 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Revoked:
-    """A key that was taken back.
+    """A key that was revoked.
 
     Attributes:
         key: as it is now.
-        already: it had been taken back before; nothing was changed.
+        already: it had been revoked before; nothing was changed.
     """
 
     key: ApiKey
@@ -98,7 +98,7 @@ def rotate(
 
 
 def revoke(connection: Connection, key_id: str, *, at: datetime) -> Revoked:
-    """Take a key back, for good; one that was taken back before is left as it is.
+    """Revoke a key, for good; one that was revoked before stays as it is.
 
     Raises:
         AccessError: there is no such key.

@@ -1,7 +1,7 @@
 """Keeps features that have not passed their checks away from training and scoring.
 
 dbt commits rows before it tests them, and the features' expectations are held after that. An interval is therefore in
-quarantine from before its features are rebuilt until they have passed, whatever is killed in between.
+quarantine from before its features are rebuilt until they have passed, even if a process is killed in between.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def read_rollout_rows(
 
 
 def count_scored(warehouse: Warehouse, use_case: UseCase, version: str, since: datetime) -> int:
-    """How many rows a version has scored since an instant, whoever heard of it; counted up to `MOST_ROWS`."""
+    """Rows that a version has scored since an instant, shadow included, capped at `MOST_ROWS`."""
     counted = text(
         "select count(*) from (select from ops.predictions where use_case = :use_case and version = :version "
         f"and requested_at >= :since limit {MOST_ROWS}) as scored"
