@@ -24,7 +24,7 @@ def write_atomically(path: Path, content: bytes | str, *, mode: int = PRIVATE) -
     Args:
         path: of the file; its folder is made if it is missing.
         content: bytes, or text that is encoded as UTF-8.
-        mode: permissions of the file, whatever the umask is.
+        mode: permissions of the file, for any umask.
 
     Raises:
         OSError: the file cannot be written; the previous one stays.
@@ -40,7 +40,7 @@ def create_atomically(path: Path, content: bytes | str, *, mode: int = PRIVATE) 
     Args:
         path: of the file; its folder is made if it is missing.
         content: bytes, or text that is encoded as UTF-8.
-        mode: permissions of the file, whatever the umask is.
+        mode: permissions of the file, for any umask.
 
     Raises:
         FileExistsError: the file exists; it stays as it is.

@@ -55,7 +55,7 @@ def test_help_teaches_fits_80_columns_and_imports_nothing_heavy(noria):
     assert [name for name in heavy if f"'{name}'" in loaded] == []
 
 
-def test_a_wrong_use_case_is_told_without_a_traceback(noria):
+def test_wrong_use_case_is_an_error_without_a_traceback(noria):
     result = noria("ingest", "flight_delay", "--start", "2013-01-01", "--end", "2013-02-01")
     assert result.returncode == 1
     assert "no use case 'flight_delay'" in result.stderr
@@ -68,7 +68,7 @@ def test_a_wrong_use_case_is_told_without_a_traceback(noria):
     ("start", "end", "expected"),
     [("2013-02-01", "2013-01-01", "is not after start"), ("January", "2013-02-01", "write it as 2013-05-01")],
 )
-def test_a_wrong_interval_is_told(noria, start, end, expected):
+def test_wrong_interval_is_an_error(noria, start, end, expected):
     result = noria("transform", "flight_delays", "--start", start, "--end", end)
     assert result.returncode == 1
     assert expected in result.stderr

@@ -138,7 +138,7 @@ def test_a_key_from_its_making_to_its_end(noria, everything_kept):
         (("revoke", "shop", "--reason", "x"), "`noria keys list` shows them all"),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line_and_nothing_is_kept(noria, arguments, why):
+def test_impossible_key_is_an_error_in_one_line_and_nothing_is_kept(noria, arguments, why):
     result = noria("keys", *arguments)
     assert result.returncode == 1
     assert why in result.stderr
@@ -146,7 +146,7 @@ def test_what_cannot_be_is_told_in_a_line_and_nothing_is_kept(noria, arguments, 
     assert result.stdout == ""
 
 
-def test_a_name_twice_and_a_whole_key_for_an_id_are_told_without_the_secret(noria):
+def test_name_twice_and_whole_key_for_an_id_are_errors_without_the_secret(noria):
     key = noria(*CREATE).stdout.strip()
     assert "a key of the name shop already" in noria(*CREATE).stderr
     refused = noria("keys", "revoke", key, "--reason", "pasted the wrong thing")

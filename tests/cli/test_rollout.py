@@ -57,7 +57,7 @@ def noria(services, use_case, monkeypatch):
 
 
 def refusal(result: Result) -> str:
-    """What a user is told who asked for something that cannot be."""
+    """The error for a request that cannot be."""
     assert result.exit_code == 1
     assert result.exception is not None
     return explain(result.exception) or ""

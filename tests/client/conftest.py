@@ -1,4 +1,4 @@
-"""A server of one's own that answers as it is told, and the two clients behind one door."""
+"""A local server with scripted answers, and the two clients behind one interface."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Heard:
 
 
 class Scripted:
-    """A real HTTP server. What it should say next stands in `script`; after that it predicts true for whatever is asked."""
+    """A real HTTP server. What it should say next stands in `script`; after that it predicts true for every request."""
 
     def __init__(self) -> None:
         self.script: list[Said] = []

@@ -159,7 +159,7 @@ def test_what_may_pass_is_tried_again_under_the_same_name(scripted, ask, said):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500])
-def test_what_will_not_pass_is_told_at_once(scripted, ask, status):
+def test_refusal_that_will_not_pass_is_raised_at_once(scripted, ask, status):
     scripted.script = [Said(status, PROBLEM, {"x-request-id": "server-says"})]
     with pytest.raises(RefusedError) as caught:
         ask(scripted.url, "predict", "parcels", [ROW])
@@ -170,7 +170,7 @@ def test_what_will_not_pass_is_told_at_once(scripted, ask, status):
     assert str(error.errors[0]) in str(error)
 
 
-def test_in_the_end_the_refusal_is_told(scripted, ask):
+def test_refusal_is_raised_after_the_last_retry(scripted, ask):
     scripted.script = [BUSY] * 3
     with pytest.raises(RefusedError, match="503 Busy: later"):
         ask(scripted.url, "predict", "parcels", [ROW], settings={"retries": 2, "timeout": 60})
@@ -187,7 +187,7 @@ def test_the_server_says_how_long_to_wait(scripted, ask):
     assert waits == [7.0, 0.0]
 
 
-def test_a_wait_that_is_too_long_is_told_instead(scripted, ask):
+def test_wait_that_is_too_long_is_raised(scripted, ask):
     scripted.script = [Said(429, {"title": "Too many", "detail": "x"}, {"retry-after": "3600"})]
     with pytest.raises(RefusedError) as caught:
         ask(scripted.url, "predict", "parcels", [ROW])
@@ -226,14 +226,14 @@ def test_an_answer_that_takes_too_long_is_not_asked_for_again(scripted, ask):
         Said(302, b"", {"location": "http://elsewhere.example.com/"}),
     ],
 )
-def test_an_answer_that_is_not_norias_is_told(scripted, ask, said):
+def test_answer_of_another_server_is_an_error(scripted, ask, said):
     scripted.script = [said]
     with pytest.raises(UnexpectedAnswerError):
         ask(scripted.url, "predict", "parcels", [ROW])
     assert len(scripted.heard) == 1
 
 
-def test_what_cannot_be_asked_is_told_before_anything_is_sent(scripted, ask):
+def test_impossible_request_is_an_error_before_it_is_sent(scripted, ask):
     with pytest.raises(ValueError, match="instances is empty"):
         ask(scripted.url, "predict", "parcels", [])
     with pytest.raises(TypeError, match="no value of JSON"):
@@ -278,7 +278,7 @@ def test_it_needs_httpx_and_nothing_else_of_noria(project):
 
 
 def test_the_two_clients_differ_in_waiting_alone(project):
-    """They are kept by hand; whoever changes one must change the other."""
+    """They have the same methods."""
 
     def plain(name):
         text = (project / "noria" / "client" / f"{name}.py").read_text(encoding="utf-8")

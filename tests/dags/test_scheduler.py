@@ -218,7 +218,7 @@ class Question:
         self.airflow.wait(done, f"{task} to be {state}")
 
 
-def test_whoever_asked_cannot_approve(stage: Stage) -> None:
+def test_person_who_asked_cannot_approve(stage: Stage) -> None:
     asked = Question(stage)
     body = stage.airflow.call("GET", asked.question)[1]["body"]
     assert "roc_auc 0.71" in body
@@ -265,7 +265,7 @@ def test_a_rollout_is_waited_for_and_announced_when_it_has_won(stage: Stage) -> 
     assert [event["extra"]["version"] for event in events] == ["1"]
 
 
-def test_a_challenger_that_is_taken_back_fails_the_run_in_plain_sight(stage: Stage) -> None:
+def test_challenger_that_is_rolled_back_fails_the_run(stage: Stage) -> None:
     (stage.home / "bad_challenger").touch()
     run_id = roll_out(stage)
     assert stage.airflow.tasks("stepped__train", run_id)["await_rollout"] == "failed"

@@ -100,7 +100,7 @@ def built(postgres: PostgresServer, built_database: str) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def fingerprint() -> Callable[[Warehouse, str], str]:
-    """Digest of a table's rows, whatever their order on disk."""
+    """Digest of a table's rows, in any order on disk."""
 
     def digest(warehouse: Warehouse, table: str) -> str:
         query = f"select md5(coalesce(string_agg(t::text, E'\\n' order by t::text), '')) as digest from {table} as t"

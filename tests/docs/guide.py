@@ -46,7 +46,7 @@ def read_guide(path: Path, *, after: str = "") -> tuple[Block, ...]:
 def not_printed(promised: str, printed: str) -> list[str]:
     """What a page promises and a command did not print, in that order; nothing where all of it was printed.
 
-    Numbers, digests, line breaks and the widths of tables and bars may differ; a line of `...` stands for whatever was left
+    Numbers, digests, line breaks and the widths of tables and bars may differ; a line of `...` stands for all that was left
     out.
     """
     rest, missing = _words(printed), []

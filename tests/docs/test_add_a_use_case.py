@@ -204,7 +204,7 @@ def test_the_model_was_promoted_and_scored_the_month_that_it_had_not_seen(walk: 
     assert scored == [("1", 31 * 24 * AIRPORTS, "2013-05-01")]
 
 
-def test_the_month_was_judged_and_the_owner_told(walk: Walk) -> None:
+def test_month_was_judged_and_the_owner_mailed(walk: Walk) -> None:
     ((version, verdict),) = walk.rows("select version, verdict from ops.verdicts")
     assert version == "1"
     assert verdict in {"stable", "drift", "quality_loss"}

@@ -38,7 +38,7 @@ def slice_of_flights(project: Path, root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Services of a running stack; down again at the end, whatever happened, with the environment as it was."""
+    """Services of a running stack; down again at the end in any case, with the environment as it was."""
     project = PROJECT
     root = tmp_path_factory.mktemp("wheel")
     patch = pytest.MonkeyPatch()

@@ -152,7 +152,7 @@ def test_where_no_app_asks_a_step_ends_by_itself(services, use_case, candidate):
     assert advance(services, quiet, minutes=1).promoted
 
 
-def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, use_case, candidate, catch_up):
+def test_challenger_that_loses_money_is_rolled_back_with_its_price(services, use_case, candidate, catch_up):
     rollout.start(services, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True))
     services.clock.instant += timedelta(seconds=60)
     traffic(services, lost=0.6)
@@ -164,7 +164,7 @@ def test_a_challenger_that_loses_money_is_taken_back_with_its_price(services, us
     assert "less per decision than version 1" in ended.reason
     assert "a month" not in ended.reason, "a minute is no measure of it"
     assert services.registry.champion("parcels").version == "1"
-    assert catch_up()[-1] == "[taken back] Parcels, version 2: version 1 serves everybody"
+    assert catch_up()[-1] == "[rolled back] Parcels, version 2: version 1 serves everybody"
 
 
 def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate):
@@ -178,7 +178,7 @@ def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate
     assert rollout.rollout_status(services, use_case).comparison.worse == ""
 
 
-def test_pause_resume_and_abort_are_told_once_each(services, use_case, candidate, catch_up):
+def test_pause_resume_and_abort_are_mailed_once_each(services, use_case, candidate, catch_up):
     rollout.start(services, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True))
     for _ in range(2):
         rollout.pause(services, use_case, actor="ana", reason="a holiday")

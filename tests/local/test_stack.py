@@ -31,7 +31,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def noria(home, ports):
-    """Runs the command line with a home and ports of its own; whatever happens, nothing runs afterwards."""
+    """Runs the command line with a home and ports of its own; nothing runs afterwards in any case."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NORIA_", "AIRFLOW"))}
     environment |= {"NORIA_HOME": str(home), **ports.variables()}
 

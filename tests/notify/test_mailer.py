@@ -32,7 +32,7 @@ class Noon:
 
 
 class Moody:
-    """Answers with what it is told to, then accepts; keeps what it accepted."""
+    """Gives scripted answers, then accepts; keeps what it accepted."""
 
     def __init__(self, *answers: str, refuse: str = "", slow: float = 0.0) -> None:
         self.answers = list(answers)

@@ -22,7 +22,7 @@ def note(
         previous=previous,
         as_of=as_of,
         actor="ana",
-        reason="it kept its promises, 7 € × 3",
+        reason="its gates passed, 7 € × 3",
         evidence={"bundle_digest": "5" * 64},
     )
 
@@ -108,7 +108,7 @@ def test_the_version_in_force_had_seen_nothing_of_the_time_asked_about(audit):
     assert audit.version_in_force("other", JULY) == "0"
 
 
-def test_a_version_that_was_taken_back_is_not_in_force(audit):
+def test_version_that_was_rolled_back_is_not_in_force(audit):
     note(audit, Action.PROMOTED, "1", as_of=MAY)
     note(audit, Action.PROMOTED, "2", "1", as_of=JUNE)
     note(audit, Action.ROLLED_BACK, "1", "2", as_of=MAY)

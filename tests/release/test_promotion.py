@@ -85,7 +85,7 @@ def test_promoting_twice_is_harmless(registry, audit, use_case, tmp_path):
     assert (len(audit.events()), registry.moves) == (2, [("parcels", "1")])
 
 
-def test_a_candidate_with_a_broken_promise_is_refused(registry, audit, use_case, tmp_path):
+def test_candidate_with_a_failed_gate_is_refused(registry, audit, use_case, tmp_path):
     result = promote(
         registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1", passed=False), actor="ana")
     )
@@ -133,7 +133,7 @@ def test_of_many_at_once_one_wins_and_the_others_see_a_conflict(registry, audit,
     assert audit.verify() == 2
 
 
-def test_what_was_taken_back_does_not_return_when_its_run_is_repeated(registry, audit, use_case, tmp_path):
+def test_rolled_back_version_does_not_return_when_its_run_is_repeated(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1")
     promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
     roll_back(registry, audit, use_case, actor="ben", reason="complaints")
@@ -143,7 +143,7 @@ def test_what_was_taken_back_does_not_return_when_its_run_is_repeated(registry, 
     assert "noria promote parcels 1 --reason" in again.reason
 
 
-def test_a_person_may_bring_back_what_was_taken_back(registry, audit, use_case, tmp_path):
+def test_person_may_bring_back_a_rolled_back_version(registry, audit, use_case, tmp_path):
     first, second = a_candidate(registry, tmp_path, "1"), a_candidate(registry, tmp_path, "2", champion="1")
     promote(registry, audit, use_case, PromotionRequest(first, actor="ana"))
     promote(registry, audit, use_case, PromotionRequest(second, actor="ana"))
@@ -287,7 +287,7 @@ def test_with_another_persons_yes_it_becomes_champion_and_the_trail_names_both(r
     assert audit.verify() == 2
 
 
-def test_whoever_is_named_is_another_person_even_where_nobody_had_to_be_asked(registry, audit, use_case, tmp_path):
+def test_named_approver_is_another_person_even_without_required_approval(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1")
     with pytest.raises(ApprovalError):
         promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", approved_by="ana"))
@@ -305,13 +305,13 @@ def test_a_roll_back_waits_for_nobody(registry, audit, asked, tmp_path):
 def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(registry, audit, use_case, tmp_path):
     first = a_candidate(registry, tmp_path, "1")
     for _ in range(2):
-        set_challenger(registry, audit, use_case, "1", actor="ana", reason="kept its promises")
+        set_challenger(registry, audit, use_case, "1", actor="ana", reason="its gates passed")
     assert registry.version("parcels", "1").stage is Stage.CHALLENGER
     assert actions(audit) == [(Action.NOMINATED, "1")]
     promote(registry, audit, use_case, PromotionRequest(first, actor="ana"))
     a_candidate(registry, tmp_path, "2", champion="1")
     set_challenger(registry, audit, use_case, "1", actor="ana", reason="again")  # champion by now: nothing to do
-    set_challenger(registry, audit, use_case, "2", actor="ana", reason="kept its promises")
+    set_challenger(registry, audit, use_case, "2", actor="ana", reason="its gates passed")
     assert (registry.alias_state("parcels").champion, registry.alias_state("parcels").challenger) == ("1", "2")
     reject(registry, audit, use_case, "2", actor="ben", reason="Newark looks odd")
     assert registry.alias_state("parcels").challenger == "0"
@@ -326,7 +326,7 @@ def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(regist
     assert audit.version_in_force("parcels", AS_OF["3"]) == "1"
 
 
-def test_an_interrupted_move_is_settled_whatever_was_written_after_it(registry, audit, use_case, tmp_path, monkeypatch):
+def test_interrupted_move_is_settled_after_later_events(registry, audit, use_case, tmp_path, monkeypatch):
     candidate = a_candidate(registry, tmp_path, "1")
     with monkeypatch.context() as patch:
         patch.setattr(registry, "set_champion", killed)

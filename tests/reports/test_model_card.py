@@ -95,7 +95,7 @@ def test_the_card_says_what_it_is_for_made_of_and_worth(use_case, tmp_path):
         "Too few rows to judge: depot moon (100 rows).",
         "0 to 61.5 kg",
         "north, south, harbour",
-        "0.12 0.086 to 0.154 0.81 0.56 to 1.06 cannot be told",
+        "0.12 0.086 to 0.154 0.81 0.56 to 1.06 is undefined",
         "A strike is <never> seen",
         "Watched: recall at least 0.3 in every judged segment, found 0.35 in depot south (1 small one not judged) kept",
         "promoting would cost about EUR 660 a month",
@@ -124,7 +124,7 @@ def test_the_card_reads_back_as_it_was_written(use_case, tmp_path):
     assert read_card(tmp_path / "elsewhere") is None
 
 
-def test_figures_that_could_not_be_told_leave_the_json_sound(use_case, tmp_path):
+def test_undefined_figures_leave_the_json_sound(use_case, tmp_path):
     nan = float("nan")
     report = a_report()
     segment = report.segments[0].model_copy(update={"metrics": {"value": nan, "recall": 0.7}})

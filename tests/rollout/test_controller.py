@@ -104,7 +104,7 @@ def test_a_pause_holds_it_and_the_step_begins_again(moves, clock, candidate):
 
 
 @pytest.mark.parametrize("cause", ["judge", "guard", "person"])
-def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, registry, audit, clock, candidate, cause):
+def test_champion_stays_and_no_challenger_waits_after_every_kind_of_end(moves, registry, audit, clock, candidate, cause):
     begun = moves.start(PromotionRequest(candidate, actor="ana"))
     if cause == "judge":
         advance(moves, comparison=RolloutComparison(worse="in depot north it loses 3 EUR"))
@@ -121,7 +121,7 @@ def test_whoever_takes_it_back_the_champion_stays_and_nobody_waits(moves, regist
     assert registry.moves == []
 
 
-def test_what_was_taken_back_does_not_return_by_itself(moves, registry, candidate):
+def test_rolled_back_version_does_not_return_by_itself(moves, registry, candidate):
     moves.start(PromotionRequest(candidate, actor="ana"))
     advance(moves, comparison=RolloutComparison(worse="it loses money"))
     with pytest.raises(RolloutError, match=r"did not get through its last rollout \(it loses money\)"):

@@ -52,7 +52,7 @@ def test_a_new_secret_is_not_shown_by_accident():
 
 
 @given(st.text(URL_SAFE, min_size=43, max_size=43), st.text(string.ascii_letters + string.digits, min_size=12, max_size=12))
-def test_whatever_the_secret_looks_like_a_key_is_taken_apart_at_the_right_place(secret, key_id):
+def test_key_is_split_at_the_right_place_for_any_secret(secret, key_id):
     assert read_key(f"noria_{key_id}_{secret}") == (key_id, secret)
 
 

@@ -18,7 +18,7 @@ def test_an_interval_is_half_open():
     assert str(interval) == "[2013-01-01, 2013-02-01)"
 
 
-def test_bounds_are_utc_whatever_their_zone():
+def test_bounds_are_utc_for_any_zone():
     assert Interval.parse("2013-01-01T00:00:00-05:00", "2013-01-02").start == datetime(2013, 1, 1, 5, tzinfo=UTC)
 
 

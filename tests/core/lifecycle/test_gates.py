@@ -188,7 +188,7 @@ def test_each_result_points_to_its_evidence():
     assert places == ["#value", "#segments", "#months", "#calibration", "#quality"]
 
 
-def test_a_broken_promise_says_what_promoting_would_cost():
+def test_failed_gate_says_what_promoting_would_cost():
     report = a_report(rows=31_000)
     assert judge(report, metric="value", better_than="champion").cost == 110
     assert judge(report, metric="value", at_least=900).cost == 88
@@ -215,14 +215,14 @@ def test_an_interval_is_shown_and_kept():
     assert (result.found, result.low, result.high, result.metric) == ("0.71 (95 % 0.69 to 0.73)", 0.69, 0.73, "roc_auc")
 
 
-def test_modes_decide_what_a_broken_promise_does():
+def test_modes_decide_what_a_failed_gate_does():
     broken = {"metric": "roc_auc", "at_least": 0.99}
     off, dry_run, enforced = (Gate(**broken, mode=mode) for mode in ("off", "dry_run", "enforced"))
     results = check_gates([off, dry_run, enforced], a_report())
     assert [(result.passed, result.stops) for result in results] == [(False, False), (False, True)]
 
 
-def test_the_summary_says_quality_money_and_broken_promises_those_that_stop_first(tmp_path):
+def test_summary_says_quality_money_and_failed_gates_enforced_first(tmp_path):
     gates = [
         Gate(metric="recall", worst_segment_at_least=0.4, mode="dry_run"),
         Gate(metric="roc_auc", at_least=0.7),

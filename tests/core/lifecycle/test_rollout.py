@@ -40,7 +40,7 @@ def turn(rollout, *, after="0s", champion="1", guard=None, rows=1000, idle=False
 
 
 @given(st.text(), st.floats(0, 100), st.floats(0, 100))
-def test_whoever_is_in_at_a_small_share_stays_in_at_a_larger_one(key, one, other):
+def test_entity_of_a_small_share_stays_in_at_a_larger_one(key, one, other):
     small, large = sorted((one, other))
     assert assign(key, "seed", small) <= assign(key, "seed", large)
     assert assign(key, "seed", small) == assign(key, "seed", small)
@@ -57,7 +57,7 @@ def test_shares_are_kept_and_another_seed_draws_other_keys(share):
 
 
 def test_the_assignment_is_what_the_documentation_says():
-    """Whoever replays a log in another language needs exactly this."""
+    """A replay of a log in another language needs exactly this."""
     import hashlib
 
     drawn = int.from_bytes(hashlib.blake2b(b"parcels/2/1|N14228").digest()[:8], "big") / 2**64
@@ -126,7 +126,7 @@ def test_two_shares_are_compared_until_one_wins_or_time_is_over():
     assert turn(rollout, after="7d").next is RolloutAction.KEEP_CHAMPION
 
 
-def test_a_canary_that_nobody_asks_does_not_wait_for_ever():
+def test_canary_without_requests_does_not_wait_without_end():
     late = turn(a_rollout({"stop": {"at_most": "7d"}}), after="7d", rows=3)
     assert late.next is RolloutAction.ABORT
     assert "3 of 50 rows" in late.reason
@@ -143,7 +143,7 @@ def test_where_nobody_asks_there_is_nobody_to_harm():
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "message"),
     [
         ({"steps": [25, 5]}, "rollout.steps: found [25, 5]; expected rising percentages"),
         ({"steps": [0, 50]}, "rollout.steps"),

@@ -1,4 +1,4 @@
-"""The quick metric of drawn rows is the metric of those rows, whatever is drawn."""
+"""The quick metric of drawn rows is the metric of those rows, for any draw."""
 
 import math
 

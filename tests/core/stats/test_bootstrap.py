@@ -160,7 +160,7 @@ def test_few_groups_are_never_enough_to_be_sure():
         assert paired_difference("value", better, worse, 90, seed=1, groups=days).p_not_better == pytest.approx(p)
 
 
-def test_what_cannot_be_told_is_nan_and_counts_against_the_candidate():
+def test_undefined_difference_is_nan_and_counts_against_the_candidate():
     alone = mean_interval(np.array([3.0]), seed=1)
     assert alone.value == 3.0
     assert math.isnan(alone.low)

@@ -16,7 +16,7 @@ DRAWS = {
 
 
 def first_sure(values, taken):
-    """The number of rows at which somebody who looks all the time is sure, and of what sign; None where never."""
+    """Number of rows at which constant looking is sure, and of what sign; None if never."""
     for rows in PEEKS:
         ours = taken[:rows]
         found = mean_difference(values[:rows][~ours], values[:rows][ours], alpha=0.05, least=100)

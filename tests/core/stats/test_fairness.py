@@ -84,7 +84,7 @@ def test_a_group_of_few_rows_is_shown_but_does_not_count():
     assert compare_groups(labels, decisions, few, fewest_rows=5).demographic_parity_difference > 0.5
 
 
-def test_a_rate_of_few_outcomes_is_not_told():
+def test_rate_of_few_outcomes_is_undefined():
     labels = np.array([True] * 100 + [True] + [False] * 99 + [True] * 50 + [False] * 50)
     groups = ["a"] * 100 + ["b"] * 100 + ["c"] * 100
     decisions = np.arange(300) % 2 == 0
@@ -105,7 +105,7 @@ def test_rows_without_a_group_are_a_group():
     assert [(part.group, part.rows) for part in found.groups] == [(MISSING, 2), ("a", 1)]
 
 
-def test_what_cannot_be_told_is_left_out():
+def test_undefined_figures_are_left_out():
     labels, decisions, _ = people()
     assert compare_groups(labels, decisions, ["one"] * len(labels)).metrics == {}
     nothing = np.array([], dtype=bool)

@@ -127,7 +127,7 @@ def start(
 
 
 def advance(_services: object, _use_case: object, *, actor: str) -> RolloutResult:
-    """At the second look it is over: won, or taken back where the test says so."""
+    """At the second look it is over: won, or rolled back where the test says so."""
     looked = switched_on("looked")
     (FOLDER / "looked").touch()
     note("advance_rollout", "again" if looked else "first")

@@ -1,4 +1,4 @@
-"""A use case whose privacy takes away what it needs is told so, before any data is."""
+"""A use case whose privacy drops what it needs is an error, before any data is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from noria.testing.builders import a_use_case
         ("late", "drop", "drops the event time or the label"),
     ],
 )
-def test_what_privacy_takes_away_is_told(tmp_path: Path, name: str, how: str, found: str) -> None:
+def test_privacy_that_drops_what_is_needed_is_an_error(tmp_path: Path, name: str, how: str, found: str) -> None:
     use_case = a_use_case(tmp_path).model_copy(update={"privacy": {name: Privacy(how)}})
     ((where, said, expected),) = check_privacy(use_case)
     assert where == f"privacy.{name}"

@@ -108,7 +108,7 @@ def test_a_revoked_or_expired_key_is_not_brought_back_by_a_new_secret(empty):
     assert longer.state(NOW) is KeyState.ACTIVE
 
 
-def test_a_key_that_nobody_made_is_told(empty):
+def test_unknown_key_is_an_error(empty):
     with pytest.raises(AccessError, match="there is no key AAAAAAAAAAAA"), empty.transaction() as connection:
         api_keys.find(connection, "AAAAAAAAAAAA")
 

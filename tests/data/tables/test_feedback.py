@@ -115,7 +115,7 @@ def test_what_is_said_of_a_prediction_and_of_its_entity_is_one_thing(warehouse: 
     assert current(warehouse) == [("c", "false", "matched", 2, 1)]
 
 
-def test_predictions_without_an_entity_are_told_apart(warehouse: Warehouse, use_case: UseCase) -> None:
+def test_predictions_without_an_entity_are_kept_apart(warehouse: Warehouse, use_case: UseCase) -> None:
     for label in ("true", "false"):
         say(warehouse, label, prediction_id=predict(warehouse, None))
     assert current(warehouse) == [(None, "false", "matched", 1, 0), (None, "true", "matched", 1, 0)]

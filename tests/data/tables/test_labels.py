@@ -1,4 +1,4 @@
-"""What a label is, by task; what is none of it is told."""
+"""Labels by task; another value is an error."""
 
 from __future__ import annotations
 
@@ -72,6 +72,6 @@ def test_a_number_is_a_double(use_case: UseCase) -> None:
 
 
 @pytest.mark.parametrize("strange", [float("nan"), float("inf")])
-def test_a_number_that_is_none_is_told(use_case: UseCase, strange: float) -> None:
+def test_label_that_is_no_number_is_an_error(use_case: UseCase, strange: float) -> None:
     with pytest.raises(TransformError, match=rf"column late: found {strange!r} in 1 rows, expected a finite number"):
         labelled(of_task(use_case, Task.REGRESSION), pa.array([1.5, None, strange]))

@@ -1,4 +1,4 @@
-"""A use case and its dbt models must name the same columns; what they do not is told before anything runs."""
+"""A use case and its dbt models must name the same columns; a difference is an error before anything runs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_model_that_is_not_there_is_named_with_its_place(check: Check, use_cas
     )
 
 
-def test_a_model_without_a_contract_is_told(check: Check, use_case: UseCase) -> None:
+def test_model_without_a_contract_is_an_error(check: Check, use_case: UseCase) -> None:
     problems = check(*columns_of(use_case), contracts=False)
     assert len(problems) == 2
     assert f"no .yml states the columns of {use_case.features.model!r}" in problems[0]

@@ -55,7 +55,7 @@ def test_batch_predictions_are_read_as_scoring_wrote_them(task: Task, world_of: 
     assert not read_scored_interval(world.services.warehouse, world.use_case, day(0))[1].known.any()
 
 
-def test_classes_are_told_by_name_and_a_new_one_has_no_probability(tmp_path: Path) -> None:
+def test_classes_are_matched_by_name_and_a_new_one_has_no_probability(tmp_path: Path) -> None:
     use_case = a_use_case(tmp_path, task="multiclass")
     parcels = make_up(use_case, 300, 1)
     make_bundle(tmp_path / "bundle", use_case, parcels)

@@ -80,7 +80,7 @@ def test_worthless_predictions_are_a_loss_of_quality(task: Task, tmp_path: Path)
 
 
 @TASKS
-def test_what_comes_and_what_is_predicted_are_told_in_their_own_words(task: Task, tmp_path: Path) -> None:
+def test_labels_and_predictions_are_named_in_words_of_their_task(task: Task, tmp_path: Path) -> None:
     use_case = use_case_of(task, tmp_path)
     found = judged(use_case, make_up(use_case, ROWS, 2, heavier=9, rise=0.7))
     assert found.verdict is Verdict.DRIFT
@@ -148,7 +148,7 @@ def test_a_rule_that_reads_nothing_answers_for_every_row(task: Task, rule: str, 
         assert ask_rule(use_case, make_up(use_case, rows, 1).columns).decisions.tolist() == [decision] * rows
 
 
-def test_a_class_that_the_rule_names_is_decided_on_whatever_another_would_be_worth(tmp_path: Path) -> None:
+def test_class_that_the_baseline_names_is_decided_on_at_any_price(tmp_path: Path) -> None:
     use_case = use_case_of(Task.MULTICLASS, tmp_path)
     value = {decided: dict.fromkeys(use_case.label.classes, float(decided == "lost")) for decided in use_case.label.classes}
     business = use_case.business.model_copy(update={"baseline": "'late'", "value": value})

@@ -67,7 +67,7 @@ select
     departure_delay,
     departed_at,
     arrival_delay,
-    -- Known no sooner than the flying time allows, whatever the schedule's clock says.
+    -- Known no sooner than the flying time allows, for any clock of the schedule.
     greatest(scheduled_arrival + make_interval(mins => arrival_delay), departed_at + make_interval(mins => air_minutes))
         as arrived_at
 from timed

@@ -36,6 +36,6 @@ select
         when arr_delay is not null then 'on_time'
     end as outcome,
     -- The source says neither when a flight was called off nor, without time zones, when a plane arrived. A day after schedule
-    -- the one that has not left is cancelled; 15 hours after it left, the one that left has arrived, whatever the taxiways.
+    -- the one that has not left is cancelled; 15 hours after it left, the one that left has arrived, for any time on taxiways.
     greatest(scheduled_departure + interval '24 hours', departed_at + interval '15 hours') as outcome_known_at
 from timed
