@@ -1,1 +1,1 @@
-"""What several rooms and serving share on disk: files of use cases and bundles, and the templates of pages and mails."""
+"""Input and output that jobs and serving share: files of use cases and bundles, templates, atomic writes, polling."""

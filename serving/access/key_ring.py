@@ -7,7 +7,6 @@ to come closer to a stored one byte by byte.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from time import monotonic
@@ -16,6 +15,7 @@ import psycopg
 
 from noria.core.base.api_key import Scope, digest, in_words, read_key
 from noria.core.base.clock import Clock
+from noria.io.poller import Poller, Trouble
 from serving.access.key_file import KeyFile, KeyFileError
 from serving.access.known_keys import NO_KEYS, NOT_KNOWN, KeyTable, KnownKeys, KnownSecret
 from serving.access.rate_limit import Bucket, RateLimits
@@ -90,15 +90,16 @@ class KeyRing:
         self._file = file
         self.limits = limits
         self._clock = clock
-        self._seconds = seconds
         self._on_disk: KnownKeys | None = None
         self._told_used = monotonic()
-        self._stopping = threading.Event()
-        self._first_round = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="key-ring", daemon=True)
+        self._poller = Poller(self.refresh, name="key-ring", seconds=seconds, on_error=self._failed)
+        self._trouble = Trouble(_log, "keys that are known stay as they are: %s", "the keys are up to date again")
         self.ring = KeySnapshot(NO_KEYS, limits)
-        self.trouble = ""
-        """Why keys are not up to date; empty when they are."""
+
+    @property
+    def trouble(self) -> str:
+        """Reason why keys are not up to date; empty when they are."""
+        return self._trouble.reason
 
     def restore(self) -> None:
         """Know what was known last, from disk; needs no PostgreSQL. A file that cannot be used means: no key is let in."""
@@ -118,14 +119,11 @@ class KeyRing:
             patience: seconds after which a slow PostgreSQL is no longer waited for.
         """
         if self._table is not None:
-            self._thread.start()
-            self._first_round.wait(patience)
+            self._poller.start(patience)
 
     def stop(self) -> None:
         """Follow no more."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(15)
+        self._poller.stop()
         if self._table is not None:
             self._table.close()
 
@@ -136,23 +134,16 @@ class KeyRing:
         try:
             known = self._table.read()
         except psycopg.Error as error:
-            self._report(f"PostgreSQL does not tell the keys: {_first_line(error)}")
+            self._trouble.report(f"PostgreSQL does not tell the keys: {_first_line(error)}")
             return
         if known != self.ring.known:
             self._take(known)
             _log.info("%d secrets of keys are let in", len(known.secrets))
-        self._report(self._keep(known))
+        self._trouble.report(self._keep(known))
         self._tell_used()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.refresh()
-            except Exception:  # the thread must outlive whatever nobody thought of: it is what follows revocations
-                _log.exception("looking for keys failed; those that are known stay")
-                self.trouble = "looking for keys failed; the log has why"
-            self._first_round.set()
-            self._stopping.wait(self._seconds)
+    def _failed(self) -> None:
+        self._trouble.report("looking for keys failed; the log has why")
 
     def _take(self, known: KnownKeys) -> None:
         used = {holder.id for holder in self.ring.holders.values() if holder.used}
@@ -189,13 +180,6 @@ class KeyRing:
             for holder in used:
                 holder.used = True
             _log.warning("when keys were used last is not stored: %s", _first_line(error))
-
-    def _report(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            _log.warning("keys that are known stay as they are: %s", trouble)
-        elif self.trouble and not trouble:
-            _log.info("the keys are up to date again")
-        self.trouble = trouble
 
 
 def key_text(authorization: str) -> str:

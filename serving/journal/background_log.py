@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from noria.io.poller import Poller, Trouble
 from serving.journal.journal import Journal, Level
 from serving.journal.segment import Backlog, Segment
 
@@ -80,20 +80,23 @@ class BackgroundLog:
         self._table = table
         self._pause = pause
         self._retry_pause, self._retry_at = pause, 0.0
-        self._trouble = "" if table else f"NORIA_WAREHOUSE_URL is not set; {self.what} stay in the journal"
+        self._trouble = Trouble(
+            _log,
+            f"{self.what} stay in the journal, PostgreSQL does not take them: %s",
+            f"PostgreSQL takes {self.what} again",
+            "" if table else f"NORIA_WAREHOUSE_URL is not set; {self.what} stay in the journal",
+        )
         self._level = Level.FINE
         self._stored = self._set_aside_count = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"log-of-{self.what}", daemon=True)
+        self._poller = Poller(self._round, name=f"log-of-{self.what}", seconds=pause, at_end=self._finish)
 
     def start(self) -> None:
         """Begin; what an earlier process left in the journal goes first."""
-        self._thread.start()
+        self._poller.start()
 
     def stop(self) -> None:
         """Store what is left if PostgreSQL answers; else it stays in the journal for the next start."""
-        self._stopping.set()
-        self._thread.join(30)
+        self._poller.stop(30)
         if self._table:
             self._table.close()
 
@@ -103,7 +106,7 @@ class BackgroundLog:
         journal = self._journal
         return LogState(
             backlog=journal.backlog(),
-            trouble=self._trouble,
+            trouble=self._trouble.reason,
             journal_trouble=journal.failure,
             warning=journal.warning,
             limit_bytes=journal.limit_bytes,
@@ -119,16 +122,17 @@ class BackgroundLog:
         """Count a line or a row that cannot be stored."""
         self._set_aside_count += 1
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._pause):
-            if monotonic() >= self._retry_at:
-                self._store_or_wait()
-            self._look()
+    def _round(self) -> None:
+        if monotonic() >= self._retry_at:
+            self._store_or_wait()
+        self._look()
+
+    def _finish(self) -> None:
         self._store_or_wait()
         self._journal.seal()
 
     def _look(self) -> None:
-        """Measure the journal, and say so once where it has become another matter."""
+        """Measure the journal, and log it once when its level changes."""
         self._journal.measure()
         level = self._journal.level
         if level is self._level:
@@ -140,7 +144,7 @@ class BackgroundLog:
             _log.warning("the journal of %s is %s: %s", self.what, level.value, self._journal.warning)
 
     def _store_or_wait(self) -> None:
-        """Store everything that is finished; a failure lengthens the pause and is told once."""
+        """Store everything that is finished; a failure lengthens the pause."""
         if self._table is None:
             return
         self._journal.seal()
@@ -152,13 +156,10 @@ class BackgroundLog:
             self._retry_pause = min(max(self._retry_pause * 2, 1.0), _LONGEST_PAUSE)
             self._retry_at = monotonic() + self._retry_pause
             reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            if reason != self._trouble:
-                _log.warning("%s stay in the journal, PostgreSQL does not take them: %s", self.what, reason)
-            self._trouble = reason
+            self._trouble.report(reason)
             return
-        if self._trouble:
-            _log.info("PostgreSQL takes %s again", self.what)
-        self._trouble, self._retry_pause, self._retry_at = "", self._pause, 0.0
+        self._trouble.report("")
+        self._retry_pause, self._retry_at = self._pause, 0.0
 
     def _store_some(self, table: LogTable) -> bool:
         """Store a few segments in one transaction, then remove them: killed in between, they are stored again, once."""

@@ -10,7 +10,6 @@ followed in the same rounds, see `serving.models.challengers`.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -20,6 +19,7 @@ from noria.core.base.errors import BundleError, NoriaError, RegistryError, Setti
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.inference.predictor import Predictor, baseline_predictor, load_predictor
+from noria.io.poller import Poller, Trouble
 from serving.contract.pseudonymiser import Pseudonymiser
 from serving.models.admission import admit
 from serving.models.bundle_loader import BundleLoader
@@ -78,7 +78,6 @@ class ModelSource:
         self._pseudonym_key = pseudonym_key
         self._metrics = metrics
         self._clock = clock
-        self._poll_seconds = poll_seconds
         self._refusals = LoadBackoff()
         self._loader = BundleLoader(registry, store)
         rollouts.on_roll_back = metrics.count_rolled_back
@@ -89,12 +88,15 @@ class ModelSource:
         """What keeps personal values out, by use case as it is written now."""
         self._incompatible: dict[str, str] = {}
         """Why a version that answers does not fit its use case any more."""
-        self._stopping = threading.Event()
-        self._woken = threading.Event()
-        self._first_round = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="model-source", daemon=True)
-        self.trouble = "the registry was not asked yet"
-        """Why the registry does not answer; empty when it does."""
+        self._poller = Poller(self.refresh, name="model-source", seconds=poll_seconds)
+        self._trouble = Trouble(
+            _log, "the served versions stay as they are: %s", "the registry answers", "the registry was not asked yet"
+        )
+
+    @property
+    def trouble(self) -> str:
+        """Reason why the registry does not answer; empty when it does."""
+        return self._trouble.reason
 
     def restore(self) -> None:
         """Serve what answered last, from disk, or the rule; needs no registry.
@@ -113,20 +115,16 @@ class ModelSource:
         Args:
             patience: seconds after which a slow registry is no longer waited for.
         """
-        self._thread.start()
-        self._first_round.wait(patience)
+        self._poller.start(patience)
 
     def stop(self) -> None:
         """Ask no more."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(15)
+        self._poller.stop()
         self._registry.close()
 
     def wake(self) -> None:
         """Ask now instead of in a few seconds."""
-        self._woken.set()
+        self._poller.wake()
 
     @property
     def refusals(self) -> Mapping[str, str]:
@@ -156,24 +154,7 @@ class ModelSource:
                 trouble = str(error)
             except Exception:  # whatever nobody thought of in one must not hold up the others
                 _log.exception("%s: following the registry failed; what is served stays", model.name)
-        self._report(trouble)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.refresh()
-            except Exception:  # the thread must outlive whatever nobody thought of
-                _log.exception("asking the registry failed; the served versions stay as they are")
-            self._first_round.set()
-            self._woken.wait(self._poll_seconds)
-            self._woken.clear()
-
-    def _report(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            _log.warning("the served versions stay as they are: %s", trouble)
-        elif self.trouble and not trouble:
-            _log.info("the registry answers")
-        self.trouble = trouble
+        self._trouble.report(trouble)
         self._metrics.registry_answers(not trouble)
 
     def _refresh_use_cases(self) -> None:

@@ -23,6 +23,7 @@ from noria.core.base.clock import Clock
 from noria.core.lifecycle.rollout import GuardReport, Rollout, assign
 from noria.core.model.decision import Scores
 from noria.io.atomic import write_atomically
+from noria.io.poller import Poller
 from serving.contract.scores import are_answers, expected_shape
 from serving.models.rollout_guard import Guard
 from serving.models.served_model import ServedModel
@@ -114,8 +115,7 @@ class ActiveRollouts:
         self._lock = threading.Lock()
         self.on_roll_back: Callable[[str], object] = _nobody
         """Told the use case when this process takes a challenger back."""
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="rollouts", daemon=True)
+        self._poller = Poller(self.look, name="rollouts", seconds=_LOOK_SECONDS)
 
     def active(self, use_case: str) -> ActiveRollout | None:
         """The challenger that scores beside the champion of a use case now."""
@@ -131,13 +131,11 @@ class ActiveRollouts:
 
     def start(self) -> None:
         """Begin to look at what other processes say."""
-        self._thread.start()
+        self._poller.start()
 
     def close(self) -> None:
         """Look no more."""
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self._poller.stop(5)
 
     def begin(self, rollout: Rollout, challenger: ServedModel) -> bool:
         """Let a challenger score from now on, or at another share; false where it was taken back already."""
@@ -196,13 +194,6 @@ class ActiveRollouts:
                         self._stops[name] = stop
                         del self._active[name]
                         _log.error("%s: version %s is taken back by %s", name, active.challenger.version, stop.by)
-
-    def _watch(self) -> None:
-        while not self._ending.wait(_LOOK_SECONDS):
-            try:
-                self.look()
-            except Exception:  # the thread must outlive whatever nobody thought of
-                _log.exception("looking at what other processes say failed; it is tried again")
 
     def _changed(self, use_case: str) -> bool:
         try:
