@@ -164,7 +164,7 @@ def _next(assessment: DriftReport, decision: RetrainDecision) -> str:
     if decision.as_of is not None:
         return (
             f"Training is asked for as of {decision.as_of.day} {decision.as_of:%B %Y}: {decision.reason}. "
-            "The new model serves only if it keeps every promise of the use case."
+            "The new model serves only if every gate of the use case passes."
         )
     if assessment.verdict.is_alarm:
         return f"No training for now: {decision.reason}. The model goes on serving."

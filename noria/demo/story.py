@@ -152,7 +152,7 @@ class Story:
 
     def _train_first(self) -> tuple[ModelVersion, float | None]:
         as_of = self.script.history.end
-        what = f"Training as of {as_of:%-d %B %Y}: search, judge, hold to its promises"
+        what = f"Training as of {as_of:%-d %B %Y}: search, evaluate, check its gates"
         if done := self._trained(as_of):
             self._say(what, f"version {done.version} is there already")
             return done, None
@@ -178,7 +178,7 @@ class Story:
                 raise
             return first, None  # the rollout's teller has said why
         if self.services.registry.champion(self.script.use_case).version == first.version:
-            self._say("The new model kept not every promise", "the champion goes on serving")
+            self._say("A gate of the new model failed", "the champion goes on serving")
             return first, None
         return self._await_swap(as_of)
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from noria.core.base.errors import Problem, UseCaseError
 from noria.core.use_case import UseCase
-from noria.core.use_case.cross_checks import Finding, check_promises, check_rule, check_task, suggest
+from noria.core.use_case.cross_checks import Finding, check_gates_section, check_rule, check_task, suggest
 from noria.core.use_case.pseudonym import check_privacy
 
 FILE_NAME = "use_case.yaml"
@@ -131,7 +131,7 @@ def _cross_checks(use_case: UseCase, folder: str) -> Iterator[Finding]:
     yield from check_task(use_case)
     yield from check_rule(use_case)
     yield from check_privacy(use_case)
-    yield from check_promises(use_case)
+    yield from check_gates_section(use_case)
     yield from _check_sources(use_case)
     yield from _check_schedule(use_case)
 

@@ -51,7 +51,7 @@ def write_evidence(
         bundle: its sealed folder.
         digest: of the bundle.
         report: its evaluation.
-        gates: its promises as they were judged.
+        gates: results of its gates.
         params: hyperparameters and the like.
         environment: versions of what computed it.
         folder: where the pages go.

@@ -27,7 +27,7 @@ class ChecklistFacts:
     Attributes:
         use_case: as it is written now.
         report: the version's evaluation.
-        gates: the promises as they were judged.
+        gates: results of the gates.
         lineage: where its training set came from.
         operations: what it has done since.
         events: the use case's audit trail.
@@ -47,7 +47,7 @@ class ChecklistFacts:
 
 def compute_checklist(facts: ChecklistFacts) -> tuple[ChecklistItem, ...]:
     """Every line, in the order in which a reader would ask."""
-    checks = (_kpi, _promises, _data, _segments, _time, _approval, _rollback, _quality, _latency, _cost, _risks, _fairness)
+    checks = (_kpi, _gates, _data, _segments, _time, _approval, _rollback, _quality, _latency, _cost, _risks, _fairness)
     return tuple(check(facts) for check in checks)
 
 
@@ -64,17 +64,17 @@ def _kpi(facts: ChecklistFacts) -> ChecklistItem:
     return _yes(what, f"{use_case.business.decision}: {money}")
 
 
-def _promises(facts: ChecklistFacts) -> ChecklistItem:
-    what = "Every promise that counts is kept"
+def _gates(facts: ChecklistFacts) -> ChecklistItem:
+    what = "Every enforced gate passed"
     enforced = [gate for gate in facts.gates if gate.stops or gate.passed]
     if not enforced:
         return _no(what, "no gate was judged", "write gates in use_case.yaml, and train again")
     broken = [gate for gate in facts.gates if gate.stops]
     if broken:
         return _no(
-            what, "; ".join(f"{gate.promise}: found {gate.found}" for gate in broken), "a better model, or another promise"
+            what, "; ".join(f"{gate.condition}: found {gate.found}" for gate in broken), "a better model, or another gate"
         )
-    return _yes(what, "; ".join(gate.promise for gate in enforced))
+    return _yes(what, "; ".join(gate.condition for gate in enforced))
 
 
 def _data(facts: ChecklistFacts) -> ChecklistItem:
@@ -115,7 +115,7 @@ def _time(facts: ChecklistFacts) -> ChecklistItem:
 def _approval(facts: ChecklistFacts) -> ChecklistItem:
     what = "Every approval that is needed was given"
     if facts.use_case.approval is Approval.AUTOMATIC:
-        return _yes(what, "approval: automatic, the promises decide")
+        return _yes(what, "approval: automatic, the gates decide")
     said = [event for event in facts.events if event.version == facts.version]
     for event in reversed(said):
         if event.action is Action.PROMOTED and event.approved_by:
@@ -211,7 +211,7 @@ def _about(gates: Sequence[GateResult], place: str) -> list[GateResult]:
 
 
 def _by_gates(what: str, gates: Sequence[GateResult], to_do: str) -> ChecklistItem:
-    evidence = "; ".join(f"{gate.promise}: found {gate.found}" for gate in gates)
+    evidence = "; ".join(f"{gate.condition}: found {gate.found}" for gate in gates)
     return _yes(what, evidence) if all(gate.passed for gate in gates) else _no(what, evidence, to_do)
 
 

@@ -21,7 +21,7 @@ def write(report: EvaluationReport, use_case: UseCase, path: Path, gates: Sequen
         report: what was found.
         use_case: whose model was judged.
         path: the file to write; its folder is made where it is not there.
-        gates: promises held against the report, where that was done.
+        gates: results of the gates; none if they were not checked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(report, use_case, gates), encoding="utf-8")

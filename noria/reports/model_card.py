@@ -97,7 +97,7 @@ def make_card(
         report: its evaluation.
         bundle_digest: of its bundle.
         written_at: when the card is written.
-        gates: its promises as they were judged.
+        gates: results of its gates.
         lineage: where its training set came from.
         params: hyperparameters, and what else the search says of itself.
         environment: versions of what computed it.

@@ -102,7 +102,7 @@ def _stage(card: ModelCard) -> str:
     last = _last_move(card)
     if last is None:
         stopped = any(gate.stops for gate in card.gates)
-        return "not promoted: a promise is broken" if stopped else "not promoted"
+        return "not promoted: a gate failed" if stopped else "not promoted"
     if last.version == card.version:
         return f"champion since {last.at:%Y-%m-%d}"
     return f"was champion until {last.at:%Y-%m-%d}, when version {last.version} took its place"

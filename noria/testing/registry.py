@@ -1,4 +1,4 @@
-"""A model registry in memory that keeps the promises of the port; the contract suite runs over it and over MLflow."""
+"""A model registry in memory that follows the port; the contract suite runs over it and over MLflow."""
 
 from __future__ import annotations
 

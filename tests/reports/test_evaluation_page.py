@@ -12,10 +12,10 @@ from noria.training.evaluation.report import evaluate
 from tests.training.evaluation.judged_rows import judged_candidate, parcels_of, training_set
 
 GATES = (
-    GateResult(promise="value better than the baseline", found="416 against −399", passed=True, mode=GateMode.ENFORCED,
+    GateResult(condition="value better than the baseline", found="416 against −399", passed=True, mode=GateMode.ENFORCED,
                evidence="#value"),
-    GateResult(promise="roc_auc at least 0.9", found="0.66", passed=False, mode=GateMode.ENFORCED, evidence="#quality"),
-    GateResult(promise="recall at least 0.99", found="0.92", passed=False, mode=GateMode.DRY_RUN, evidence="#quality"),
+    GateResult(condition="roc_auc at least 0.9", found="0.66", passed=False, mode=GateMode.ENFORCED, evidence="#quality"),
+    GateResult(condition="recall at least 0.99", found="0.92", passed=False, mode=GateMode.DRY_RUN, evidence="#quality"),
 )  # fmt: skip
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -119,9 +119,9 @@ def test_money_comes_first(judged):
 def test_promises_say_which_were_kept_and_what_a_broken_one_does(binary):
     use_case, report = binary
     page = Page(evaluation_page.render(report, use_case, GATES))
-    assert "value better than the baseline 416 against −399 kept" in page.text
+    assert "value better than the baseline 416 against −399 passed" in page.text
     assert "roc_auc at least 0.9 0.66 broken: stops promotion" in page.text
-    assert "recall at least 0.99 0.92 broken, dry run" in page.text
+    assert "recall at least 0.99 0.92 failed, dry run" in page.text
     assert "#value" in {tag["href"] for tag in page.all("a")}
     assert "Promises" not in Page(evaluation_page.render(report, use_case)).text
 

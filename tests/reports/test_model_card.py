@@ -97,7 +97,7 @@ def test_the_card_says_what_it_is_for_made_of_and_worth(use_case, tmp_path):
         "north, south, harbour",
         "0.12 0.086 to 0.154 0.81 0.56 to 1.06 is undefined",
         "A strike is <never> seen",
-        "Watched: recall at least 0.3 in every judged segment, found 0.35 in depot south (1 small one not judged) kept",
+        "Watched: recall at least 0.3 in every judged segment, found 0.35 in depot south (1 small one not judged) passed",
         "promoting would cost about EUR 660 a month",
         'noria roll-back parcels --reason "..."',
         "Ready for production? 8 of 12",

@@ -1,8 +1,8 @@
-"""What was found when a model was judged on rows that nothing else had touched."""
+"""Results of an evaluation on rows that nothing else has touched."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from noria.core.use_case import GateMode, Task
 
@@ -55,7 +55,7 @@ class Difference(_Model):
 
 
 class ValueLine(_Model):
-    """What somebody's decisions on these rows were worth, per 1,000 decisions."""
+    """Money of one decision maker on these rows, per 1,000 decisions."""
 
     name: str
     """`candidate`, `champion`, `baseline`, `nothing` (do nothing) or `perfect` (perfect foresight)."""
@@ -231,9 +231,12 @@ class EvaluationReport(_Model):
 
 
 class GateResult(_Model):
-    """One promise held against what was found."""
+    """A gate held against an evaluation, passed or failed."""
 
-    promise: str
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    condition: str = Field(validation_alias="promise", serialization_alias="promise")
+    """Stored as `promise` in model cards, as the first release named it."""
     found: str
     passed: bool
     mode: GateMode
@@ -242,7 +245,7 @@ class GateResult(_Model):
     high: float | None = None
     """95 % interval of what was found, where there is one."""
     cost: float | None = None
-    """Money per 1,000 decisions by which the promise is missed, where it is about money."""
+    """Money per 1,000 decisions by which the gate is missed, if it is about money."""
     evidence: str = ""
     """Place in the evaluation report, such as `#value`."""
 

@@ -1,6 +1,6 @@
-"""How one promise is held against what was found: each condition of a gate, in a function of its own.
+"""Conditions of a gate held against an evaluation, one function for each kind.
 
-A promise that cannot be judged is not kept. What is measured on few rows is chance in part, so a comparison with the rule
+A gate that cannot be judged fails. What is measured on few rows is chance in part, so a comparison with the rule
 or with the serving model must be surer than chance: `better_than` asks the share of resamples in which the candidate was not
 better (`Difference.p_not_better`), `not_worse_than` asks the whole interval of the difference (a non-inferiority test:
 Piaggio et al., "Reporting of Noninferiority and Equivalence Randomized Trials", JAMA 2012).
@@ -27,17 +27,17 @@ _MEASURED_LEVEL = 0.95
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """What was found, and whether that keeps the promise.
+    """The figure that was found, and whether the condition holds.
 
     Attributes:
-        kept: whether it does.
+        passed: whether it does.
         words: what was found, for people.
         low: lower bound of what was found, or of the difference that was asked about; None where it was not measured.
         high: upper bound of the same.
-        cost: money per 1,000 decisions that promoting would lose by a promise that is not kept; None where it has no price.
+        cost: money per 1,000 decisions that promoting would lose because of the failed gate; None if it has no price.
     """
 
-    kept: bool
+    passed: bool
     words: str
     low: float | None = None
     high: float | None = None
@@ -48,7 +48,7 @@ def check_condition(gate: Gate, report: EvaluationReport) -> ConditionResult:
     """Hold a gate's one condition against the report."""
     for condition, bound in gate.conditions.items():
         found = _JUDGES[condition](gate, bound, report)
-        return found if not found.kept else replace(found, cost=None)
+        return found if not found.passed else replace(found, cost=None)
     return ConditionResult(False, "the gate has no condition")
 
 
@@ -98,15 +98,15 @@ def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Co
     if isinstance(compared, ConditionResult):
         return compared
     if compared.difference is None:
-        kept = better(gate.metric, compared.ours, compared.theirs)
+        passed = better(gate.metric, compared.ours, compared.theirs)
         return ConditionResult(
-            kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
+            passed, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
         )
-    kept = compared.difference.p_not_better <= 1 - gate.confidence
+    passed = compared.difference.p_not_better <= 1 - gate.confidence
     words = compared.words
-    if not kept and better(gate.metric, compared.ours, compared.theirs):
+    if not passed and better(gate.metric, compared.ours, compared.theirs):
         words += f", which may be chance: p = {compared.difference.p_not_better:.2g}"
-    return _between(ConditionResult(kept, words, cost=compared.cost), compared.difference)
+    return _between(ConditionResult(passed, words, cost=compared.cost), compared.difference)
 
 
 def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) -> ConditionResult:
@@ -114,13 +114,13 @@ def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) ->
     if isinstance(compared, ConditionResult):
         return compared
     if compared.difference is None:
-        kept = goodness(gate.metric, compared.ours) - goodness(gate.metric, compared.theirs) >= -gate.margin
+        passed = goodness(gate.metric, compared.ours) - goodness(gate.metric, compared.theirs) >= -gate.margin
         return ConditionResult(
-            kept, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
+            passed, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
         )
     low, high = _at_confidence(compared.difference, gate.confidence)
-    kept = _least_gain(gate.metric, low, high) >= -gate.margin
-    return _between(ConditionResult(kept, compared.words, cost=compared.cost), compared.difference)
+    passed = _least_gain(gate.metric, low, high) >= -gate.margin
+    return _between(ConditionResult(passed, compared.words, cost=compared.cost), compared.difference)
 
 
 def _segments(gate: Gate, bound: float | str, report: EvaluationReport) -> ConditionResult:
@@ -205,7 +205,7 @@ def _loss(rival: ReferenceResult, report: EvaluationReport) -> float | None:
 
 
 def _least_gain(metric: str, low: float, high: float) -> float:
-    """The worst end of an interval of differences, as a gain: more is better. NaN, which keeps no promise, stays NaN."""
+    """The worst end of an interval of differences, as a gain: more is better. NaN, which passes no gate, stays NaN."""
     less_is_better = metric in LOWER_IS_BETTER or metric in NEARER_ZERO_IS_BETTER
     return -high if less_is_better else low
 

@@ -1,4 +1,4 @@
-"""Holds a use case's promises against what was found, and says in one line what that means.
+"""Gates of a use case held against an evaluation, with a summary in one line.
 
 How each condition is judged is `noria.core.lifecycle.gate_conditions`.
 """
@@ -32,23 +32,23 @@ def check_gates(gates: Sequence[Gate], report: EvaluationReport) -> tuple[GateRe
 def summarise(use_case: UseCase, report: EvaluationReport, gates: Sequence[GateResult]) -> str:
     """One line of under 300 characters: quality and money against the baseline, and each failed gate with its figure.
 
-    Promises that stop promotion come before those that are only tried out.
+    Failed gates that stop a promotion come before those in dry run.
     """
     currency = use_case.business.currency
-    broken = sorted((gate for gate in gates if not gate.passed), key=lambda gate: not gate.stops)
-    parts = [_quality(report), _money(report, currency), *(tell(gate, report, currency) for gate in broken)]
+    failed = sorted((gate for gate in gates if not gate.passed), key=lambda gate: not gate.stops)
+    parts = [_quality(report), _money(report, currency), *(tell(gate, report, currency) for gate in failed)]
     return _shorten("; ".join(part for part in parts if part))
 
 
 def tell(gate: GateResult, report: EvaluationReport, currency: str) -> str:
-    """A gate's result in words: which promise, what was found, and what promoting all the same would cost.
+    """A gate's result in words: its condition, the figure, and the cost of promoting all the same.
 
-    "BROKEN: value better than the champion, found EUR 3,900 against 4,010 per 1,000 of version 3 (-110, 95 % -260 to
+    "FAILED: value better than the champion, found EUR 3,900 against 4,010 per 1,000 of version 3 (-110, 95 % -260 to
     +41): promoting would cost about EUR 1,300 a month".
     """
-    word = "kept" if gate.passed else "BROKEN" if gate.stops else "broken, dry run"
+    word = "passed" if gate.passed else "FAILED" if gate.stops else "failed, dry run"
     unit = f"{currency} " if gate.metric == MONEY else ""
-    return f"{word}: {gate.promise}, found {unit}{gate.found}{_price(gate, report, currency)}"
+    return f"{word}: {gate.condition}, found {unit}{gate.found}{_price(gate, report, currency)}"
 
 
 def monthly(per_1000: float, report: EvaluationReport) -> float | None:
@@ -60,9 +60,9 @@ def monthly(per_1000: float, report: EvaluationReport) -> float | None:
 def _result(gate: Gate, report: EvaluationReport) -> GateResult:
     found = check_condition(gate, report)
     return GateResult(
-        promise=gate.promise,
+        condition=gate.condition,
         found=found.words,
-        passed=found.kept,
+        passed=found.passed,
         mode=gate.mode,
         metric=gate.metric,
         low=found.low,

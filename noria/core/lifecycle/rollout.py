@@ -109,9 +109,9 @@ class Rollout(_Document):
     """The challenger scores every request, and answers none."""
     promoted: bool = False
     """Whether the challenger became champion."""
-    revision: int = Field(default=1, alias="turn")
+    revision: int = Field(default=1, validation_alias="turn", serialization_alias="turn")
     """Counts the writes."""
-    event: RolloutEvent = Field(default=RolloutEvent.STARTED, alias="did")
+    event: RolloutEvent = Field(default=RolloutEvent.STARTED, validation_alias="did", serialization_alias="did")
     """What the last write did."""
     reason: str
     """Why it was done."""
@@ -124,7 +124,7 @@ class Rollout(_Document):
     """When the document was written."""
     requested_by: str
     approved_by: str = ""
-    allow_retired: bool = Field(default=False, alias="returning")
+    allow_retired: bool = Field(default=False, validation_alias="returning", serialization_alias="returning")
     """Whether a version may return that was champion, or rolled back, before. Only a person sets it."""
 
     @property

@@ -1,4 +1,4 @@
-"""Which way is up, for every metric that a promise can name."""
+"""Direction of every metric: whether more or less is better."""
 
 from __future__ import annotations
 

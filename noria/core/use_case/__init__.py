@@ -1,6 +1,6 @@
 """The use case: the one thing a user writes.
 
-It says what the business wants (the decision, the money at stake, the data, the promises a model must keep), never which
+It says what the business wants (the decision, the money at stake, the data, the gates of a model), never which
 operators run. Reading and checking a folder is `noria.io.catalog`.
 """
 
@@ -79,7 +79,7 @@ class UseCase(Frozen):
     title: str
     """One line: what the business gets."""
     owner: Email
-    """Who answers for it."""
+    """E-mail address of the responsible person or team."""
     task: Task
     """What the model predicts."""
     entity: Name
@@ -89,33 +89,33 @@ class UseCase(Frozen):
     known_before: Duration = timedelta(0)
     """A feature may use only what was known this long before `event_time`."""
     label: Label
-    """What is to be predicted."""
+    """What is predicted, and when it is known."""
     features: Features
-    """What the model may look at."""
+    """Features of the model."""
     sources: tuple[Source, ...] = Field(min_length=1)
     """Where raw data comes from."""
     privacy: dict[Name, Privacy] = Field(default={})
-    """Raw columns that can name a person or a thing."""
+    """How to protect raw columns that can identify a person or a thing."""
     business: Business
     """The decision, and the money at stake."""
     schedule: Schedule
-    """When things run."""
+    """When data, training and monitoring run."""
     training: Training = Training()
-    """How hard to look for a model."""
+    """Search and training settings."""
     segments: tuple[Name, ...] = ()
-    """Categorical features by which metrics, gates and drift are also taken."""
+    """Categorical features; metrics, gates and drift are also computed per value of each."""
     protected: tuple[Name, ...] = ()
-    """Categorical features by which decisions are held against each other for fairness."""
+    """Categorical features whose groups are compared for fairness."""
     risks: tuple[Risk, ...] = ()
-    """What may go wrong, and what is done about it; stands in the model card."""
+    """What may go wrong, and its mitigation; part of the model card."""
     gates: tuple[Gate, ...] = ()
-    """The promises a model must keep."""
+    """Conditions that a model must meet before it may be promoted."""
     approval: Approval = Approval.AUTOMATIC
-    """Who says yes to a model that keeps every promise."""
+    """Who approves a model whose gates passed."""
     rollout: RolloutPolicy | None = None
-    """How a version that may serve takes over: in steps, beside the champion; null for at once."""
+    """How a promoted version takes over: in steps, beside the champion; null for at once."""
     serving: Serving = Serving()
-    """How requests are answered that are not quite what training saw."""
+    """Limits of requests, and how to handle values that are out of distribution."""
     monitoring: Monitoring
     """Who gets the reports, and what counts as drift."""
 

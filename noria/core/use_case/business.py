@@ -13,22 +13,22 @@ class ConfusionValue(Frozen):
     """Money per outcome of one decision, in the use case's currency."""
 
     true_positive: float
-    """We acted and it happened."""
+    """Money if we acted and it happened."""
     false_positive: float
-    """We acted and it did not happen."""
+    """Money if we acted and it did not happen."""
     false_negative: float
-    """We did nothing and it happened."""
+    """Money if we did nothing and it happened."""
     true_negative: float
-    """We did nothing and it did not happen."""
+    """Money if we did nothing and it did not happen."""
 
 
 class UnitValue(Frozen):
-    """Money per unit by which a predicted number is wrong, in the use case's currency; both are losses, so not above 0."""
+    """Money per unit of error of a predicted number, in the use case's currency. Both are losses: 0 or negative."""
 
     over: float = Field(le=0)
-    """Per unit predicted too high."""
+    """Money per unit predicted too high."""
     under: float = Field(le=0)
-    """Per unit predicted too low."""
+    """Money per unit predicted too low."""
 
 
 ClassValue = dict[str, dict[str, float]]
@@ -52,27 +52,27 @@ Value = Annotated[
 
 
 class Costs(Frozen):
-    """What it costs to run, in the use case's currency."""
+    """Running costs, in the use case's currency."""
 
     monthly: float = Field(default=0.0, ge=0)
-    """Fixed running cost of a month."""
+    """Fixed cost of a month."""
     training_run: float = Field(default=0.0, ge=0)
-    """One training run."""
+    """Cost of one training run."""
     per_1000_predictions: float = Field(default=0.0, ge=0)
-    """A thousand predictions."""
+    """Cost of 1,000 predictions."""
 
 
 class Business(Frozen):
     """The decision, and the money at stake."""
 
     decision: str
-    """What is done with a prediction: when the model says yes, names a class or gives a number."""
+    """Action that a prediction leads to: for a yes, for a class, or with a number."""
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     """ISO 4217 code."""
     value: Value
-    """Money per outcome: of a yes or no, of each class decided on by each class that came, or per unit of a wrong number."""
+    """Money per outcome: of a yes or no, of each decided class by each true class, or per unit of error of a number."""
     baseline: str
-    """Today's rule over features, such as `scheduled_hour >= 18`, `'late' if wind > 30 else 'on_time'` or
-    `first(room_price_30d, 95)`; served as version 0 until a model beats it."""
+    """The decision without a model, as an expression over features, such as `scheduled_hour >= 18`, `'late' if wind > 30
+    else 'on_time'` or `first(room_price_30d, 95)`; served as version 0 until a model is better."""
     costs: Costs = Costs()
-    """What it costs to run."""
+    """Running costs."""

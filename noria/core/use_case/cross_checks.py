@@ -119,7 +119,7 @@ def check_rule(use_case: UseCase) -> Iterator[Finding]:
                 yield "business.baseline", found, f"expected a class of label.classes, as in: {example}"
 
 
-def check_promises(use_case: UseCase) -> Iterator[Finding]:
+def check_gates_section(use_case: UseCase) -> Iterator[Finding]:
     """Gates have one condition each, on a metric of the task; segments and risks that they speak of are there."""
     fairness = ("demographic_parity", "equalised_odds", "disparate_impact")
     for index, gate in enumerate(use_case.gates):

@@ -1,4 +1,4 @@
-"""What a model may look at."""
+"""Features of a model."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ class NumericFeature(Frozen):
     """A number, possibly missing."""
 
     description: str = ""
-    """One line for the people who send it."""
+    """One line for developers of apps that send it."""
     unit: str = ""
     """Unit of measure, such as `minutes`."""
     range: tuple[float, float] | None = None
-    """Lowest and highest plausible value; documented in the REST schema."""
+    """Lowest and highest plausible value; part of the REST schema."""
     required: bool = False
-    """Refuse a request that leaves it out; otherwise a missing value is encoded as such."""
+    """Whether a request without it is refused; otherwise a missing value is encoded as missing."""
 
 
 class CategoricalFeature(Frozen):
-    """A text out of a set that training learns, possibly missing or unseen."""
+    """A category, possibly missing or unseen in training."""
 
     description: str = ""
-    """One line for the people who send it."""
+    """One line for developers of apps that send it."""
     required: bool = False
-    """Refuse a request that leaves it out; otherwise a missing value is encoded as such."""
+    """Whether a request without it is refused; otherwise a missing value is encoded as missing."""
 
 
 class Features(Frozen):
-    """What the model may look at."""
+    """Features of the model."""
 
     model: Name
     """dbt model that holds the features, one row per entity."""
     lookback: Duration = timedelta(0)
-    """How far before an interval its features look into raw data (the longest rolling window)."""
+    """Length of raw data before an interval that its features need (the longest rolling window)."""
     numeric: Annotated[
         dict[Name, NumericFeature],
         BeforeValidator(named, json_schema_input_type=dict[Name, NumericFeature | None] | list[Name]),
     ] = Field(default={})
-    """Numbers, by column name."""
+    """Numeric features, by column name."""
     categorical: Annotated[
         dict[Name, CategoricalFeature],
         BeforeValidator(named, json_schema_input_type=dict[Name, CategoricalFeature | None] | list[Name]),
     ] = Field(default={})
-    """Texts, by column name."""
+    """Categorical features, by column name."""
 
     @property
     def names(self) -> tuple[str, ...]:

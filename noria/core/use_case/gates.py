@@ -1,4 +1,4 @@
-"""What a model must keep before it may be promoted, who says yes, and what may go wrong."""
+"""Gates before a promotion, its approval, and the risks of a model."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ CONDITIONS = (
 
 
 class Gate(Frozen):
-    """One promise that a model must keep on the last slice of time before it may be promoted; set exactly one condition."""
+    """A condition on the last slice of time that a model must meet before it may be promoted. Set exactly one condition."""
 
     metric: MetricName
-    """What is measured; `value` is money per 1,000 decisions."""
+    """Metric; `value` is money per 1,000 decisions."""
     at_least: float | None = None
     """Lowest allowed value."""
     at_most: float | None = None
     """Highest allowed value."""
     better_than: Literal["baseline", "champion"] | None = None
-    """Must beat the rule, or the serving model, on the same rows: the paired difference must be better than chance."""
+    """Must be better than the baseline or the champion on the same rows: the paired difference must be significant."""
     not_worse_than: Literal["baseline", "champion"] | None = None
-    """May not lose to the rule, or the serving model, on the same rows by more than `margin`, chance allowed for."""
+    """May not be worse than the baseline or the champion on the same rows by more than `margin`, with confidence."""
     margin: float = Field(default=0.0, ge=0)
-    """How much `not_worse_than` allows, in the metric's own unit."""
+    """Difference that `not_worse_than` allows, in the metric's unit."""
     worst_segment_at_least: float | None = None
     """Lowest allowed value in any judged segment."""
     worst_segment_at_most: float | None = None
@@ -62,7 +62,7 @@ class Gate(Frozen):
     worst_month_at_most: float | None = None
     """Highest allowed value in any judged month."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """How sure a comparison with the rule or the serving model must be."""
+    """Confidence level of a comparison with the baseline or the champion."""
     mode: GateMode = GateMode.ENFORCED
     """off, dry_run (reports only) or enforced (stops promotion)."""
 
@@ -73,7 +73,7 @@ class Gate(Frozen):
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def promise(self) -> str:
+    def condition(self) -> str:
         """The condition in words."""
         words = {
             "at_least": "at least {}",
@@ -90,14 +90,14 @@ class Gate(Frozen):
 
 
 class Approval(StrEnum):
-    """Who says yes to a model that keeps every promise."""
+    """Who approves a model whose gates passed."""
 
     AUTOMATIC = "automatic"
     MANUAL = "manual"
 
 
 class RiskSeverity(StrEnum):
-    """How bad it would be."""
+    """Severity."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -105,13 +105,13 @@ class RiskSeverity(StrEnum):
 
 
 class Risk(Frozen):
-    """Something that may go wrong, and what is done about it."""
+    """Something that may go wrong, and its mitigation."""
 
     risk: str
     """What may go wrong, for whom."""
     severity: RiskSeverity
-    """How bad it would be."""
+    """Severity."""
     mitigation: str
-    """What is done about it."""
+    """Mitigation."""
     gate: MetricName | None = None
-    """Metric of the gate that watches over it, where one does."""
+    """Metric of the gate that covers it, if any."""

@@ -15,13 +15,13 @@ class Schedule(Frozen):
     """When things run, in UTC."""
 
     data: Cadence
-    """How event time is cut into intervals of data, scores and monitoring."""
+    """Length of an interval of data, scores and monitoring."""
     train: str
     """Cron expression of planned training."""
     start: date
     """First day of data."""
     end: date | None = None
-    """Day after the last day of data, for a data set that has ended; null for one that goes on."""
+    """Day after the last day of data, for a data set that has ended; null for one that continues."""
 
     @property
     def span(self) -> Interval | None:
@@ -32,12 +32,12 @@ class Schedule(Frozen):
 
 
 class DriftPolicy(Frozen):
-    """When a change in the data counts as drift: an effect size and a least number of rows; sample size decides nothing."""
+    """When a change in the data counts as drift: an effect size and a minimum of rows, independent of the sample size."""
 
     effect_size: float = Field(default=0.1, gt=0)
     """Distance between reference and current (Jensen-Shannon distance, 0 to 1) above which a feature has drifted."""
     min_rows: int = Field(default=500, ge=1)
-    """Fewest rows for a verdict."""
+    """Minimum of rows for a verdict."""
     share_of_features: float = Field(default=0.3, gt=0, le=1)
     """Share of features that must drift for the data to count as drifted."""
     metric_drop: float = Field(default=0.05, gt=0)
@@ -49,14 +49,14 @@ class DriftPolicy(Frozen):
 
 
 class RetrainPolicy(Frozen):
-    """When drift wakes training."""
+    """When monitoring starts a training."""
 
     after: Annotated[str, StringConstraints(pattern=r"^\d+ of \d+$")] = "2 of 3"
     """`k of n`: at least k of the last n verdicts say drift or loss of quality."""
     cooldown: Duration = timedelta(days=7)
-    """Shortest event time between two retrain requests."""
+    """Minimum of event time between two retrain requests."""
     min_new_labels: int = Field(default=500, ge=0)
-    """Labels that must have arrived since the serving model was trained."""
+    """Minimum of new labels since the champion was trained."""
 
     @property
     def needed(self) -> int:
@@ -73,11 +73,11 @@ class Monitoring(Frozen):
     """Who gets the reports, and what counts as drift."""
 
     email: tuple[Email, ...] = Field(min_length=1)
-    """Who gets the reports."""
+    """E-mail addresses that get the reports."""
     drift: DriftPolicy = DriftPolicy()
     """What counts as drift."""
     retrain: RetrainPolicy = RetrainPolicy()
-    """When drift wakes training."""
+    """When monitoring starts a training."""
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,4 @@
-"""How requests are answered that are not quite what training saw."""
+"""Limits of requests, and how to handle unseen categories, out-of-range numbers and missing fields."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ class InputPolicy(StrEnum):
 
     ACCEPT = "accept"
     WARN = "warn"
-    """Predict, and say so in the answer."""
+    """Predict, with a warning in the answer."""
     REFUSE = "refuse"
-    """Predict nothing; the answer names the field."""
+    """Do not predict; the error names the field."""
 
 
 class Serving(Frozen):
-    """How requests are answered over REST. A missing field that is `required` is always refused."""
+    """Limits of requests over REST, and how to handle values that are out of distribution. A missing `required` field is
+    always refused."""
 
     unseen_category: InputPolicy = InputPolicy.WARN
-    """A text that training did not see."""
+    """A category that training did not see."""
     out_of_range: InputPolicy = InputPolicy.WARN
-    """A number beyond what training saw, or beyond the feature's `range`."""
+    """A number outside what training saw, or outside the feature's `range`."""
     missing: InputPolicy = InputPolicy.ACCEPT
     """A field that is left out, or null."""
     max_batch: int = Field(default=1000, ge=1, le=10_000)
-    """Instances that one request may carry."""
+    """Maximum of instances in one request."""
     timeout: Duration = timedelta(seconds=5)
-    """How long a request may take before it is answered with 504."""
+    """Time limit of a request; beyond it the answer is 504."""
     entity_cache: Duration = timedelta(seconds=5)
-    """How long features that were looked up by entity may be used again."""
+    """How long looked-up features of an entity are cached."""

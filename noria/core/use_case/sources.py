@@ -1,4 +1,4 @@
-"""Where raw data comes from, and what becomes of what is personal in it."""
+"""Sources of raw data, and how personal columns are protected."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class FileSource(Frozen):
     name: Name
     """Table name in the raw schema."""
     kind: Literal["files"]
-    """What the source is; decides its other fields."""
+    """Kind of source; decides its other fields."""
     path: str
     """File or glob, relative to the use case's folder; `package:NAME/PATH` reads from an installed package."""
     event_time: Name | None = None
-    """Column that places a row in time; without it the table is a reference table, replaced whole."""
+    """Column with the time of a row; without it the table is a reference table, replaced whole."""
     key: tuple[Name, ...] = ()
     """Columns that identify a row; a repeated key is an error."""
 
@@ -31,13 +31,13 @@ class SqlSource(Frozen):
     name: Name
     """Table name in the raw schema."""
     kind: Literal["sql"]
-    """What the source is; decides its other fields."""
+    """Kind of source; decides its other fields."""
     connection: Name
-    """Which connection; its URL comes from the setting NORIA_SOURCE_<CONNECTION>_URL."""
+    """Name of the connection; its URL comes from the setting NORIA_SOURCE_<CONNECTION>_URL."""
     query: str
     """The query; `:start` and `:end` are bound to the interval when `event_time` is set."""
     event_time: Name | None = None
-    """Column that places a row in time; without it the table is a reference table, replaced whole."""
+    """Column with the time of a row; without it the table is a reference table, replaced whole."""
     key: tuple[Name, ...] = ()
     """Columns that identify a row; a repeated key is an error."""
 
@@ -46,7 +46,7 @@ Source = Annotated[FileSource | SqlSource, Field(discriminator="kind")]
 
 
 class Privacy(StrEnum):
-    """What becomes of a raw column that can name a person or a thing."""
+    """How to protect a raw column that can identify a person or a thing."""
 
     KEEP = "keep"
     PSEUDONYMISE = "pseudonymise"

@@ -1,4 +1,4 @@
-"""What is to be predicted."""
+"""What is predicted: the task and the label."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Task(StrEnum):
 
 
 class Label(Frozen):
-    """What is to be predicted, and when it is known."""
+    """What is predicted, and when it is known."""
 
     model: Name
     """dbt model that holds the label, one row per entity."""
     column: Name
-    """Column of that model; null where there is no label (a cancelled flight)."""
+    """Column of that model; null if there is no label (a cancelled flight)."""
     positive: bool | int | str = True
     """Binary classification: the value of the column that counts as the positive class."""
     classes: tuple[str, ...] = ()
-    """Multiclass: every value that the column can have; the first one is what is assumed when nothing is done."""
+    """Multiclass: every value that the column can have; the first one is the default, when nothing is done."""
     unit: str = ""
-    """Regression: unit of the number, such as `EUR per night`; shown where it is predicted."""
+    """Regression: unit of the number, such as `EUR per night`."""
     available_after: Duration
-    """How long after `event_time` a label may be trusted to have arrived."""
+    """Time after `event_time` by which a label has arrived."""

@@ -1,4 +1,4 @@
-"""How hard to look for a model, and how rows are held back to judge it."""
+"""Search and training settings, and how rows are held out for evaluation."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ SearchMetric = Literal["average_precision", "roc_auc", "log_loss", "accuracy", "
 
 
 class SplitBy(StrEnum):
-    """How rows are held back to judge on."""
+    """How rows are held out for evaluation."""
 
     TIME = "time"
-    """The latest rows, with a gap as long as a label takes: what a model will meet."""
+    """The latest rows, with a gap as long as a label takes to arrive."""
     STRATIFIED = "stratified"
-    """Rows drawn at random, every class (or range of numbers) in its share: for data without an order in time."""
+    """Rows drawn at random, stratified by class (or range of numbers): for data without an order in time."""
     GROUP = "group"
-    """Whole groups drawn at random, so that no group is both learnt from and judged on."""
+    """Whole groups drawn at random, so that no group is in both parts."""
 
 
 class Split(Frozen):
-    """How rows are held back to judge on."""
+    """How rows are held out for evaluation."""
 
     by: SplitBy = SplitBy.TIME
     """time, stratified or group."""
     group: Name | None = None
-    """Categorical feature that names the group, where `by` is group."""
+    """Categorical feature that names the group, if `by` is group."""
     folds: int = Field(default=2, ge=1, le=10)
-    """Folds of the search: rolling origins in time, else parts drawn at random."""
+    """Folds of the search: rolling origin in time, else random parts."""
 
 
 class Engine(StrEnum):
-    """What trains gradient boosting."""
+    """Where gradient boosting is trained."""
 
     LOCAL = "local"
     """One process, in bounded memory."""
@@ -57,37 +57,37 @@ _DEFAULT_METRICS: Mapping[Task, SearchMetric] = {
 
 
 class Training(Frozen):
-    """How hard to look for a model."""
+    """Search and training settings."""
 
     candidates: tuple[CandidateName, ...] = ("linear", "gradient_boosting")
-    """Kinds of model to try; `blend` averages the best of the others where that pays."""
+    """Kinds of model to try; `blend` averages the best of the others if that is better."""
     trials: int = Field(default=40, ge=1)
-    """Trials in all, over all workers."""
+    """Number of trials, over all workers."""
     minutes: float = Field(default=5.0, gt=0)
-    """Time limit of the search."""
+    """Time limit of the search, in minutes."""
     budget: float | None = Field(default=None, gt=0)
-    """Most money for the search, in the use case's currency: it ends when the workers' hours have cost that much."""
+    """Budget of the search, in the use case's currency: it ends when the workers' hours have cost that much."""
     cost_per_worker_hour: float = Field(default=0.0, ge=0)
-    """What an hour of one search worker costs, in the use case's currency."""
+    """Cost of an hour of one search worker, in the use case's currency."""
     workers: int = Field(default=2, ge=1, le=16)
-    """Parallel search tasks on one shared study."""
+    """Number of parallel search workers on one shared study."""
     metric: SearchMetric | None = None
-    """What the search optimises; null takes average_precision, log_loss or rmse, as the task is."""
+    """Metric that the search optimises; null takes average_precision, log_loss or rmse, by task."""
     anchor: str | None = None
-    """Regression: an expression over features, written as the rule is, that gives a number above 0 to begin from, such as
-    `first(price_a_year_ago, 95)`; a model then predicts how many times that number. null: the number itself."""
+    """Regression: an expression over features, written like the baseline, that gives a positive reference number, such as
+    `first(price_a_year_ago, 95)`; the model then predicts the ratio to it. null: the number itself."""
     seed: int = 7
-    """Seed of everything that draws at random."""
+    """Seed of all random draws."""
     test_window: Duration = timedelta(days=30)
-    """Length of the last slice of time, touched once, by the final evaluation."""
+    """Length of the last slice of time, used once, by the final evaluation."""
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
-    """Share of the rows held back for the final evaluation where the split is not by time."""
+    """Share of rows held out for the final evaluation if the split is not by time."""
     min_labels: int = Field(default=1000, ge=10)
-    """Fewest labelled rows to train on."""
+    """Minimum of labelled rows for a training."""
     split: Split = Split()
-    """How rows are held back to judge on."""
+    """How rows are held out for evaluation."""
     engine: Engine = Engine.LOCAL
-    """What trains gradient boosting: local, or dask."""
+    """Where gradient boosting is trained: local, or dask."""
 
     @property
     def search_minutes(self) -> float:

@@ -198,7 +198,7 @@ def test_failed_gate_says_what_promoting_would_cost():
     assert judge(report, metric="value", better_than="baseline").cost is None
     told = tell(judge(report, metric="value", better_than="champion"), report, "EUR")
     assert told == (
-        "BROKEN: value better than the champion, found EUR 812 against 922 per 1,000 of version 3 (-110, 95 % -260 to +40): "
+        "FAILED: value better than the champion, found EUR 812 against 922 per 1,000 of version 3 (-110, 95 % -260 to +40): "
         "promoting would cost about EUR 3,300 a month"
     )
 
@@ -231,8 +231,8 @@ def test_summary_says_quality_money_and_failed_gates_enforced_first(tmp_path):
     text = summarise(a_use_case(tmp_path), a_report(), check_gates(gates, a_report()))
     assert text == (
         "roc_auc 0.710 (rule 0.600), average_precision 0.410 (rule 0.300); EUR 812 per 1,000 decisions (rule 300); "
-        "BROKEN: roc_auc at least 0.8, found 0.71; "
-        "broken, dry run: recall at least 0.4 in every judged segment, found 0.35 in depot south (1 small one not judged)"
+        "FAILED: roc_auc at least 0.8, found 0.71; "
+        "failed, dry run: recall at least 0.4 in every judged segment, found 0.35 in depot south (1 small one not judged)"
     )
 
 

@@ -157,10 +157,10 @@ def test_where_nobody_asks_there_is_nobody_to_harm():
         ({"mode": "canry"}, "did you mean canary?"),
     ],
 )
-def test_a_section_that_makes_no_sense_is_an_error_with_advice(tmp_path, section, told):
+def test_a_section_that_makes_no_sense_is_an_error_with_advice(tmp_path, section, message):
     with pytest.raises(UseCaseError) as caught:
         a_use_case(tmp_path, rollout=section)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_section_is_optional_and_reads_durations(tmp_path):
