@@ -1,4 +1,4 @@
-"""Holds a use case against the contracts of its dbt models, as their `.yml` files state them. Runs no dbt."""
+"""Checks a use case against the contracts of its dbt models, as their `.yml` files state them. Runs no dbt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -42,16 +43,27 @@ class DbtProject:
 
     @cached_property
     def contracts(self) -> Mapping[str, Mapping[str, str]]:
-        """Types of columns by model and column; what is no YAML is left to dbt, which says so better."""
-        found: dict[str, Mapping[str, str]] = {}
+        """Types of columns by model and column."""
+        return {
+            model: {name: str(column.get("data_type", "")) for name, column in columns.items()}
+            for model, columns in self._columns.items()
+        }
+
+    def described(self, model: str) -> frozenset[str]:
+        """Columns of a model that its `.yml` describes."""
+        return frozenset(name for name, column in self._columns.get(model, {}).items() if column.get("description"))
+
+    @cached_property
+    def _columns(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """Columns by model and name; a file that is no YAML is left to dbt, whose error is better."""
+        found: dict[str, Mapping[str, Mapping[str, Any]]] = {}
         for path in sorted(self.folder.glob("models/**/*.y*ml")):
             try:
                 content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # both are safe loaders
             except yaml.YAMLError:
                 continue
             for model in content.get("models") or () if isinstance(content, dict) else ():
-                columns = model.get("columns") or ()
-                found[model["name"]] = {column["name"]: str(column.get("data_type", "")) for column in columns}
+                found[model["name"]] = {column["name"]: column for column in model.get("columns") or ()}
         return found
 
 
@@ -60,9 +72,20 @@ def check_models(use_case: UseCase, project: DbtProject) -> Iterator[Problem]:
     features, label = use_case.features, use_case.label
     wanted = {f"features.{kind}.{name}": name for kind in ("numeric", "categorical") for name in getattr(features, kind)}
     yield from _check_model(use_case, project, "features", features.model, wanted)
+    yield from _check_descriptions(use_case, project)
     wanted = {"label.column": label.column, "label.model": LABEL_KNOWN_AT}
     yield from _check_model(use_case, project, "label", label.model, wanted)
     yield from _check_label(use_case, project.contracts.get(label.model, {}).get(label.column))
+
+
+def _check_descriptions(use_case: UseCase, project: DbtProject) -> Iterator[Problem]:
+    """A feature is described once, where apps and reports read it: in the use case."""
+    features = use_case.features
+    for name in sorted(project.described(features.model) & set(features.names)):
+        kind = "numeric" if name in features.numeric else "categorical"
+        where = f"use_cases/{use_case.name}/{FILE_NAME}: features.{kind}.{name}"
+        found = f"the .yml of dbt model {features.model} describes it too"
+        yield Problem(where, found, "describe a feature here alone; remove the description from the .yml")
 
 
 def _check_label(use_case: UseCase, found: str | None) -> Iterator[Problem]:

@@ -81,6 +81,17 @@ def test_a_column_that_is_not_there_is_named_by_the_field_that_asks_for_it(check
     assert "has no column 'label_known_at'" in known
 
 
+def test_feature_described_in_the_yml_too_is_an_error(check: Check, use_case: UseCase) -> None:
+    features, labels = columns_of(use_case)
+    name = use_case.features.names[0]
+    features[name] = 'double precision, description: "Written twice."'
+    (problem,) = check(features, labels)
+    assert (
+        f".{name}: the .yml of dbt model {use_case.features.model} describes it too; describe a feature here alone"
+        in problem
+    )
+
+
 def test_an_event_time_without_a_zone_is_refused(check: Check, use_case: UseCase) -> None:
     features, labels = columns_of(use_case)
     features[use_case.event_time] = "timestamp"
