@@ -16,6 +16,7 @@ from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import PastVerdict
 from noria.core.use_case import UseCase
 from noria.data.postgres.warehouse import Warehouse
+from noria.io.advisory_locks import lock_transaction
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ def read_ledger(warehouse: Warehouse, use_case: UseCase, up_to: datetime, lines:
 
 def lock_retraining(connection: Connection, use_case: UseCase) -> None:
     """Let one decision at a time be made about a use case; the end of the transaction gives it back."""
-    name = {"name": f"retrain/{use_case.name}"}
-    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), name)
+    lock_transaction(connection, f"retrain/{use_case.name}")
 
 
 def past_verdicts(connection: Connection, use_case: UseCase, since: datetime) -> tuple[PastVerdict, ...]:

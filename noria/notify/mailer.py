@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, text
 from noria.core.base.clock import Clock
 from noria.core.base.errors import NotifyError
 from noria.core.base.results import NotifyResult
+from noria.io.advisory_locks import lock_transaction
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
@@ -95,7 +96,7 @@ class Mailer:
         """
         with self._engine.begin() as connection:
             # Two at once: the second waits here, and then finds the first one's record.
-            connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"mail/{key}"})
+            lock_transaction(connection, f"mail/{key}")
             if delivered := _find(connection, key):
                 return delivered
             self._seal(message, key)

@@ -17,6 +17,7 @@ from noria.core.base.clock import Clock
 from noria.core.base.errors import AuditError
 from noria.core.lifecycle.audit_event import Action, AuditEvent
 from noria.core.model.bundle import BASELINE_VERSION
+from noria.io.advisory_locks import lock_transaction, session_lock
 
 _GENESIS = "0" * 64
 _CHAIN = "noria.audit"
@@ -45,7 +46,7 @@ class AuditTrail:
         """Add an event; durable when this returns."""
         with self._engine.begin() as connection:
             # One writer at a time, over all use cases: the chain is one.
-            connection.execute(sa.text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": _CHAIN})
+            lock_transaction(connection, _CHAIN)
             last = connection.execute(sa.text("select sequence, hash from ops.audit order by sequence desc limit 1")).first()
             draft = AuditEvent(
                 sequence=last.sequence + 1 if last else 1,
@@ -105,13 +106,11 @@ class AuditTrail:
     @contextmanager
     def exclusively(self, use_case: str) -> Iterator[None]:
         """Keep every other promotion and roll-back of the use case out, in any process; released if we are killed."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            name = {"name": f"noria.promotion/{use_case}"}
-            connection.execute(sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), name)
-            try:
-                yield
-            finally:
-                connection.execute(sa.text("select pg_advisory_unlock(hashtextextended(:name, 0))"), name)
+        with (
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+            session_lock(connection, f"noria.promotion/{use_case}"),
+        ):
+            yield
 
 
 def promotions_in_force(events: Sequence[AuditEvent]) -> list[AuditEvent]:

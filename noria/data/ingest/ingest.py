@@ -19,7 +19,8 @@ from noria.data.ingest import raw
 from noria.data.ingest.ingested_ranges import gaps, read_coverage, record
 from noria.data.ingest.privacy import check_key, protect
 from noria.data.ingest.sources import ORIGIN, Reader, SourceUrl, open_source
-from noria.data.postgres.warehouse import Warehouse, copy_csv, csv_of, lock
+from noria.data.postgres.warehouse import Warehouse, copy_csv, csv_of
+from noria.io.advisory_locks import lock_transaction
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,9 @@ def ingest(
     filled = 0
     with warehouse.transaction() as connection:
         for source in sorted(use_case.sources, key=lambda source: source.name):
-            lock(connection, str(raw.raw_table(use_case, source)))  # in one order, so that two runs cannot block each other
+            lock_transaction(
+                connection, str(raw.raw_table(use_case, source))
+            )  # in one order, so that two runs cannot block each other
         for source in use_case.sources:
             if source.event_time is None:
                 rows[source.name] = _replace_reference(connection, run, source, found[source.name])

@@ -1,15 +1,16 @@
-"""Advisory locks: what may not happen at the same time, across processes and machines."""
+"""Locks of intervals: two steps never replace the same rows at the same time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from noria.core.base.interval import Interval
 from noria.core.use_case import UseCase
-from noria.data.postgres.warehouse import Warehouse, lock
+from noria.data.postgres.warehouse import Warehouse
+from noria.io.advisory_locks import lock_session, lock_transaction
 
 
 def cells(use_case: UseCase, interval: Interval) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def cells(use_case: UseCase, interval: Interval) -> tuple[str, ...]:
 def lock_interval(connection: Connection, use_case: UseCase, interval: Interval, what: str) -> None:
     """Wait until nothing else replaces rows of the interval; the end of the transaction gives it back."""
     for cell in cells(use_case, interval):
-        lock(connection, f"{what}/{cell}")
+        lock_transaction(connection, f"{what}/{cell}")
 
 
 @contextmanager
@@ -35,9 +36,8 @@ def holding(warehouse: Warehouse, names: tuple[str, ...], *, shared: bool = Fals
         names: taken in this order; every caller must keep the same order.
         shared: let others hold them too, if they also share.
     """
-    function = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.detach()  # never back to the pool: when the session ends, for any cause, its locks do
         for name in names:
-            connection.execute(text(f"select {function}(hashtextextended(:name, 0))"), {"name": name})
+            lock_session(connection, name, shared=shared)
         yield

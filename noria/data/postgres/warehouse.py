@@ -99,11 +99,6 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def lock(connection: Connection, name: str) -> None:
-    """Wait for the lock of that name; the end of the transaction gives it back."""
-    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
-
-
 def columns(connection: Connection, table: Table) -> dict[str, str]:
     """PostgreSQL type of each column, in order; empty where there is no such table."""
     found = connection.execute(
