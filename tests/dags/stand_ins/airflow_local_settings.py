@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import monitoring
-import noria
+import noria.jobs
 from noria.core.base import results
 from noria.core.base.errors import ApprovalError, QualityError
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.rollout import RolloutResult, RolloutState
 from noria.release.approvals import approval_violation
 
@@ -92,15 +93,14 @@ def set_challenger(_services: object, _use_case: object, candidate: results.Vers
     note("nominate", candidate.version)
 
 
-def promote(
-    _services: object, use_case: Any, candidate: results.VersionRef, *, actor: str, approved_by: str, reason: str
-) -> results.PromotionResult:
+def promote(_services: object, use_case: Any, request: PromotionRequest) -> results.PromotionResult:
     """Holds approvals against the real rule, since who asked and who answered is what Airflow must know."""
-    why = approval_violation(use_case, requested_by=actor, approved_by=approved_by)
-    note("promote" if why is None else "refuse", f"{actor.split(maxsplit=1)[0]}, {approved_by}: {reason}")
+    why = approval_violation(use_case, requested_by=request.actor, approved_by=request.approved_by)
+    about = f"{request.actor.split(maxsplit=1)[0]}, {request.approved_by}: {request.reason}"
+    note("promote" if why is None else "refuse", about)
     if why is not None:
         raise ApprovalError(why)
-    return results.PromotionResult(promoted=True, version=candidate.version, previous="0", reason=reason)
+    return results.PromotionResult(promoted=True, version=request.candidate.version, previous="0", reason=request.reason)
 
 
 def a_rollout(version: str, state: RolloutState, reason: str) -> RolloutResult:
@@ -118,12 +118,10 @@ def a_rollout(version: str, state: RolloutState, reason: str) -> RolloutResult:
     )
 
 
-def start(
-    _services: object, _use_case: object, candidate: results.VersionRef, *, actor: str, approved_by: str, reason: str
-) -> RolloutResult:
-    note("start_rollout", f"{candidate.version}: {reason}")
+def start(_services: object, _use_case: object, request: PromotionRequest) -> RolloutResult:
+    note("start_rollout", f"{request.candidate.version}: {request.reason}")
     (FOLDER / "looked").unlink(missing_ok=True)
-    return a_rollout(candidate.version, RolloutState.RUNNING, reason)
+    return a_rollout(request.candidate.version, RolloutState.RUNNING, request.reason)
 
 
 def advance(_services: object, _use_case: object, *, actor: str) -> RolloutResult:
@@ -173,7 +171,9 @@ def put_in_place(package: types.ModuleType, name: str, *jobs: Callable[..., Any]
 
 if "scheduler" in sys.argv:
     fitting = (ensure_baseline, take_snapshot, search, fit_and_register)
-    put_in_place(noria, "jobs", ingest, validate, transform, score, *fitting)
-    put_in_place(noria, "release", set_challenger, promote, reject)
-    put_in_place(noria, "rollouts", start, advance)
+    put_in_place(noria.jobs, "data", ingest, validate, transform)
+    put_in_place(noria.jobs, "scoring", score)
+    put_in_place(noria.jobs, "training", *fitting)
+    put_in_place(noria.jobs, "release", set_challenger, promote, reject)
+    put_in_place(noria.jobs, "rollout", start, advance)
     put_in_place(monitoring, "jobs", monitor, notify, decide_retrain)
