@@ -46,8 +46,8 @@ def install() -> None:
         return
     uv, python = find_uv(), find_python()
     if has_moved():
-        python = python.resolve() if VENV in python.parents else python  # a link in what goes now
-        shutil.rmtree(str(VENV))
+        python = python.resolve() if VENV in python.parents else python  # a link in the folder that is removed
+        VENV.unlink() if VENV.is_symlink() else shutil.rmtree(str(VENV))
     say(f"installing into .venv for {python} (the first time takes some minutes)")
     # An interpreter is never downloaded: there may be no way out, and the user chose theirs.
     environment = {**os.environ, "UV_PYTHON_PREFERENCE": "only-system", "UV_PROJECT_ENVIRONMENT": str(VENV)}
@@ -55,7 +55,7 @@ def install() -> None:
     command = [str(uv), "sync", "--locked", "--compile-bytecode", "--python", str(python)]
     if code := run_told(command, environment):
         raise SetupError(f"`uv sync` failed (exit code {code}); its message is above. Run it again")
-    STAMP.write_bytes(os.fsencode(f"{fingerprint()}\n{ROOT}\n"))
+    write_stamp()
     say("installed")
 
 
@@ -73,6 +73,13 @@ def is_installed() -> bool:
     if not (VENV / "bin" / "noria").exists() or stamp()[0] != fingerprint():
         return False
     return version_of(VENV / "bin" / "python") is not None
+
+
+def write_stamp() -> None:
+    """Say that `.venv` is installed, from which lock and for which place."""
+    draft = STAMP.with_suffix(".new")
+    draft.write_bytes(os.fsencode(f"{fingerprint()}\n{ROOT}\n"))
+    draft.replace(STAMP)
 
 
 def stamp() -> tuple[str, str]:
