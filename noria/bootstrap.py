@@ -16,8 +16,8 @@ from noria.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from noria.data.postgres.warehouse import Warehouse
-    from noria.notify.mailer import Mailer
-    from noria.release.audit import AuditTrail
+    from noria.ports.audit_trail import AuditTrail
+    from noria.ports.mailer import Mailer
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,16 @@ class Services:
     @cached_property
     def audit(self) -> AuditTrail:
         """Who promoted what, and why."""
-        from noria.release.audit import AuditTrail
+        from noria.release.audit import PostgresAuditTrail
 
-        return AuditTrail(self.warehouse.engine, self.clock)
+        return PostgresAuditTrail(self.warehouse.engine, self.clock)
 
     @cached_property
     def mailer(self) -> Mailer:
         """E-mail with a delivery record."""
-        from noria.notify.mailer import Mailer
+        from noria.notify.mailer import SmtpMailer
 
-        return Mailer(self.settings, self.warehouse.engine, self.clock)
+        return SmtpMailer(self.settings, self.warehouse.engine, self.clock)
 
 
 def bootstrap(settings: Settings | None = None, clock: Clock | None = None) -> Services:

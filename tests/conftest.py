@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,10 @@ import sqlalchemy as sa
 from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.local.postgres import PostgresServer
-from noria.release.audit import AuditTrail
+from noria.ports.audit_trail import AuditTrail
+from noria.release.audit import PostgresAuditTrail
+from noria.testing.audit_trail import InMemoryAuditTrail
+from noria.testing.clock import TickingClock
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The root of the project."""
@@ -32,6 +34,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+SERVER_FIXTURES = frozenset({"postgres", "_catcher", "catcher", "stack", "airflow"})
+"""Fixtures that start a server; a fixture that builds on one of them needs no entry."""
+SERVER_MARKERS = frozenset({"postgres", "e2e"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that needs a server, as its fixtures tell."""
+    for item in items:
+        names = frozenset(getattr(item, "fixturenames", ())) | {marker.name for marker in item.iter_markers()}
+        if names & (SERVER_FIXTURES | SERVER_MARKERS):
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture(scope="session")
@@ -119,17 +134,6 @@ def project() -> Path:
     return PROJECT
 
 
-class TickingClock:
-    """A clock that goes on by a second at each call."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2024, 5, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        self._now += timedelta(seconds=1)
-        return self._now
-
-
 @pytest.fixture
 def engine(warehouse_url: str) -> Iterator[sa.Engine]:
     warehouse = Warehouse(warehouse_url)
@@ -138,5 +142,15 @@ def engine(warehouse_url: str) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def audit(engine: sa.Engine) -> AuditTrail:
-    return AuditTrail(engine, TickingClock())
+def postgres_audit(engine: sa.Engine) -> PostgresAuditTrail:
+    """An audit trail in PostgreSQL."""
+    return PostgresAuditTrail(engine, TickingClock())
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.server)])
+def audit(request: pytest.FixtureRequest) -> AuditTrail:
+    """An audit trail: the fake, and the real one."""
+    if request.param == "memory":
+        return InMemoryAuditTrail(TickingClock())
+    trail: PostgresAuditTrail = request.getfixturevalue("postgres_audit")
+    return trail

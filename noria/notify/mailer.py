@@ -6,14 +6,12 @@ delivery is at least once. Both copies carry the same Message-ID, by which mailb
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import smtplib
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
-from email.utils import format_datetime, getaddresses, parseaddr
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -23,12 +21,12 @@ from noria.core.base.clock import Clock
 from noria.core.base.errors import NotifyError
 from noria.core.base.results import NotifyResult
 from noria.io.advisory_locks import lock_transaction
+from noria.notify.envelope import recipients_of, seal_message
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
 _PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt."""
-_HEADER_LINE = 300
 
 
 class MailSettings(Protocol):
@@ -65,8 +63,8 @@ class MailSettings(Protocol):
         ...
 
 
-class Mailer:
-    """Delivers messages once per key.
+class SmtpMailer:
+    """`noria.ports.mailer.Mailer` over SMTP, with a record of deliveries in PostgreSQL.
 
     Args:
         settings: where the SMTP server is, and who sends.
@@ -99,24 +97,11 @@ class Mailer:
             lock_transaction(connection, f"mail/{key}")
             if delivered := _find(connection, key):
                 return delivered
-            self._seal(message, key)
+            seal_message(message, key=key, sender=self._settings.mail_from, at=self._clock.now())
             recipients = self._send(message)
             result = NotifyResult(message_id=str(message["Message-ID"]), recipients=recipients, delivered_now=True)
             self._record(connection, key, use_case, str(message["Subject"]), result)
         return result
-
-    def _seal(self, message: EmailMessage, key: str) -> None:
-        domain = parseaddr(self._settings.mail_from)[1].rpartition("@")[2] or "noria.invalid"
-        values = {
-            "From": self._settings.mail_from,
-            "Date": format_datetime(self._clock.now()),
-            "Message-ID": f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@{domain}>",
-        }
-        for name, value in values.items():
-            del message[name]
-            message[name] = value
-        # Python folds a long line beside an encoded word into two blanks; headers this long need no folding.
-        message.policy = message.policy.clone(max_line_length=_HEADER_LINE)
 
     def _send(self, message: EmailMessage) -> tuple[str, ...]:
         """Recipients that the server accepted, after as many attempts as it takes."""
@@ -141,7 +126,7 @@ class Mailer:
         # Accepted for the others: sending again would reach those twice, so the refusal is logged and not retried.
         for address, (code, reason) in refused.items():
             _LOG.warning("%s refused the recipient %s: %s %s", self._server, address, code, _text(reason))
-        return tuple(address for address in _recipients(message) if address not in refused)
+        return tuple(address for address in recipients_of(message) if address not in refused)
 
     def _record(self, connection: Connection, key: str, use_case: str, subject: str, result: NotifyResult) -> None:
         connection.execute(
@@ -174,11 +159,6 @@ def _find(connection: Connection, key: str) -> NotifyResult | None:
     if row is None:
         return None
     return NotifyResult(message_id=row.message_id, recipients=tuple(row.recipients), delivered_now=False)
-
-
-def _recipients(message: EmailMessage) -> tuple[str, ...]:
-    headers = [value for name in ("To", "Cc", "Bcc") for value in message.get_all(name, [])]
-    return tuple(address for _, address in getaddresses([str(header) for header in headers]))
 
 
 def _is_temporary(error: Exception) -> bool:

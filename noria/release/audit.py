@@ -7,25 +7,23 @@ show is that its newest events were cut off: keep `head()` somewhere else (a mai
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from noria.core.base.clock import Clock
-from noria.core.base.errors import AuditError
+from noria.core.lifecycle.audit_chain import GENESIS, head_of, next_event, verify_chain, version_in_force
 from noria.core.lifecycle.audit_event import Action, AuditEvent
-from noria.core.model.bundle import BASELINE_VERSION
 from noria.io.advisory_locks import lock_transaction, session_lock
 
-_GENESIS = "0" * 64
 _CHAIN = "noria.audit"
 _COLUMNS = "sequence, at, use_case, action, version, previous, as_of, actor, reason, evidence, previous_hash, hash"
 
 
-class AuditTrail:
-    """Who promoted what, when and why, in PostgreSQL (`ops.audit`)."""
+class PostgresAuditTrail:
+    """`noria.ports.audit_trail.AuditTrail` in PostgreSQL (`ops.audit`)."""
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
@@ -48,8 +46,9 @@ class AuditTrail:
             # One writer at a time, over all use cases: the chain is one.
             lock_transaction(connection, _CHAIN)
             last = connection.execute(sa.text("select sequence, hash from ops.audit order by sequence desc limit 1")).first()
-            draft = AuditEvent(
+            event = next_event(
                 sequence=last.sequence + 1 if last else 1,
+                previous_hash=last.hash if last else GENESIS,
                 at=self._clock.now(),
                 use_case=use_case,
                 action=action,
@@ -58,11 +57,8 @@ class AuditTrail:
                 as_of=as_of,
                 actor=actor,
                 reason=reason,
-                evidence=dict(evidence),
-                previous_hash=last.hash if last else _GENESIS,
-                hash="",
+                evidence=evidence,
             )
-            event = draft.model_copy(update={"hash": draft.expected_hash()})
             _insert(connection, event)
         return event
 
@@ -76,8 +72,7 @@ class AuditTrail:
 
     def head(self) -> str:
         """Hash of the newest event; seals everything before it."""
-        events = self.events()
-        return events[-1].hash if events else _GENESIS
+        return head_of(self.events())
 
     def verify(self) -> int:
         """Check the whole chain; returns the number of events.
@@ -85,23 +80,11 @@ class AuditTrail:
         Raises:
             AuditError: an event was altered, removed or inserted; names the first one that does not fit.
         """
-        previous = _GENESIS
-        events = self.events()
-        for position, event in enumerate(events, start=1):
-            what = f"ops.audit event {event.sequence} ({event.action} of {event.use_case} version {event.version})"
-            if event.sequence != position:
-                raise AuditError(f"ops.audit event {position} is missing: compare with a backup and find out who had access")
-            if event.previous_hash != previous or event.hash != event.expected_hash():
-                raise AuditError(f"{what} was altered: compare with a backup and find out who had access")
-            previous = event.hash
-        return len(events)
+        return verify_chain(self.events())
 
     def version_in_force(self, use_case: str, at: datetime) -> str:
         """The version promoted last, and not rolled back, that had seen nothing after `at`; "0" where there is none."""
-        for event in reversed(promotions_in_force(self.events(use_case))):
-            if event.as_of is not None and event.as_of <= at:
-                return event.version
-        return BASELINE_VERSION
+        return version_in_force(self.events(use_case), at)
 
     @contextmanager
     def exclusively(self, use_case: str) -> Iterator[None]:
@@ -111,26 +94,6 @@ class AuditTrail:
             session_lock(connection, f"noria.promotion/{use_case}"),
         ):
             yield
-
-
-def promotions_in_force(events: Sequence[AuditEvent]) -> list[AuditEvent]:
-    """Replay: the promotions of one use case that were not rolled back, oldest first; the last one is champion."""
-    in_force: list[AuditEvent] = []
-    for event in events:
-        match event.action:
-            case Action.PROMOTED:
-                in_force.append(event)
-            case Action.ROLLED_BACK:
-                in_force = in_force[:-1]
-            case Action.FOUND_MOVED:
-                in_force = [] if event.version == BASELINE_VERSION else [*in_force, event]
-    return in_force
-
-
-def champion_of(events: Sequence[AuditEvent]) -> str:
-    """The champion of one use case as the trail has it."""
-    in_force = promotions_in_force(events)
-    return in_force[-1].version if in_force else BASELINE_VERSION
 
 
 def _insert(connection: sa.Connection, event: AuditEvent) -> None:

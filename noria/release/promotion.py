@@ -15,13 +15,14 @@ from enum import Enum, auto
 
 from noria.core.base.errors import ApprovalError, PromotionConflictError
 from noria.core.base.results import PromotionResult
+from noria.core.lifecycle.audit_chain import champion_of, promotions_in_force
 from noria.core.lifecycle.audit_event import APPROVED_BY, MOVES, Action, AuditEvent
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import ModelRegistry, ModelVersion, Stage
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
+from noria.ports.audit_trail import AuditTrail
 from noria.release.approvals import approval_violation
-from noria.release.audit import AuditTrail, champion_of, promotions_in_force
 
 _OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}
 

@@ -17,7 +17,7 @@ from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome, ModelRegistry, ModelVersion
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import Approval, UseCase
-from noria.release.audit import AuditTrail
+from noria.ports.audit_trail import AuditTrail
 from noria.release.promotion import promote, roll_back
 
 PREFIX = "rehearsal_of_"

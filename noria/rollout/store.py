@@ -17,7 +17,7 @@ from noria.core.lifecycle.registry import ModelRegistry
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
-from noria.release.audit import AuditTrail
+from noria.ports.audit_trail import AuditTrail
 
 _ACTIONS = {event: Action(f"rollout_{event.value}") for event in RolloutEvent}
 STATES = {

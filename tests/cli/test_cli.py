@@ -12,7 +12,7 @@ import yaml
 from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.audit_event import Action
 from noria.data.postgres.warehouse import Warehouse
-from noria.release.audit import AuditTrail
+from noria.release.audit import PostgresAuditTrail
 
 ANSI = "\x1b["
 
@@ -106,7 +106,7 @@ def test_the_audit_trail_is_listed_in_80_columns_of_one_use_case_or_of_all(noria
 
 def _write_events(url):
     engine = Warehouse(url).engine
-    audit = AuditTrail(engine, SystemClock())
+    audit = PostgresAuditTrail(engine, SystemClock())
     for use_case, version, previous in (("flight_delays", "1", "0"), ("parcels", "2", "1")):
         audit.append(
             use_case,

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from noria.core.base.errors import NotifyError
 from noria.data.postgres.warehouse import Warehouse
-from noria.notify.mailer import Mailer
+from noria.notify.mailer import SmtpMailer
 from noria.settings import Settings
 from tests.conftest import free_port
 from tests.notify.catcher import Catcher
@@ -74,9 +74,9 @@ def a_message(to: str = "ops@example.com") -> EmailMessage:
     return message
 
 
-def a_mailer(warehouse: Warehouse, port: int, pauses: list[float] | None = None, **settings: Any) -> Mailer:
+def a_mailer(warehouse: Warehouse, port: int, pauses: list[float] | None = None, **settings: Any) -> SmtpMailer:
     pauses = [] if pauses is None else pauses
-    return Mailer(Settings(smtp_port=port, **settings), warehouse.engine, Noon(), pauses.append)
+    return SmtpMailer(Settings(smtp_port=port, **settings), warehouse.engine, Noon(), pauses.append)
 
 
 def deliveries(warehouse: Warehouse) -> list[Any]:

@@ -1,7 +1,6 @@
-"""Rollouts on a real audit trail: what is done, what is written down, and what a kill or a second caller leaves."""
+"""Rollouts: what is done, what is written down, and what a kill or a second caller leaves."""
 
 import threading
-from datetime import timedelta
 
 import pytest
 
@@ -14,24 +13,17 @@ from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.release.promotion import promote, roll_back
 from noria.rollout.controller import RolloutController
 from noria.testing.builders import a_use_case
+from noria.testing.clock import TickingClock
 from noria.testing.registry import InMemoryRegistry
-from tests.conftest import TickingClock
 from tests.release.test_promotion import Killed, a_bundle, a_candidate
 
 FINE = RolloutComparison(summary="no harm")
 STEPS = {"steps": [5, 25], "bake": "2m"}
 
 
-class HandClock(TickingClock):
-    """A second later every time it is asked, and later when a test says so."""
-
-    def pass_by(self, **time: int) -> None:
-        self._now += timedelta(**time)
-
-
 @pytest.fixture
 def clock():
-    return HandClock()
+    return TickingClock()
 
 
 @pytest.fixture
@@ -63,7 +55,7 @@ def actions(audit):
 def advance(moves, clock=None, comparison=FINE, rows=1000):
     """One turn; with a clock, after the time of a step."""
     if clock is not None:
-        clock.pass_by(minutes=2)
+        clock.advance(minutes=2)
     return moves.advance(moves.current(), comparison, rows)
 
 
@@ -218,7 +210,7 @@ def test_no_difference_keeps_the_champion(registry, audit, clock, tmp_path, cand
     use_case = a_use_case(tmp_path / "ab", rollout={"mode": "ab", "share": 50, "stop": {"at_most": "1d"}})
     moves = RolloutController(registry, audit, clock, use_case, "ana")
     assert moves.start(PromotionRequest(candidate, actor="ana")).share == 50
-    clock.pass_by(days=1)
+    clock.advance(days=1)
     ended = advance(moves).rollout
     assert (ended.state, ended.promoted, registry.moves) == (RolloutState.COMPLETED, False, [])
     assert registry.alias_state("parcels").challenger == "0"
@@ -272,7 +264,7 @@ def test_killed_around_the_promotion_the_next_call_ends_it(moves, registry, audi
 
 def test_of_many_at_once_one_takes_the_step(moves, registry, audit, clock, use_case, candidate):
     moves.start(PromotionRequest(candidate, actor="ana"))
-    clock.pass_by(minutes=2)
+    clock.advance(minutes=2)
     seen, barrier = moves.current(), threading.Barrier(4)
 
     def run():
