@@ -17,6 +17,7 @@ from noria.settings import Settings, load_settings
 if TYPE_CHECKING:
     from noria.data.postgres.warehouse import Warehouse
     from noria.ports.audit_trail import AuditTrail
+    from noria.ports.key_store import KeyStore
     from noria.ports.mailer import Mailer
 
 
@@ -83,6 +84,13 @@ class Services:
         from noria.release.audit import PostgresAuditTrail
 
         return PostgresAuditTrail(self.warehouse.engine, self.clock)
+
+    @cached_property
+    def keys(self) -> KeyStore:
+        """API keys of serving."""
+        from noria.data.tables.api_keys import PostgresKeyStore
+
+        return PostgresKeyStore(self.warehouse)
 
     @cached_property
     def mailer(self) -> Mailer:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from noria.bootstrap import Services
 from noria.core.base.api_key import ApiKey, NewSecret, Scope, check_id, check_name, new_id, new_secret
 from noria.core.base.errors import AccessError
+from noria.ports.key_store import RevokedKey
 
 if TYPE_CHECKING:
     from noria.core.lifecycle.audit_event import Action
@@ -31,19 +32,6 @@ class IssuedKey:
     secret: NewSecret
 
 
-@dataclass(frozen=True)
-class RevokedKey:
-    """A key that is refused for good.
-
-    Attributes:
-        key: as it is now.
-        already: it had been revoked before.
-    """
-
-    key: ApiKey
-    already: bool
-
-
 def create_key(
     services: Services,
     *,
@@ -57,7 +45,7 @@ def create_key(
     """Make a key.
 
     Args:
-        services: the warehouse keeps it, the catalog knows the use cases.
+        services: keep it; the catalog knows the use cases.
         name: of the app that gets it.
         use_cases: it may be used for; None for all there are and will be.
         scopes: what it may do.
@@ -69,8 +57,6 @@ def create_key(
         AccessError: the name is taken or cannot be one, or the key could do nothing.
         UseCaseError: there is no such use case.
     """
-    from noria.data.tables import api_keys
-
     now = services.clock.now()
     key = ApiKey(
         id=new_id(),
@@ -83,8 +69,8 @@ def create_key(
         expires_at=_end_of(now, lifetime),
     )
     secret = new_secret(key.id)
-    with services.warehouse.transaction() as connection:
-        api_keys.add(connection, key, secret.digest)
+    with services.keys.transaction() as keys:
+        keys.add(key, secret.digest)
         _record(services, _actions().KEY_CREATED, key, actor=actor, reason=f"may {key.may}")
     return IssuedKey(key, secret)
 
@@ -95,7 +81,7 @@ def rotate_key(
     """Give a key another secret; those before it are let in for a while, so that no request fails while apps change over.
 
     Args:
-        services: the warehouse keeps it.
+        services: keep it.
         key_id: of the key.
         grace: how long older secrets are let in; zero refuses them at once.
         actor: who rotates it.
@@ -105,16 +91,12 @@ def rotate_key(
     Raises:
         AccessError: there is no such key, it was revoked, or it has expired and would stay so.
     """
-    from noria.data.tables import api_keys
-
     if grace < timedelta(0):
         raise AccessError("the grace of older secrets cannot be negative: give 0s to refuse them at once")
     now = services.clock.now()
     secret = new_secret(check_id(key_id))
-    with services.warehouse.transaction() as connection:
-        key = api_keys.rotate(
-            connection, key_id, secret.digest, at=now, old_until=now + grace, expires_at=_end_of(now, lifetime)
-        )
+    with services.keys.transaction() as keys:
+        key = keys.rotate(key_id, secret.digest, at=now, old_until=now + grace, expires_at=_end_of(now, lifetime))
         note = f"older secrets until {(now + grace).isoformat(timespec='seconds')}"
         _record(services, _actions().KEY_ROTATED, key, actor=actor, reason=f"{reason}; {note}" if reason else note)
     return IssuedKey(key, secret)
@@ -126,22 +108,18 @@ def revoke_key(services: Services, key_id: str, *, reason: str, actor: str) -> R
     Raises:
         AccessError: there is no such key.
     """
-    from noria.data.tables import api_keys
-
     with services.audit.exclusively(AUDITED_AS):
-        with services.warehouse.transaction() as connection:
-            done = api_keys.revoke(connection, check_id(key_id), at=services.clock.now())
+        with services.keys.transaction() as keys:
+            done = keys.revoke(check_id(key_id), at=services.clock.now())
         if not (done.already and _was_recorded(services, key_id)):
             _record(services, _actions().KEY_REVOKED, done.key, actor=actor, reason=reason)
-    return RevokedKey(done.key, done.already)
+    return done
 
 
 def list_keys(services: Services) -> tuple[ApiKey, ...]:
     """Every key that was ever made, oldest first; secrets are nowhere to be read."""
-    from noria.data.tables import api_keys
-
-    with services.warehouse.transaction() as connection:
-        return api_keys.all_keys(connection)
+    with services.keys.transaction() as keys:
+        return keys.all_keys()
 
 
 def _known(services: Services, use_cases: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -258,7 +258,7 @@ def asked(tmp_path):
         ("ana", "", "asks for a second person's yes"),
         ("ana", "ana", "ana both asked for it and approved it"),
         ("ana (command line)", "Ana ", "both asked for it and approved it"),
-        ("Anonymous", "Anonymous", "nobody can tell that they are two"),
+        ("Anonymous", "Anonymous", "both anonymous, and may be the same"),
     ],
 )
 def test_without_another_persons_yes_a_promotion_is_refused_and_the_trail_says_who_tried(

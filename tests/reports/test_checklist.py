@@ -115,13 +115,15 @@ def test_one_judged_month_says_nothing_about_time(facts):
 
 def test_a_person_must_have_said_yes_where_one_is_asked(facts, audit):
     asked = changed(facts, approval="manual")
-    assert line(asked, "said yes").state is CheckState.NOT_YET
+    assert line(asked, "approval that is needed").state is CheckState.NOT_YET
     said = {"approved_by": "ben"}
     audit.append("parcels", Action.PROMOTED, version="3", previous="2", as_of=None, actor="ana", reason="", evidence=said)
-    found = line(replace(asked, events=audit.events("parcels")), "said yes")
+    found = line(replace(asked, events=audit.events("parcels")), "approval that is needed")
     assert (found.state, "ben on 2024-05-01; asked by ana" in found.evidence) == (CheckState.YES, True)
     note(audit, Action.REJECTED, "4")
-    assert line(replace(asked, version="4", events=audit.events("parcels")), "said yes").state is CheckState.NO
+    assert (
+        line(replace(asked, version="4", events=audit.events("parcels")), "approval that is needed").state is CheckState.NO
+    )
 
 
 def test_operations_are_what_the_warehouse_has_of_that_version(engine):

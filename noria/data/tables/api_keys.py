@@ -5,7 +5,8 @@ Every function works in its caller's transaction, so that a key is kept together
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,23 +15,50 @@ from sqlalchemy.exc import IntegrityError
 
 from noria.core.base.api_key import ApiKey, KeyState, Scope
 from noria.core.base.errors import AccessError
+from noria.data.postgres.warehouse import Warehouse
+from noria.ports.key_store import RevokedKey
 
 _COLUMNS = (
     "id, name, use_cases, scopes, per_minute, created_at, created_by, expires_at, revoked_at, rotated_at, last_used_at"
 )
 
 
-@dataclass(frozen=True)
-class Revoked:
-    """A key that was revoked.
+class PostgresKeyStore:
+    """`noria.ports.key_store.KeyStore` in PostgreSQL."""
 
-    Attributes:
-        key: as it is now.
-        already: it had been revoked before; nothing was changed.
-    """
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
 
-    key: ApiKey
-    already: bool
+    @contextmanager
+    def transaction(self) -> Iterator[KeyTransaction]:
+        """Changes in one transaction of the database."""
+        with self._warehouse.transaction() as connection:
+            yield KeyTransaction(connection)
+
+
+class KeyTransaction:
+    """`noria.ports.key_store.KeyChanges` in a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, key: ApiKey, digest: str) -> None:
+        """Keep a new key and the SHA-256 of its secret."""
+        add(self._connection, key, digest)
+
+    def rotate(
+        self, key_id: str, digest: str, *, at: datetime, old_until: datetime, expires_at: datetime | None = None
+    ) -> ApiKey:
+        """Give a key another secret."""
+        return rotate(self._connection, key_id, digest, at=at, old_until=old_until, expires_at=expires_at)
+
+    def revoke(self, key_id: str, *, at: datetime) -> RevokedKey:
+        """Revoke a key, for good."""
+        return revoke(self._connection, key_id, at=at)
+
+    def all_keys(self) -> tuple[ApiKey, ...]:
+        """Every key that was ever made, oldest first."""
+        return all_keys(self._connection)
 
 
 def add(connection: Connection, key: ApiKey, digest: str) -> None:
@@ -97,7 +125,7 @@ def rotate(
     return find(connection, key_id)
 
 
-def revoke(connection: Connection, key_id: str, *, at: datetime) -> Revoked:
+def revoke(connection: Connection, key_id: str, *, at: datetime) -> RevokedKey:
     """Revoke a key, for good; one that was revoked before stays as it is.
 
     Raises:
@@ -105,9 +133,9 @@ def revoke(connection: Connection, key_id: str, *, at: datetime) -> Revoked:
     """
     key = find(connection, key_id, for_update=True)
     if key.revoked_at is not None:
-        return Revoked(key, already=True)
+        return RevokedKey(key, already=True)
     connection.execute(text("update ops.api_keys set revoked_at = :at where id = :id"), {"id": key_id, "at": at})
-    return Revoked(find(connection, key_id), already=False)
+    return RevokedKey(find(connection, key_id), already=False)
 
 
 def find(connection: Connection, key_id: str, *, for_update: bool = False) -> ApiKey:
