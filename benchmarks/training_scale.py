@@ -92,7 +92,7 @@ def train(snapshot: Path, options: argparse.Namespace) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     from noria.core.base.results import SnapshotRef
-    from noria.training.data.dataset import read_snapshot
+    from noria.training.data.dataset import read_snapshot, snapshot_schema
     from noria.training.data.parquet_columns import MOST_IN_MEMORY
     from noria.training.data.target import target_of
     from noria.training.fit.pipeline import Pipeline
@@ -108,7 +108,8 @@ def train(snapshot: Path, options: argparse.Namespace) -> dict[str, float]:
     recipe = Pipeline("gradient_boosting", params, use_case.features, FitContext(7, options.threads), target)
     with limited_threads(options.threads):
         started = time.perf_counter()
-        training = read_snapshot(use_case, reference, most_in_memory=rows if options.in_memory else MOST_IN_MEMORY)
+        most = rows if options.in_memory else MOST_IN_MEMORY
+        training = read_snapshot(snapshot_schema(use_case), reference, most_in_memory=most)
         read = time.perf_counter()
         model = recipe.fit(training)
         fitted = time.perf_counter()

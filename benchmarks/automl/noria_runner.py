@@ -30,6 +30,7 @@ from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_pr
 from noria.io.bundle_files import read_manifest
 from noria.testing.builders import a_use_case
 from noria.training.bundle.build import fit_bundle
+from noria.training.search.selection import best_trial
 from noria.training.search.worker import run_worker
 
 MORE_THAN_TIME_ALLOWS = 100_000
@@ -146,7 +147,8 @@ def work(use_case: UseCase, snapshot: SnapshotRef, worker: int, storage_url: str
 def fit(use_case: UseCase, snapshot: SnapshotRef, storage_url: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     """The sealed bundle, and the facts for the report."""
     champion = ("0", baseline_predictor(use_case))
-    fitted = fit_bundle(use_case, snapshot, champion=champion, storage_url=storage_url, folder=folder)
+    best = best_trial(use_case, snapshot, storage_url)
+    fitted = fit_bundle(use_case, snapshot, best, champion=champion, folder=folder)
     return fitted.folder, {
         "model": fitted.params["candidate"],
         "trials": int(fitted.params["trials"]),

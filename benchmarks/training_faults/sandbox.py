@@ -81,14 +81,14 @@ class Sandbox:
         return self._undisturbed[name, champion]
 
     def _fitted(self, name: str, snapshot: str, best: Any) -> str:
-        return training.fit(
-            self.services,
-            self.use_case(name),
-            SnapshotRef.model_validate_json(snapshot),
+        request = training.FitRequest(
+            use_case=self.use_case(name),
+            snapshot=SnapshotRef.model_validate_json(snapshot),
             against=self.services.registry.champion(name),
             folder=self.environment.home / "undisturbed" / name,
             best=best,
-        ).digest
+        )
+        return training.fit(self.services, request).digest
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Trained versions in the registry."""

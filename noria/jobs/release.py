@@ -5,6 +5,7 @@ these."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,42 +26,45 @@ if TYPE_CHECKING:
     from noria.core.lifecycle.check_line import ChecklistItem
     from noria.release.rollback_drill import RollbackDrill
     from noria.reports.model_card import ModelCard
+    from noria.training.bundle.build import ModelBundle
 
 EVALUATION_PAGE = "evaluation.html"
 
 
-def write_evidence(
-    services: Services,
-    use_case: UseCase,
-    snapshot: SnapshotRef,
-    bundle: Path,
-    digest: str,
-    *,
-    report: EvaluationReport,
-    gates: Sequence[GateResult],
-    params: Mapping[str, str],
-    environment: Mapping[str, str],
-    folder: Path,
-) -> Path:
+@dataclass(frozen=True)
+class EvidenceRequest:
+    """Evidence of a bundle that is about to be registered.
+
+    Attributes:
+        use_case: specification of the model.
+        snapshot: the training set.
+        bundle: its files, evaluation and parameters.
+        gates: results of the gates.
+        environment: versions of the libraries that computed it.
+        folder: where the pages are written.
+    """
+
+    use_case: UseCase
+    snapshot: SnapshotRef
+    bundle: ModelBundle
+    gates: Sequence[GateResult]
+    environment: Mapping[str, str]
+    folder: Path
+
+
+def write_evidence(services: Services, request: EvidenceRequest) -> Path:
     """Write model card and evaluation page of a bundle that is about to be registered; returns the folder.
 
     Args:
-        services: the warehouse says where the training set came from.
-        use_case: whose bundle it is.
-        snapshot: its training set.
-        bundle: its sealed folder.
-        digest: of the bundle.
-        report: its evaluation.
-        gates: results of its gates.
-        params: hyperparameters and the like.
-        environment: versions of what computed it.
-        folder: where the pages go.
+        services: warehouse with the lineage of the training set.
+        request: the bundle, and where the pages are written.
     """
     from noria.reports import evaluation_page
     from noria.reports.lineage import read_lineage
     from noria.reports.model_card import make_card
     from noria.reports.model_card_files import write_card
 
+    use_case, snapshot, bundle = request.use_case, request.snapshot, request.bundle
     lineage = read_lineage(
         services.warehouse.engine,
         use_case,
@@ -71,18 +75,18 @@ def write_evidence(
     )
     card = make_card(
         use_case,
-        read_manifest(bundle, digest),
-        report,
-        bundle_digest=digest,
+        read_manifest(bundle.folder, bundle.digest),
+        bundle.report,
+        bundle_digest=bundle.digest,
         written_at=services.clock.now(),
-        gates=gates,
+        gates=request.gates,
         lineage=lineage,
-        params=params,
-        environment=environment,
+        params=bundle.params,
+        environment=request.environment,
     )
-    write_card(folder, _brought_up_to_date(services, use_case, card, version=""))
-    evaluation_page.write(report, use_case, folder / EVALUATION_PAGE, gates)
-    return folder
+    write_card(request.folder, _brought_up_to_date(services, use_case, card, version=""))
+    evaluation_page.write(bundle.report, use_case, request.folder / EVALUATION_PAGE, request.gates)
+    return request.folder
 
 
 def set_challenger(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:

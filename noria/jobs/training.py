@@ -1,35 +1,51 @@
-"""One function per pipeline step. Airflow tasks and the command line call these and nothing deeper.
+"""Training steps of a use case: baseline, snapshot, search, fit. Airflow tasks and the command line call nothing deeper.
 
-Each takes an explicit interval or as-of date, can be run again (it replaces exactly what it made), and returns a small
-named result. Imports are inside, so that a step pays only for the libraries it uses.
+Each step takes an explicit as-of date or snapshot, can be repeated (it replaces exactly what it made), and returns a small
+named result. Imports are inside, so that a step loads only the libraries that it uses.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
-from noria.core.base.results import (
-    SearchResult,
-    SnapshotRef,
-    VersionRef,
-)
+from noria.core.base.results import SearchResult, SnapshotRef, VersionRef
 from noria.core.lifecycle.gates import check_gates, summarise
 from noria.core.lifecycle.registry import GateOutcome, ModelVersion, Stage
 from noria.core.model.bundle import baseline_manifest, specification_digest
 from noria.core.use_case import UseCase
 from noria.io.bundle_files import write_bundle
-from noria.jobs.release import write_evidence
+from noria.jobs.release import EvidenceRequest, write_evidence
 
 if TYPE_CHECKING:
     from noria.training.bundle.build import ModelBundle
-    from noria.training.search.selection import BestTrial
+    from noria.training.search.best_trial import BestTrial
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """A bundle to be made.
+
+    Attributes:
+        use_case: specification of the model.
+        snapshot: the training set.
+        against: the version to compare with on the same rows.
+        folder: where the bundle is written.
+        best: the trial to fit; None takes the best trial of the snapshot's study.
+    """
+
+    use_case: UseCase
+    snapshot: SnapshotRef
+    against: ModelVersion
+    folder: Path
+    best: BestTrial | None = None
 
 
 def ensure_baseline(services: Services, use_case: UseCase) -> ModelVersion:
-    """Register version 0, the rule; harmless when it is there, and when several intervals need it at once."""
+    """Register the baseline as version 0, unless it is registered; several intervals may do so at the same time."""
     folder = services.settings.bundles / use_case.name / f"baseline-{specification_digest(use_case)[:16]}"
     with services.audit.exclusively(use_case.name):
         digest = write_bundle(folder, baseline_manifest(use_case), {})
@@ -37,7 +53,7 @@ def ensure_baseline(services: Services, use_case: UseCase) -> ModelVersion:
 
 
 def take_snapshot(services: Services, use_case: UseCase, as_of: datetime) -> SnapshotRef:
-    """Freeze what was known at `as_of` into content-addressed Parquet."""
+    """Write the training set that was known at `as_of`, as content-addressed Parquet."""
     from noria.data.tables.snapshots import take_snapshot as run
 
     return run(services.warehouse, use_case, as_of, services.settings.snapshots / use_case.name)
@@ -46,10 +62,12 @@ def take_snapshot(services: Services, use_case: UseCase, as_of: datetime) -> Sna
 def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker: int) -> SearchResult:
     """Run one worker of the hyperparameter search on the shared study; a second call resumes it.
 
-    A new study begins with each kind's defaults and with what the champion was trained with.
+    A new study starts from the defaults of each kind and from the champion's hyperparameters.
 
     Raises:
-        SettingsError: the final fit is to run on a cluster, and none is set; said before an hour is spent.
+        SettingsError: the final fit needs a cluster, and none is set; raised before any work.
+        NotEnoughDataError: the training set is too small to split.
+        NoriaError: the same worker runs in another process, or PostgreSQL cannot be reached.
     """
     from noria.training.models.trees.booster import cluster_of
     from noria.training.search.worker import run_worker
@@ -65,81 +83,85 @@ def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker:
 
 
 def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRef) -> VersionRef:
-    """Fit the best trial, judge it on rows nothing else touched, check the gates, register it with its evidence.
+    """Fit the best trial, evaluate it, check the gates, and register it with its evidence.
 
-    Same snapshot, same version. A candidate that was judged against a champion which no longer serves is judged again, as a
-    version of its own.
+    The same snapshot gives the same version. A candidate that was compared with a champion that no longer serves is
+    evaluated again, as a version of its own.
+
+    Raises:
+        NotEnoughDataError: no trial was completed, or a part of the training set has too few rows.
+        BundleError: the exported model differs from the fitted one; nothing is registered.
     """
-    from noria.training.bundle.environment import record_environment
     from noria.training.search.oof_predictions import forget_search
 
     champion = services.registry.champion(use_case.name)
-    key = f"{snapshot.digest[:16]}-{specification_digest(use_case)[:16]}"
-    registered = services.registry.find(use_case.name, key)
-    if registered and _waits(registered) and registered.judged_against != champion.version:
-        key += f"-against-{champion.version}"
-        registered = services.registry.find(use_case.name, key)
-    if registered:
-        forget_search(use_case, snapshot)
-        return registered.reference()
-    folder = services.settings.bundles / use_case.name / f"training-{key}"
-    fitted = fit(services, use_case, snapshot, against=champion, folder=folder)
-    gates = check_gates(use_case.gates, fitted.report)
-    outcome = GateOutcome(
-        passed=not any(gate.stops for gate in gates),
-        summary=summarise(use_case, fitted.report, gates),
-        judged_against=champion.version,
-    )
-    evidence = write_evidence(
-        services,
-        use_case,
-        snapshot,
-        fitted.folder,
-        fitted.digest,
-        report=fitted.report,
-        gates=gates,
-        params=fitted.params,
-        environment=record_environment(),
-        folder=folder.with_name(f"evidence-{key}"),
-    )
-    version = services.registry.register(
-        use_case.name, fitted.folder, fitted.digest, key=key, params=fitted.params, outcome=outcome, evidence=evidence
-    )
+    key, version = _registered(services, use_case, snapshot, champion)
+    if version is None:
+        folder = services.settings.bundles / use_case.name / f"training-{key}"
+        request = FitRequest(use_case, snapshot, champion, folder)
+        version = _register(services, request, fit(services, request), key)
     forget_search(use_case, snapshot)
     return version.reference()
 
 
-def fit(
-    services: Services,
-    use_case: UseCase,
-    snapshot: SnapshotRef,
-    *,
-    against: ModelVersion,
-    folder: Path,
-    best: BestTrial | None = None,
-) -> ModelBundle:
+def fit(services: Services, request: FitRequest) -> ModelBundle:
     """Fit a trial and seal its bundle; registers nothing.
 
     Args:
-        services: the registry has the rival, PostgreSQL the study.
-        use_case: what the business wants.
-        snapshot: the training set.
-        against: the version to be judged against on the same rows.
-        folder: where the bundle goes.
-        best: what to fit; None takes the best trial of the snapshot's study.
+        services: registry of the version to compare with, and PostgreSQL of the study.
+        request: what to fit, and where to write it.
+
+    Raises:
+        SettingsError: `training.engine` is dask, and no cluster is set or none answers.
+        NotEnoughDataError: no trial was completed, or a part of the training set has too few rows.
+        BundleError: the exported model differs from the fitted one.
     """
     from noria.inference.predictor import load_predictor
     from noria.training.bundle.build import fit_bundle
+    from noria.training.models.trees.booster import cluster_of
+    from noria.training.search.selection import best_trial
 
-    rival = load_predictor(services.registry.download(against, services.settings.bundles), against.bundle_digest)
+    settings, use_case, against = services.settings, request.use_case, request.against
+    cluster = cluster_of(use_case.training, settings.dask_scheduler)
+    rival = load_predictor(services.registry.download(against, settings.bundles), against.bundle_digest)
+    best = request.best or best_trial(use_case, request.snapshot, settings.warehouse_url.get_secret_value())
     return fit_bundle(
-        use_case,
-        snapshot,
-        champion=(against.version, rival),
-        storage_url=services.settings.warehouse_url.get_secret_value(),
-        folder=folder,
-        best=best,
-        dask_scheduler=services.settings.dask_scheduler,
+        use_case, request.snapshot, best, champion=(against.version, rival), folder=request.folder, cluster=cluster
+    )
+
+
+def _registered(
+    services: Services, use_case: UseCase, snapshot: SnapshotRef, champion: ModelVersion
+) -> tuple[str, ModelVersion | None]:
+    """Key of the training, and the version that is registered under it; None if there is none."""
+    key = f"{snapshot.digest[:16]}-{specification_digest(use_case)[:16]}"
+    version = services.registry.find(use_case.name, key)
+    if version and _waits(version) and version.judged_against != champion.version:
+        key += f"-against-{champion.version}"
+        version = services.registry.find(use_case.name, key)
+    return key, version
+
+
+def _register(services: Services, request: FitRequest, bundle: ModelBundle, key: str) -> ModelVersion:
+    from noria.training.bundle.environment import record_environment
+
+    use_case = request.use_case
+    gates = check_gates(use_case.gates, bundle.report)
+    folder = request.folder.with_name(f"evidence-{key}")
+    evidence = EvidenceRequest(use_case, request.snapshot, bundle, gates, record_environment(), folder)
+    outcome = GateOutcome(
+        passed=not any(gate.stops for gate in gates),
+        summary=summarise(use_case, bundle.report, gates),
+        judged_against=request.against.version,
+    )
+    return services.registry.register(
+        use_case.name,
+        bundle.folder,
+        bundle.digest,
+        key=key,
+        params=bundle.params,
+        outcome=outcome,
+        evidence=write_evidence(services, evidence),
     )
 
 

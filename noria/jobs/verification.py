@@ -1,5 +1,7 @@
-"""Proves that a registered version can be made again: same training set, same recipe, same bytes; and same search, where it
-was one worker's alone. `noria train NAME --as-of DATE --verify VERSION` calls it."""
+"""Verification: makes a registered version again and compares training set, bundle and search.
+
+`noria train NAME --as-of DATE --verify VERSION` calls it.
+"""
 
 from __future__ import annotations
 
@@ -19,47 +21,40 @@ from noria.jobs import training
 
 
 def verify(services: Services, use_case: UseCase, as_of: datetime, version: str) -> VerificationResult:
-    """Make a version again from what the registry says of it, and say what came out otherwise. Registers nothing.
+    """Make a version again from its parameters in the registry, and list the differences. Registers nothing.
+
+    The search is repeated only if the bundle is the same and one worker made the version.
 
     Args:
         services: warehouse, registry and study.
-        use_case: as it is written now; must be as it was then.
+        use_case: must be as it was when the version was trained.
         as_of: the version's as-of date.
         version: its number.
 
     Raises:
-        RegistryError: there is no such version, it is of another date, or the use case was edited since.
+        RegistryError: there is no such version, it has another as-of date, or the use case was edited since.
     """
-    from noria.training.search.best_trial import recorded_trial
-
-    found = services.registry.version(use_case.name, version)
-    params = services.registry.params(found)
-    _require_same_terms(services, use_case, found, as_of)
+    registered = services.registry.version(use_case.name, version)
+    params = services.registry.params(registered)
+    _require_same_specification(services, use_case, registered, as_of)
     snapshot = training.take_snapshot(services, use_case, as_of)
-    differences = []
-    if snapshot.digest != found.snapshot:
-        differences.append(f"training set: {found.snapshot[:16]} at first, {snapshot.digest[:16]} now; raw data has changed")
+    same_snapshot = snapshot.digest == registered.snapshot
+    if same_snapshot:
+        differences = _fit_again(services, use_case, snapshot, registered, params)
     else:
-        rival = services.registry.version(use_case.name, found.judged_against)
-        with tempfile.TemporaryDirectory(prefix="noria-verify-") as folder:
-            again = training.fit(
-                services, use_case, snapshot, against=rival, folder=Path(folder), best=recorded_trial(params)
-            )
-        if again.digest != found.bundle_digest:
-            differences += [f"bundle: {found.bundle_digest[:16]} at first, {again.digest[:16]} now"]
-            differences += _other_metrics(found, again.report.metrics)
-    same_bundle = not differences
-    searched = _search_again(services, use_case, snapshot, params) if same_bundle else None
+        before, now = registered.snapshot[:16], snapshot.digest[:16]
+        differences = [f"training set: {before} at first, {now} now; raw data has changed"]
+    searched = None if differences else _search_again(services, use_case, snapshot, params)
     return VerificationResult(
         version=version,
-        same_snapshot=snapshot.digest == found.snapshot,
-        same_bundle=same_bundle,
+        same_snapshot=same_snapshot,
+        same_bundle=not differences,
         same_search=None if searched is None else not searched,
         differences=(*differences, *(searched or ())),
     )
 
 
-def _require_same_terms(services: Services, use_case: UseCase, version: ModelVersion, as_of: datetime) -> None:
+def _require_same_specification(services: Services, use_case: UseCase, version: ModelVersion, as_of: datetime) -> None:
     if version.as_of != as_of:
         raise RegistryError(
             f"version {version.version} of {use_case.name} was trained as of {version.as_of}: verify it with that date"
@@ -68,11 +63,28 @@ def _require_same_terms(services: Services, use_case: UseCase, version: ModelVer
     provenance = read_manifest(folder, version.bundle_digest).provenance
     if provenance is None or provenance.specification != specification_digest(use_case):
         raise RegistryError(
-            f"use_cases/{use_case.name} was edited since version {version.version} was trained: check out what it was then"
+            f"use_cases/{use_case.name} was edited since version {version.version} was trained: check out the files of that "
+            "time"
         )
 
 
-def _other_metrics(version: ModelVersion, metrics: dict[str, float]) -> list[str]:
+def _fit_again(
+    services: Services, use_case: UseCase, snapshot: SnapshotRef, version: ModelVersion, params: Mapping[str, str]
+) -> list[str]:
+    """Differences between the bundle of a version and one that is made again; empty if they are the same bytes."""
+    from noria.training.search.best_trial import recorded_trial
+
+    against = services.registry.version(use_case.name, version.judged_against)
+    with tempfile.TemporaryDirectory(prefix="noria-verify-") as folder:
+        request = training.FitRequest(use_case, snapshot, against, Path(folder), recorded_trial(params))
+        again = training.fit(services, request)
+    if again.digest == version.bundle_digest:
+        return []
+    bundle = f"bundle: {version.bundle_digest[:16]} at first, {again.digest[:16]} now"
+    return [bundle, *_other_metrics(version, again.report.metrics)]
+
+
+def _other_metrics(version: ModelVersion, metrics: Mapping[str, float]) -> list[str]:
     before = version.metrics
     return [
         f"{name}: {before[name]!r} at first, {metrics.get(name)!r} now"
@@ -84,9 +96,9 @@ def _other_metrics(version: ModelVersion, metrics: dict[str, float]) -> list[str
 def _search_again(
     services: Services, use_case: UseCase, snapshot: SnapshotRef, params: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    """What a repeated search found otherwise; None where several workers or the clock decided, or the study is gone."""
+    """Differences of a repeated search; None if several workers or the clock decided, or the study is gone."""
     from noria.training.search.replay import cut_short, differences, search_again
-    from noria.training.search.worker import best_trial
+    from noria.training.search.selection import best_trial
 
     url = services.settings.warehouse_url.get_secret_value()
     try:

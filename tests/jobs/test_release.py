@@ -19,6 +19,7 @@ from noria.io.bundle_files import write_bundle
 from noria.jobs import release
 from noria.reports.model_card_files import read_card
 from noria.settings import Settings
+from noria.training.bundle.build import ModelBundle
 from tests.reports.made_up import JUNE, SNAPSHOT, a_bundle, a_manifest, a_report, a_whole_use_case, judged
 
 
@@ -42,18 +43,10 @@ def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> Versio
     """Stands in for training: a bundle, its evidence where asked for, registered."""
     bundle, digest = a_bundle(tmp_path / "bundle", use_case.name)
     gates = judged(use_case)
-    evidence = release.write_evidence(
-        services,
-        use_case,
-        SnapshotRef(digest=SNAPSHOT, path="s.parquet", as_of=JUNE.isoformat(), rows=50_000, positives=12_000),
-        bundle,
-        digest,
-        report=a_report(),
-        gates=gates,
-        params={"max_depth": "6"},
-        environment={"python": "3.11"},
-        folder=tmp_path / "evidence",
-    )
+    snapshot = SnapshotRef(digest=SNAPSHOT, path="s.parquet", as_of=JUNE.isoformat(), rows=50_000, positives=12_000)
+    fitted = ModelBundle(bundle, digest, a_report(), {"max_depth": "6"})
+    request = release.EvidenceRequest(use_case, snapshot, fitted, gates, {"python": "3.11"}, tmp_path / "evidence")
+    evidence = release.write_evidence(services, request)
     outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against="0")
     version = services.registry.register(
         use_case.name, bundle, digest, key="1", params={}, outcome=outcome, evidence=evidence if with_evidence else None

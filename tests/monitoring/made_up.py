@@ -112,7 +112,7 @@ def make_bundle(folder: Path, use_case: UseCase, parcels: Parcels, **changes: An
     """A bundle with the reference set that training would write of them; returns its digest."""
     rows = TrainingSet(parcels.columns, parcels.labels, np.arange(len(parcels), dtype=np.int64))
     files = {
-        REFERENCE: reference_parquet(use_case, rows, parcels.scores, policy_of(use_case, THRESHOLD)),
+        REFERENCE: reference_parquet(use_case.features, rows, parcels.scores, policy_of(use_case, THRESHOLD)),
         EVALUATION: evaluate(use_case, parcels).model_dump_json().encode(),
     }
     return write_bundle(folder, a_manifest(use_case, parcels, **changes), files)

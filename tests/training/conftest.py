@@ -11,7 +11,7 @@ from noria.core.use_case import Task, UseCase
 from noria.local.postgres import PostgresServer
 from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import OUTCOMES, START, made_up_columns, write_snapshot
-from noria.training.data.dataset import TrainingSet, read_snapshot
+from noria.training.data.dataset import TrainingSet, read_snapshot, snapshot_schema
 from noria.training.models.base.estimator import EncodedRows, FitData, Metric
 
 AS_OF = START + timedelta(days=121)
@@ -80,7 +80,7 @@ def snapshot(use_case: UseCase, tmp_path_factory: pytest.TempPathFactory) -> Sna
 
 @pytest.fixture(scope="session")
 def rows(use_case: UseCase, snapshot: SnapshotRef) -> TrainingSet:
-    return read_snapshot(use_case, snapshot)
+    return read_snapshot(snapshot_schema(use_case), snapshot)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Writes what explains predictions where they are made, and proves that it says what the library itself says."""
+"""The explainer file of a bundle, checked against the contributions of the model's own library."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from noria.training.data.encoding import encode
 from noria.training.fit.pipeline import FittedPipeline
 
 TOLERANCE = 1e-4
-"""Of the largest contribution: XGBoost adds up in float32."""
-PROVED_ROWS = 20
-"""Half of them as they are, half with gaps; XGBoost takes hundredths of a second for a row of a large forest."""
+"""Allowed difference as a share of the largest contribution: XGBoost sums in float32."""
+CHECKED_ROWS = 20
+"""Half of them as they are, half with gaps; a large forest takes hundredths of a second per row in XGBoost."""
 
 
 def explainer_file(model: FittedPipeline, rows: TrainingSet, seed: int) -> bytes:
     """The content of a bundle's explainer.
 
     Args:
-        model: the model that is shipped.
-        rows: rows to prove it on.
+        model: the shipped model.
+        rows: rows to check it on.
         seed: draws the gaps.
 
     Raises:
-        BundleError: what it says of a row is not what the model's own library says; it must not be served.
+        BundleError: its contributions differ from those of the model's own library; it must not be served.
     """
     content = write_explainer(model.estimator.explained(), model.target.outputs, model.encoder.width)
-    some = rows.take(np.linspace(0, len(rows) - 1, min(PROVED_ROWS // 2, len(rows))).astype(np.intp))
+    some = rows.take(np.linspace(0, len(rows) - 1, min(CHECKED_ROWS // 2, len(rows))).astype(np.intp))
     matrix = np.concatenate([encode(model.encoder, part) for part in (some, with_gaps(some, seed))])
-    expected, found = model.estimator.contributions(matrix), read_explainer(content).contributions(matrix)
-    worst = float(np.max(np.abs(expected - found), initial=0.0))
+    expected, explained = model.estimator.contributions(matrix), read_explainer(content).contributions(matrix)
+    worst = float(np.max(np.abs(expected - explained), initial=0.0))
     allowed = TOLERANCE * float(np.max(np.abs(expected), initial=0.0))
     if not worst <= allowed:
         raise BundleError(

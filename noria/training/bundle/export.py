@@ -1,10 +1,11 @@
-"""Turns a fitted model into what serving runs, and proves that both give the same numbers."""
+"""Export of a fitted model: parity check, golden requests, signature and reference rows."""
 
 from __future__ import annotations
 
 import io
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from noria.core.model.bundle import GoldenRequest, Manifest
 from noria.core.model.calibration import Calibration
 from noria.core.model.decision import DecisionPolicy, Labels, Scores
 from noria.core.model.signature import Field, Kind, Signature
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import Features, Task
 from noria.inference.predictor import PARITY, OnnxPredictor
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
@@ -25,23 +26,35 @@ MOST_CATEGORIES = 200
 MOST_REFERENCE_ROWS = 20_000
 GOLDEN_ROWS = 20
 PARITY_CHUNK = 50_000
-"""Parity is proved on every row of a slice, so many at a time: encoded rows of a large slice would fill the memory."""
+"""Rows per step of the parity check, which covers every row: encoded rows of a large slice would fill the memory."""
 LATENCY_CALLS = 200
 _TINY = 1e-300
 _UNSEEN = "(a value that training never saw)"
 
 
-def check_parity(model: FittedPipeline, manifest: Manifest, graph: bytes, rows: TrainingSet, seed: int) -> float:
+def check_parity(
+    model: FittedPipeline, manifest: Manifest, graph: bytes, rows: TrainingSet, seed: int, *, chunk: int = PARITY_CHUNK
+) -> float:
     """Largest difference between estimator and ONNX graph over all rows, whole and with missing and unseen values.
 
-    A difference of probabilities, or of numbers over their size (at least over the spread of the scores, so that a number
-    close to zero is not held to more digits than the others).
+    The difference is one of probabilities, or relative for numbers. A number close to zero is compared relative to the
+    standard deviation of the scores.
+
+    Args:
+        model: the fitted model.
+        manifest: encoder and task of the graph.
+        graph: the ONNX graph.
+        rows: every one of them is scored by both.
+        seed: draws the missing and unseen values.
+        chunk: rows that are encoded at a time.
 
     Raises:
         BundleError: it is more than 1e-5; the graph must not be served.
     """
     exported = OnnxPredictor(manifest.model_copy(update={"calibration": Calibration()}), graph)
-    worst = float(np.max([_largest_difference(model, exported, rows, gaps) for gaps in (None, seed)]))
+    whole = _largest_difference(model, exported, _chunks(rows, None, chunk))
+    gaps = _largest_difference(model, exported, _chunks(rows, seed, chunk))
+    worst = float(np.max([whole, gaps]))
     if not worst <= PARITY:
         raise BundleError(
             f"{manifest.use_case}: the ONNX graph of {manifest.candidate} differs by {worst:.2g} from the estimator it was "
@@ -50,12 +63,17 @@ def check_parity(model: FittedPipeline, manifest: Manifest, graph: bytes, rows: 
     return worst
 
 
-def _largest_difference(model: FittedPipeline, exported: OnnxPredictor, rows: TrainingSet, seed: int | None) -> float:
-    """Over the rows, or with a seed over the rows with gaps; NaN where one of the two gives no number."""
+def _chunks(rows: TrainingSet, seed: int | None, chunk: int) -> Iterator[TrainingSet]:
+    """The rows in chunks, with gaps if there is a seed."""
+    for number, start in enumerate(range(0, len(rows), chunk)):
+        part = rows.take(np.arange(start, min(start + chunk, len(rows))))
+        yield part if seed is None else with_gaps(part, seed + number)
+
+
+def _largest_difference(model: FittedPipeline, exported: OnnxPredictor, chunks: Iterator[TrainingSet]) -> float:
+    """Largest difference over the rows; NaN if one of the two gives no number."""
     expected, apart = [], []
-    for number, start in enumerate(range(0, len(rows), PARITY_CHUNK)):
-        part = rows.take(np.arange(start, min(start + PARITY_CHUNK, len(rows))))
-        part = part if seed is None else with_gaps(part, seed + number)
+    for part in chunks:
         expected.append(model.score(part))
         apart.append(np.abs(expected[-1] - exported.score_columns(part.columns)))
     if exported.manifest.task is not Task.REGRESSION:
@@ -74,14 +92,14 @@ def with_gaps(rows: TrainingSet, seed: int) -> TrainingSet:
             columns[name] = np.where(missing, np.nan, values)
         else:
             unseen = random.random(len(rows)) < 0.1
-            known = rows.categories(name)
-            codes = np.where(unseen & (known.codes >= 0), len(known.names), known.codes)
-            columns[name] = Categories((*known.names, _UNSEEN), np.where(missing, -1, codes).astype(np.int32))
+            texts = rows.categories(name)
+            codes = np.where(unseen & (texts.codes >= 0), len(texts.names), texts.codes)
+            columns[name] = Categories((*texts.names, _UNSEEN), np.where(missing, -1, codes).astype(np.int32))
     return replace(rows, columns=columns)
 
 
 def latency(predictor: OnnxPredictor, rows: TrainingSet, calls: int = LATENCY_CALLS) -> float:
-    """Median milliseconds of scoring one row given as a mapping, as an app would ask; differs from run to run."""
+    """Median milliseconds to score one row given as a mapping, as an app sends it; differs from run to run."""
     chosen = rows.take(_evenly(len(rows), calls))
     instances = [[chosen.row(index)] for index in range(len(chosen))]
     predictor.score_rows(instances[0])  # the first call sets things up
@@ -94,7 +112,7 @@ def latency(predictor: OnnxPredictor, rows: TrainingSet, calls: int = LATENCY_CA
 
 
 def golden_requests(predictor: OnnxPredictor, rows: TrainingSet, seed: int) -> tuple[GoldenRequest, ...]:
-    """Requests over the whole slice, half of them with missing and unseen values, one with nothing at all."""
+    """Requests over the whole slice with their scores: half with missing and unseen values, one with no value at all."""
     chosen = rows.take(_evenly(len(rows), GOLDEN_ROWS // 2))
     parts = (chosen, with_gaps(chosen, seed))
     instances: list[dict[str, Any]] = [part.row(index) for part in parts for index in range(len(part))]
@@ -103,9 +121,8 @@ def golden_requests(predictor: OnnxPredictor, rows: TrainingSet, seed: int) -> t
     return tuple(GoldenRequest(instance=i, score=_plain(s)) for i, s in zip(instances, scores, strict=True))
 
 
-def learnt_signature(use_case: UseCase, rows: TrainingSet) -> Signature:
-    """What the model expects of a row: ranges, categories (at most 200 of a feature) and a typical row as example."""
-    features = use_case.features
+def learnt_signature(features: Features, rows: TrainingSet) -> Signature:
+    """Fields that the model reads: ranges, categories (at most 200 of a feature) and a typical value as example."""
     numeric = (
         _numeric_field(
             Field(name=n, kind=Kind.NUMERIC, description=f.description, unit=f.unit, required=f.required), rows.columns[n]
@@ -121,11 +138,17 @@ def learnt_signature(use_case: UseCase, rows: TrainingSet) -> Signature:
     return Signature(fields=(*numeric, *categorical))
 
 
-def reference_parquet(use_case: UseCase, rows: TrainingSet, scores: Scores, policy: DecisionPolicy) -> bytes:
-    """The evaluation slice (an even sample of at most 20,000 rows) as monitoring compares with it.
+def reference_parquet(features: Features, rows: TrainingSet, scores: Scores, policy: DecisionPolicy) -> bytes:
+    """The evaluated rows (an even sample of at most 20,000) as the reference set of monitoring.
 
-    Features, `event_time`, `score` (the probability of yes, or of the class decided on, or the number), `decision` as text,
-    for multiclass one `probability_<class>` each, and `label` (true or false, the class, or the number).
+    Columns: the features, `event_time`, `score` (probability of yes, probability of the chosen class, or the number),
+    `decision` as text, for multiclass one `probability_<class>` each, and `label` (boolean, class, or number).
+
+    Args:
+        features: names and kinds of the columns.
+        rows: the evaluated rows.
+        scores: their scores; shape ``(rows,)`` or ``(rows, classes)``.
+        policy: turns scores into decisions.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -134,7 +157,7 @@ def reference_parquet(use_case: UseCase, rows: TrainingSet, scores: Scores, poli
     sample, judged = rows.take(chosen), scores[chosen]
     columns: dict[str, Any] = {}
     for name in sample.columns:
-        numeric = name in use_case.features.numeric
+        numeric = name in features.numeric
         values = sample.columns[name] if numeric else sample.categories(name).tolist()
         columns[name] = pa.array(values, type=pa.float64() if numeric else pa.string(), from_pandas=numeric)
     decisions = policy.decide(judged)
@@ -167,16 +190,16 @@ def _plain(score: Any) -> float | tuple[float, ...]:
 
 
 def _numeric_field(field: Field, values: Any) -> Field:
-    known = values[~np.isnan(values)]
-    if not len(known):
+    present = values[~np.isnan(values)]
+    if not len(present):
         return field
-    found = {"minimum": float(known.min()), "maximum": float(known.max()), "example": _typical(known)}
-    return field.model_copy(update=found)
+    facts = {"minimum": float(present.min()), "maximum": float(present.max()), "example": _typical(present)}
+    return field.model_copy(update=facts)
 
 
-def _typical(known: Any) -> float:
-    """A middle value that really occurs (a mean of two would be no hour of the day)."""
-    return float(np.sort(known)[len(known) // 2])
+def _typical(present: Any) -> float:
+    """A middle value that occurs (the mean of two could be an impossible hour of the day)."""
+    return float(np.sort(present)[len(present) // 2])
 
 
 def _categorical_field(field: Field, values: Categories) -> Field:

@@ -15,7 +15,7 @@ from noria.core.base.errors import NotEnoughDataError
 from noria.core.base.interval import Interval
 from noria.core.base.results import SnapshotRef
 from noria.core.model.decision import Labels
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import Features, Task, UseCase
 from noria.training.data.columns import Categories
 from noria.training.data.parquet_columns import MOST_IN_MEMORY, StoredColumns, categories_of
 
@@ -82,32 +82,54 @@ class Fold:
     """Event times of the validation rows."""
 
 
-def read_snapshot(use_case: UseCase, snapshot: SnapshotRef, *, most_in_memory: int = MOST_IN_MEMORY) -> TrainingSet:
-    """Load a snapshot's labels and features.
+@dataclass(frozen=True)
+class SnapshotSchema:
+    """Columns of a snapshot.
+
+    Attributes:
+        event_time: name of the column with the event time.
+        features: columns that a model may use.
+        task: decides the type of the label.
+        classes: names of the classes; empty unless the task is multiclass.
+    """
+
+    event_time: str
+    features: Features
+    task: Task
+    classes: tuple[str, ...]
+
+
+def snapshot_schema(use_case: UseCase) -> SnapshotSchema:
+    """The columns that a use case needs."""
+    return SnapshotSchema(use_case.event_time, use_case.features, use_case.task, use_case.label.classes)
+
+
+def read_snapshot(schema: SnapshotSchema, snapshot: SnapshotRef, *, most_in_memory: int = MOST_IN_MEMORY) -> TrainingSet:
+    """Read labels and features of a snapshot.
 
     Args:
-        use_case: says which columns.
+        schema: columns to read.
         snapshot: the file.
-        most_in_memory: the features of more rows stay on disk until somebody looks at them.
+        most_in_memory: the features of more rows than this stay on disk until they are used.
 
     Raises:
-        NotEnoughDataError: the file is not there, lacks a column, or has a label that is no class of the use case.
+        NotEnoughDataError: the file or a column is missing, or a label is not one of the classes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(snapshot.path)
-    features = use_case.features
-    wanted = [use_case.event_time, *features.names, LABEL]
+    features = schema.features
+    wanted = [schema.event_time, *features.names, LABEL]
     if not path.exists():
         raise NotEnoughDataError(f"snapshot {path} is gone: run the snapshot step again, it gives the same file")
     if lacking := set(wanted) - set(pq.read_schema(path).names):
         raise NotEnoughDataError(f"snapshot {path} lacks {', '.join(sorted(lacking))}: take it again with this use case")
-    dated = [use_case.event_time, *({LABEL_KNOWN_AT} & set(pq.read_schema(path).names))]
+    dated = [schema.event_time, *({LABEL_KNOWN_AT} & set(pq.read_schema(path).names))]
     table = pq.read_table(path, columns=[*dated, LABEL])
     times, *known = (table[name].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy() for name in dated)
     columns = StoredColumns(path, frozenset(features.numeric), features.names, range(len(times)), most_in_memory)
-    rows = TrainingSet(columns, _labels(use_case, table[LABEL], path), times, *known)
+    rows = TrainingSet(columns, _labels(schema, table[LABEL], path), times, *known)
     in_order = bool(np.all(times[1:] >= times[:-1]))
     if in_order and len(rows) > most_in_memory:
         return rows
@@ -115,18 +137,18 @@ def read_snapshot(use_case: UseCase, snapshot: SnapshotRef, *, most_in_memory: i
     return loaded if in_order else loaded.take(np.argsort(times, kind="stable"))
 
 
-def _labels(use_case: UseCase, column: Any, path: Path) -> Labels:
-    if use_case.task is Task.REGRESSION:
+def _labels(schema: SnapshotSchema, column: Any, path: Path) -> Labels:
+    if schema.task is Task.REGRESSION:
         return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
-    if use_case.task is Task.BINARY_CLASSIFICATION:
+    if schema.task is Task.BINARY_CLASSIFICATION:
         return np.asarray(column.to_numpy()).astype(np.bool_)
-    found, classes = categories_of(column), use_case.label.classes
-    if strange := sorted(set(found.names) - set(classes)):
+    labels, classes = categories_of(column), schema.classes
+    if unknown := sorted(set(labels.names) - set(classes)):
         raise NotEnoughDataError(
-            f"snapshot {path}: label {strange[0]!r} is no class of label.classes ({', '.join(classes)}); "
-            "add it there, or mend the label's model"
+            f"snapshot {path}: label {unknown[0]!r} is no class of label.classes ({', '.join(classes)}); "
+            "add it there, or correct the label's model"
         )
-    return found.spread(np.array([*(classes.index(name) for name in found.names), -1], dtype=np.int64))
+    return labels.spread(np.array([*(classes.index(name) for name in labels.names), -1], dtype=np.int64))
 
 
 def _take(values: Any, rows: npt.NDArray[np.intp]) -> Any:

@@ -1,31 +1,44 @@
-"""Fewer rows for the search where there are very many: hyperparameters are found on a sample, the model on all rows."""
+"""Sampling of very many rows: hyperparameters are searched on a sample, the model is fitted to all rows."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from noria.training.data.dataset import TrainingSet
 
-MANY_ROWS = 200_000
-"""From so many rows on, the search looks at a sample."""
-SAMPLE_ROWS = 100_000
+
+@dataclass(frozen=True)
+class Sampling:
+    """When a search uses a sample, and how large it is.
+
+    Attributes:
+        many_rows: fewest rows of a training set that is sampled.
+        sample_rows: rows of the sample.
+    """
+
+    many_rows: int = 200_000
+    sample_rows: int = 100_000
 
 
-def sampled(rows: TrainingSet, seed: int) -> TrainingSet:
-    """The rows, or of very many one of every so many in order of time, drawn at random within each stretch.
+DEFAULT_SAMPLING = Sampling()
 
-    Every stretch of time keeps its share, so that folds are cut where they are of all rows, give or take a row.
 
-    Of six sets of hyperparameters on 327,000 flights, the sample took 2.3 times less time. The best on all rows came second
-    on it and wins the final of `noria.training.search.selection`; the best on it came fifth on all rows, and would have won
-    without.
+def sampled(rows: TrainingSet, seed: int, sampling: Sampling) -> TrainingSet:
+    """The rows, or for very many a sample of them: one row drawn at random from each of equally long stretches.
+
+    Every stretch of time keeps its share, so folds are cut at the same times as on all rows, to within a row. The search on
+    a sample ends with a final on all rows (`noria.training.search.selection`); docs/adr/0013-search.md gives the figures.
 
     Args:
         rows: the whole training set, in order of time.
         seed: of the draws.
+        sampling: when to sample, and how many rows.
     """
-    if len(rows) < MANY_ROWS:
+    if len(rows) < sampling.many_rows:
         return rows
-    edges = np.linspace(0, len(rows), SAMPLE_ROWS + 1)
-    places = edges[:-1] + np.random.default_rng([seed, len(rows)]).random(SAMPLE_ROWS) * np.diff(edges)
-    return rows.take(np.minimum(places.astype(np.intp), len(rows) - 1))
+    count = sampling.sample_rows
+    edges = np.linspace(0, len(rows), count + 1)
+    positions = edges[:-1] + np.random.default_rng([seed, len(rows)]).random(count) * np.diff(edges)
+    return rows.take(np.minimum(positions.astype(np.intp), len(rows) - 1))

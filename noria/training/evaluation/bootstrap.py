@@ -1,4 +1,4 @@
-"""How sure the figures are: intervals and paired differences that respect which rows resemble one another."""
+"""Bootstrap intervals and paired differences that keep dependent rows together."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from noria.core.stats.bootstrap import (
     mean_interval,
     paired_difference,
 )
-from noria.core.use_case import Gate, SplitBy, UseCase
+from noria.core.use_case import Gate, Split, SplitBy
 from noria.training.data.dataset import TrainingSet
 from noria.training.evaluation.scored_slice import Positions, RowGroups, ScoredSlice, evenly
 
 MOST_ROWS = 50_000
-"""Of more rows than this an even sample is drawn from: its intervals are a little too wide, never too narrow."""
+"""More rows are replaced by an even sample of this size: intervals become a little too wide, never too narrow."""
 NO_INTERVAL = frozenset({"calibration_error"})
-"""Resampling adds noise that this metric counts as error, so that its percentiles lie above what they are an interval of."""
+"""Resampling adds noise that this metric counts as error, so its percentiles lie above the metric."""
 FEWEST_DAYS = 10
-"""On fewer days than this, rows are drawn instead of days: so few blocks say little about how blocks differ."""
+"""With fewer days than this, rows are drawn instead of days: so few blocks do not show how blocks differ."""
 _DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws rows anew, whole groups of them where rows of a group resemble one another.
+    """Draws bootstrap samples of rows, or of whole groups where rows of a group depend on each other.
 
     Attributes:
-        drawn: what is drawn: `days`, `rows`, or the feature that groups rows.
-        groups: number of each row's group; None where single rows are drawn.
+        drawn: what is drawn: `days`, `rows`, or the feature that names the group.
+        groups: number of each row's group, shape ``(rows,)``; None if single rows are drawn.
         seed: of the draws.
-        rounds: how many samples are drawn.
+        rounds: number of samples.
     """
 
     drawn: str
@@ -48,7 +48,7 @@ class Resampler:
     rounds: int = ROUNDS
 
     def take(self, rows: Positions) -> Resampler:
-        """The same draws over these rows alone; their days become too few sooner than those of all rows."""
+        """The same draws restricted to these rows; draws single rows if they have fewer than `FEWEST_DAYS` groups."""
         if self.groups is None:
             return self
         groups = self.groups[rows]
@@ -56,20 +56,20 @@ class Resampler:
         return Resampler(self.drawn, None if few else groups, self.seed, self.rounds)
 
     def interval(self, metric: str, outcome: ScoredSlice) -> Estimate | None:
-        """A metric with its interval; None where the rows cannot give both, or resampling cannot."""
+        """A metric with its 95 % interval; None if the rows or resampling cannot give both."""
         if metric in NO_INTERVAL:
             return None
         if metric == "value":
             return _estimate(mean_interval(outcome.money, seed=self.seed, groups=self.groups, rounds=self.rounds))
         rows = evenly(len(outcome), MOST_ROWS)
         part, groups = outcome.take(rows), self._groups_of(rows)
-        found = bootstrap_interval(part.statistic(metric), len(part), seed=self.seed, groups=groups, rounds=self.rounds)
-        return _estimate(found, outcome.metrics.get(metric))
+        interval = bootstrap_interval(part.statistic(metric), len(part), seed=self.seed, groups=groups, rounds=self.rounds)
+        return _estimate(interval, outcome.metrics.get(metric))
 
     def difference(self, metric: str, candidate: ScoredSlice, rival: ScoredSlice) -> Difference | None:
-        """Candidate less rival with its interval; None where the rows cannot give it."""
+        """Candidate less rival with its 95 % interval; None if the rows cannot give it."""
         rows = evenly(len(candidate), MOST_ROWS)
-        found = paired_difference(
+        paired = paired_difference(
             metric,
             candidate.take(rows).statistic(metric),
             rival.take(rows).statistic(metric),
@@ -78,30 +78,30 @@ class Resampler:
             groups=self._groups_of(rows),
             rounds=self.rounds,
         )
-        if not all(map(math.isfinite, (found.difference, found.low, found.high))):
+        if not all(map(math.isfinite, (paired.difference, paired.low, paired.high))):
             return None
-        return Difference(value=found.difference, low=found.low, high=found.high, p_not_better=found.p_not_better)
+        return Difference(value=paired.difference, low=paired.low, high=paired.high, p_not_better=paired.p_not_better)
 
     def counts(self, cells: npt.NDArray[np.int64], kinds: int) -> npt.NDArray[np.int64]:
-        """How many rows of each kind the samples have; shape ``(rounds, kinds)``. Of very many rows, of an even sample.
+        """Rows of each kind in every sample; shape ``(rounds, kinds)``. Of more than `MOST_ROWS` rows, of an even sample.
 
         Args:
             cells: kind of each row, from 0; shape ``(rows,)``.
-            kinds: how many there are.
+            kinds: number of kinds.
         """
-        if self.groups is None:  # rows of a kind are alike, so that how often each kind is drawn says everything
+        if self.groups is None:  # rows of a kind are exchangeable, so their counts are multinomial
             some = cells[evenly(len(cells), MOST_ROWS)]
             shares = np.bincount(some, minlength=kinds) / max(len(some), 1)
             return np.random.default_rng(self.seed).multinomial(len(some), shares, size=self.rounds)
         return self.sums(np.ones(len(cells)), cells, kinds).astype(np.int64)
 
     def sums(self, values: npt.NDArray[np.float64], cells: npt.NDArray[np.int64], kinds: int) -> npt.NDArray[np.float64]:
-        """What a number adds up to over the rows of each kind in the same samples; shape ``(rounds, kinds)``.
+        """Sum of a number over the rows of each kind in the same samples; shape ``(rounds, kinds)``.
 
         Args:
             values: one per row, shape ``(rows,)``.
-            cells: kind of each row, from 0.
-            kinds: how many there are.
+            cells: kind of each row, from 0; shape ``(rows,)``.
+            kinds: number of kinds.
         """
         rows = evenly(len(cells), MOST_ROWS)
         values, cells, groups = values[rows], cells[rows], self._groups_of(rows)
@@ -117,10 +117,16 @@ class Resampler:
         return None if self.groups is None else self.groups[rows]
 
 
-def chance_of(use_case: UseCase, rows: TrainingSet, seed: int) -> Resampler:
-    """How rows of a use case are drawn anew: by day where they are held back by time, by group where by group."""
-    split = use_case.training.split
-    rounds = _rounds(use_case.gates)
+def make_resampler(split: Split, gates: Sequence[Gate], rows: TrainingSet, seed: int) -> Resampler:
+    """The resampler of a split: draws days where rows are split by time, groups where by group, single rows otherwise.
+
+    Args:
+        split: how rows were held back.
+        gates: the strictest decides the number of samples.
+        rows: the evaluated rows.
+        seed: of the draws.
+    """
+    rounds = _rounds(gates)
     if split.by is SplitBy.GROUP and split.group is not None:
         groups = RowGroups.of(rows.columns[split.group]).number
         return Resampler(split.group, groups.astype(np.int64), seed, rounds)
@@ -131,23 +137,28 @@ def chance_of(use_case: UseCase, rows: TrainingSet, seed: int) -> Resampler:
 
 
 def estimate_of(value: float, drawn: npt.NDArray[np.float64]) -> Estimate | None:
-    """A figure with the percentiles of what it was in the samples; None where more than a few samples could not tell."""
-    known = drawn[np.isfinite(drawn)]
-    if not math.isfinite(value) or len(known) < max(2.0, LEVEL * len(drawn)):
+    """A figure with the 95 % percentile interval of its samples; None if more than 5 % of the samples are not finite.
+
+    Args:
+        value: the figure on all rows.
+        drawn: the figure in every sample; shape ``(rounds,)``.
+    """
+    finite = drawn[np.isfinite(drawn)]
+    if not math.isfinite(value) or len(finite) < max(2.0, LEVEL * len(drawn)):
         return None
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
 def _rounds(gates: Sequence[Gate]) -> int:
-    """Enough draws that the strictest gate can be passed: a share of samples cannot be below one in their number."""
+    """Enough samples for the strictest gate to be passed: the smallest share of samples is one in their number."""
     strictest = max((gate.confidence for gate in gates), default=0.0)
     return min(max(ROUNDS, math.ceil(5 / (1 - strictest))), 10 * ROUNDS)
 
 
-def _estimate(found: ConfidenceInterval, value: float | None = None) -> Estimate | None:
-    """The interval around the metric of all rows, which a sample of them can miss by a little."""
-    value = found.value if value is None else value
-    if not all(map(math.isfinite, (value, found.low, found.high))):
+def _estimate(interval: ConfidenceInterval, value: float | None = None) -> Estimate | None:
+    """The interval, widened to hold the metric of all rows, which an even sample can miss by a little."""
+    value = interval.value if value is None else value
+    if not all(map(math.isfinite, (value, interval.low, interval.high))):
         return None
-    return Estimate(value=value, low=min(found.low, value), high=max(found.high, value))
+    return Estimate(value=value, low=min(interval.low, value), high=max(interval.high, value))

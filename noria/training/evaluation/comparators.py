@@ -1,15 +1,15 @@
-"""The rule and the serving model on the same rows, each deciding as it decides today."""
+"""Reference models: the baseline and the champion on the same rows, each with the policy it serves with."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from noria.core.lifecycle.evaluation import Difference, ReferenceResult
 from noria.core.model.bundle import Manifest
-from noria.core.use_case import Task, UseCase
+from noria.core.model.decision import DecisionPolicy
+from noria.core.use_case import Gate, Task
 from noria.core.use_case.cross_checks import METRICS
 from noria.inference.predictor import Predictor
 from noria.training.data.dataset import TrainingSet
@@ -21,7 +21,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReferenceModel:
-    """Somebody else's decisions on the same rows; no outcome where they cannot be compared, and why."""
+    """Another model on the same rows.
+
+    Attributes:
+        name: `baseline` or `champion`.
+        version: its number.
+        outcome: its scores of the rows; None if it cannot be compared.
+        note: why it cannot be compared, or only in part; empty otherwise.
+    """
 
     name: str
     version: str
@@ -30,21 +37,35 @@ class ReferenceModel:
 
 
 def score_references(
-    use_case: UseCase, rows: TrainingSet, rivals: Sequence[tuple[str, str, Predictor]]
+    candidate: ScoredSlice, rows: TrainingSet, rivals: Sequence[tuple[str, str, Predictor]]
 ) -> tuple[ReferenceModel, ...]:
-    """Score the rows with every rival."""
-    return tuple(_judge(use_case, rows, name, version, predictor) for name, version, predictor in rivals)
+    """Score the rows with every reference model.
+
+    Args:
+        candidate: the candidate's scores of the same rows.
+        rows: the evaluated rows.
+        rivals: name, version and predictor of each reference model.
+    """
+    return tuple(_reference(candidate, rows, name, version, predictor) for name, version, predictor in rivals)
 
 
 def compare(
-    use_case: UseCase, candidate: ScoredSlice, rivals: Sequence[ReferenceModel], resampler: Resampler, metric: str
+    gates: Sequence[Gate], candidate: ScoredSlice, rivals: Sequence[ReferenceModel], resampler: Resampler, metric: str
 ) -> Iterator[ReferenceResult]:
-    """Metrics of every rival that can be compared, with the candidate's lead in what gates ask, money and `metric`."""
+    """Metrics of every comparable reference model, with the candidate's differences.
+
+    Args:
+        gates: their metrics get a difference, as do money and `metric`.
+        candidate: the candidate's scores.
+        rivals: the reference models.
+        resampler: draws the rows for intervals.
+        metric: the search metric.
+    """
     for rival in rivals:
         if rival.outcome is None:
             continue
-        wanted = _compared(use_case, rival.name, metric)
-        differences = _differences(wanted, candidate, rival.outcome, resampler)
+        compared = _compared(gates, rival.name, candidate.policy.task, metric)
+        differences = _differences(compared, candidate, rival.outcome, resampler)
         yield ReferenceResult(name=rival.name, version=rival.version, metrics=rival.outcome.metrics, differences=differences)
 
 
@@ -52,24 +73,24 @@ def _differences(
     metrics: Sequence[str], candidate: ScoredSlice, rival: ScoredSlice, resampler: Resampler
 ) -> dict[str, Difference]:
     shared = (metric for metric in metrics if metric in candidate.metrics and metric in rival.metrics)
-    found = {metric: resampler.difference(metric, candidate, rival) for metric in shared}
-    return {metric: difference for metric, difference in found.items() if difference is not None}
+    differences = {metric: resampler.difference(metric, candidate, rival) for metric in shared}
+    return {metric: difference for metric, difference in differences.items() if difference is not None}
 
 
-def _compared(use_case: UseCase, rival: str, metric: str) -> list[str]:
-    asked = [gate.metric for gate in use_case.gates if rival in (gate.better_than, gate.not_worse_than)]
-    return [name for name in dict.fromkeys(("value", metric, *asked)) if name in METRICS[use_case.task]]
+def _compared(gates: Sequence[Gate], rival: str, task: Task, metric: str) -> list[str]:
+    gated = [gate.metric for gate in gates if rival in (gate.better_than, gate.not_worse_than)]
+    return [name for name in dict.fromkeys(("value", metric, *gated)) if name in METRICS[task]]
 
 
-def _judge(use_case: UseCase, rows: TrainingSet, name: str, version: str, predictor: Predictor) -> ReferenceModel:
+def _reference(candidate: ScoredSlice, rows: TrainingSet, name: str, version: str, predictor: Predictor) -> ReferenceModel:
     manifest = predictor.manifest
-    if reason := _cannot_be_compared(use_case, manifest):
+    if reason := _incomparable(candidate.policy, manifest):
         note = f"The {name} (version {version}) {reason}: it is not compared with the candidate."
         _log.warning("%s", note)
         return ReferenceModel(name, version, None, note)
     gone = [field for field in manifest.signature.names if field not in rows.columns]
     columns = {field: rows.columns[field] if field not in gone else [None] * len(rows) for field in manifest.signature.names}
-    outcome = ScoredSlice(manifest.policy, use_case.business.value, rows.labels, _scores(predictor, columns))
+    outcome = ScoredSlice(manifest.policy, candidate.value, rows.labels, predictor.score_columns(columns))
     if not gone:
         return ReferenceModel(name, version, outcome)
     note = f"The {name} reads {', '.join(gone)}, which is no feature any more: it is judged with that missing."
@@ -77,13 +98,10 @@ def _judge(use_case: UseCase, rows: TrainingSet, name: str, version: str, predic
     return ReferenceModel(name, version, outcome, note)
 
 
-def _scores(predictor: Predictor, columns: dict[str, Any]) -> Any:
-    return predictor.score_columns(columns)
-
-
-def _cannot_be_compared(use_case: UseCase, manifest: Manifest) -> str:
-    if manifest.task is not use_case.task:
-        return f"was made for another task ({manifest.task} instead of {use_case.task})"
-    if use_case.task is Task.MULTICLASS and manifest.classes != use_case.label.classes:
-        return f"knows other classes ({', '.join(manifest.classes)} instead of {', '.join(use_case.label.classes)})"
+def _incomparable(policy: DecisionPolicy, manifest: Manifest) -> str:
+    """Why a reference model cannot be compared; empty if it can."""
+    if manifest.task is not policy.task:
+        return f"was made for another task ({manifest.task} instead of {policy.task})"
+    if policy.task is Task.MULTICLASS and manifest.classes != policy.classes:
+        return f"knows other classes ({', '.join(manifest.classes)} instead of {', '.join(policy.classes)})"
     return ""

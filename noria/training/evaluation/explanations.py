@@ -1,9 +1,9 @@
-"""What moves predictions: for all rows, for each segment, and for a handful of single rows in the use case's own words."""
+"""Explanations of predictions: over all rows, by segment, and of single rows in the words of the use case."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,61 +11,74 @@ import numpy.typing as npt
 
 from noria.core.lifecycle.evaluation import Contribution, Example, ReasonCode
 from noria.core.model.decision import Scores
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import Features, Task
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.input import EvaluationInput, ExplainableModel
+from noria.training.evaluation.input import ExplainableModel, ExportFacts
 from noria.training.evaluation.scored_slice import Positions, ScoredSlice, evenly
-from noria.training.evaluation.segments import segment_values
+from noria.training.evaluation.segments import large_segments
 
 MOST_ROWS = 2_000
-"""Rows that are explained; a mean over them is sure to a few percent."""
+"""Most explained rows; a mean over them is exact to a few percent."""
 FEWEST_EXPLAINED_ROWS = 60
 BYTES_TIMES_ROWS = 800_000_000
-"""Exact SHAP values of a row take time in proportion to the model's size, about 10 nanoseconds per byte of its graph (more
-where trees are deep). Rows are cut so that this stays below some ten seconds; size decides, so that no clock does."""
+"""Exact SHAP values of a row take about 10 nanoseconds per byte of the model's graph (more for deep trees). This limit keeps
+the whole below some ten seconds. The size of the model decides, so that no clock does."""
 FEWEST_ROWS = 30
-"""Fewest explained rows of a segment to speak of its mean."""
+"""Fewest explained rows of a segment whose mean is shown."""
 MOST_OF_A_SEGMENT = 10
 REASONS = 3
 
 
-def explained_rows(judged: EvaluationInput) -> Positions:
-    """Positions of the judged rows that are explained: an even sample, the smaller the larger the model is."""
-    size = judged.graph_bytes or int(1e6 * (judged.size_mb or 0.0))
+def explained_rows(rows: int, export: ExportFacts) -> Positions:
+    """Positions of the rows that are explained: an even sample, smaller for larger models; shape ``(explained,)``.
+
+    Args:
+        rows: number of evaluated rows.
+        export: size of the model.
+    """
+    size = export.graph_bytes or int(1e6 * (export.size_mb or 0.0))
     affordable = BYTES_TIMES_ROWS // size if size else MOST_ROWS
-    return evenly(len(judged.fold.validation), min(max(affordable, FEWEST_EXPLAINED_ROWS), MOST_ROWS))
+    return evenly(rows, min(max(affordable, FEWEST_EXPLAINED_ROWS), MOST_ROWS))
 
 
 def contributions(
-    use_case: UseCase, rows: TrainingSet, model: ExplainableModel, chosen: Positions
+    names: Sequence[str], segments: Sequence[str], rows: TrainingSet, model: ExplainableModel, explained: Positions
 ) -> tuple[Contribution, ...]:
-    """Mean absolute SHAP value of every feature, then of the ten strongest in each judged segment; strongest first.
+    """Mean absolute SHAP value of every feature, then of the ten strongest in each large segment; strongest first.
 
     Args:
-        use_case: names features and segments.
-        rows: the judged rows.
-        model: the judged model.
-        chosen: positions of the rows that are explained.
+        names: the features, in the order of the model's contributions.
+        segments: categorical features.
+        rows: the evaluated rows.
+        model: the evaluated model.
+        explained: positions of the rows that are explained.
     """
-    moved = np.abs(model.contributions(rows.take(chosen)))
-    found = list(_ranked(use_case, moved, ""))
-    for segment, value, positions in segment_values(use_case, rows):
-        part = moved[np.isin(chosen, positions)]
+    strengths = np.abs(model.contributions(rows.take(explained)))
+    ranked = list(_ranked(names, strengths, ""))
+    for segment, value, positions in large_segments(segments, rows):
+        part = strengths[np.isin(explained, positions)]
         if len(part) >= FEWEST_ROWS:
-            found.extend(_ranked(use_case, part, f"{segment}={value}")[:MOST_OF_A_SEGMENT])
-    return tuple(found)
+            ranked.extend(_ranked(names, part, f"{segment}={value}")[:MOST_OF_A_SEGMENT])
+    return tuple(ranked)
 
 
-def examples(use_case: UseCase, rows: TrainingSet, outcome: ScoredSlice, model: ExplainableModel) -> tuple[Example, ...]:
-    """A handful of rows worth a look, each with the three features that moved its score most."""
+def examples(features: Features, rows: TrainingSet, outcome: ScoredSlice, model: ExplainableModel) -> tuple[Example, ...]:
+    """A few notable rows, each with the three features that changed its score most.
+
+    Args:
+        features: names, descriptions and units.
+        rows: the evaluated rows.
+        outcome: their scores.
+        model: the evaluated model.
+    """
     picked: dict[int, str] = {}
     for why, position in _picks(outcome):
         picked.setdefault(position, why)
     positions = np.array(list(picked), dtype=np.intp)
     if not len(positions):
         return ()
-    some, moved = rows.take(positions), model.contributions(rows.take(positions))
-    chosen = outcome.take(positions)
+    some, chosen = rows.take(positions), outcome.take(positions)
+    shap = model.contributions(some)
     scores = chosen.policy.chosen_scores(chosen.scores, chosen.decisions)
     decided, happened = _words(chosen, chosen.decisions), _words(chosen, chosen.labels)
     return tuple(
@@ -74,42 +87,41 @@ def examples(use_case: UseCase, rows: TrainingSet, outcome: ScoredSlice, model: 
             score=float(scores[index]),
             decided=decided[index],
             happened=happened[index],
-            reasons=tuple(_reasons(use_case, some.row(index), moved[index])),
+            reasons=tuple(_reasons(features, some.row(index), shap[index])),
         )
         for index, why in enumerate(picked.values())
     )
 
 
-def in_words(use_case: UseCase, feature: str, value: Any) -> str:
+def in_words(features: Features, name: str, value: Any) -> str:
     """A feature and its value as the use case describes them, such as `Age of the plane: 24 years`."""
-    numeric = use_case.features.numeric.get(feature)
-    described = numeric or use_case.features.categorical[feature]
-    name = described.description or feature.replace("_", " ")
+    numeric = features.numeric.get(name)
+    described = numeric or features.categorical[name]
+    title = described.description or name.replace("_", " ")
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return f"{name}: not known"
+        return f"{title}: not known"
     unit = f" {numeric.unit}" if numeric is not None and numeric.unit else ""
-    return f"{name}: {value if isinstance(value, str) else _number(float(value))}{unit}"
+    return f"{title}: {value if isinstance(value, str) else _number(float(value))}{unit}"
 
 
-def _ranked(use_case: UseCase, moved: Scores, segment: str) -> list[Contribution]:
-    means = moved.mean(axis=0)
+def _ranked(names: Sequence[str], strengths: Scores, segment: str) -> list[Contribution]:
+    means = strengths.mean(axis=0)
     order = np.argsort(-means, kind="stable")
-    names = use_case.features.names
     return [Contribution(feature=names[index], importance=float(means[index]), segment=segment) for index in order]
 
 
-def _reasons(use_case: UseCase, row: dict[str, Any], moved: Scores) -> Iterator[ReasonCode]:
-    names = use_case.features.names
-    for index in np.argsort(-np.abs(moved), kind="stable")[:REASONS]:
-        feature = names[index]
-        yield ReasonCode(feature=feature, words=in_words(use_case, feature, row[feature]), contribution=float(moved[index]))
+def _reasons(features: Features, row: dict[str, Any], shap: Scores) -> Iterator[ReasonCode]:
+    names = features.names
+    for index in np.argsort(-np.abs(shap), kind="stable")[:REASONS]:
+        name = names[index]
+        yield ReasonCode(feature=name, words=in_words(features, name, row[name]), contribution=float(shap[index]))
 
 
 def _words(outcome: ScoredSlice, decisions: Any) -> list[str]:
-    told = outcome.policy.words(decisions)
+    words = outcome.policy.words(decisions)
     if outcome.policy.task is Task.BINARY_CLASSIFICATION:
-        return ["yes" if word else "no" for word in told]
-    return [word if isinstance(word, str) else _number(float(word)) for word in told]
+        return ["yes" if word else "no" for word in words]
+    return [word if isinstance(word, str) else _number(float(word)) for word in words]
 
 
 def _picks(outcome: ScoredSlice) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Whether groups are treated alike: decisions, or errors, over the values of every protected attribute."""
+"""Fairness: decisions or errors compared over the values of every protected attribute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from noria.core.lifecycle.evaluation import Estimate, Fairness, GroupErrorStats,
 from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Decisions, Labels
 from noria.core.stats.fairness import compare_groups, compare_means
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import Task
 from noria.training.data.dataset import TrainingSet
 from noria.training.evaluation.bootstrap import Resampler
 from noria.training.evaluation.group_bootstrap import DrawnGroups, drawn_means
@@ -22,66 +22,73 @@ FIGURES = ("demographic_parity", "disparate_impact", "equalised_odds")
 
 
 def compare_decisions(
-    use_case: UseCase, rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
+    protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
 ) -> tuple[Fairness, ...]:
-    """Yes decisions over groups; of a choice among classes, doing anything but the first class counts as yes."""
-    if use_case.task is Task.REGRESSION:
+    """Yes decisions by group; for several classes, any decision but the first class counts as yes; empty for regression.
+
+    Args:
+        protected: categorical features.
+        rows: the evaluated rows.
+        outcome: their scores.
+        resampler: draws the rows for intervals.
+    """
+    if outcome.policy.task is Task.REGRESSION:
         return ()
     labels, decisions = outcome.labels.astype(bool), outcome.decisions.astype(bool)
     return tuple(
-        _compare(attribute, labels, decisions, texts(rows.columns[attribute]), resampler) for attribute in use_case.protected
+        _compare(attribute, labels, decisions, texts(rows.columns[attribute]), resampler) for attribute in protected
     )
 
 
 def compare_errors(
-    use_case: UseCase, rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
+    protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
 ) -> Iterator[GroupErrorStats]:
-    """Mean prediction and mean error over groups; regression alone."""
-    if use_case.task is not Task.REGRESSION:
+    """Mean prediction and mean error by group; regression only. Arguments as for `compare_decisions`."""
+    if outcome.policy.task is not Task.REGRESSION:
         return
-    for attribute in use_case.protected:
+    for attribute in protected:
         yield from _errors(attribute, texts(rows.columns[attribute]), outcome, resampler)
 
 
-def fairness_metrics(found: Sequence[Fairness]) -> dict[str, float]:
-    """The worst of all attributes by the names that a gate can hold; what no attribute could give is left out."""
-    return {figure: getattr(part, figure) for figure, part in _worst(found).items()}
+def fairness_metrics(compared: Sequence[Fairness]) -> dict[str, float]:
+    """The worst attribute's figures, by the names that gates use; figures that no attribute gives are left out."""
+    return {figure: getattr(part, figure) for figure, part in _worst(compared).items()}
 
 
-def fairness_intervals(found: Sequence[Fairness]) -> dict[str, Estimate]:
-    """The intervals of the worst of all attributes, by the same names."""
-    worst = _worst(found).items()
+def fairness_intervals(compared: Sequence[Fairness]) -> dict[str, Estimate]:
+    """The intervals of the worst attribute's figures, by the same names."""
+    worst = _worst(compared).items()
     return {figure: part.intervals[figure] for figure, part in worst if figure in part.intervals}
 
 
-def _worst(found: Sequence[Fairness]) -> dict[str, Fairness]:
-    """The attribute that is worst off, by figure."""
+def _worst(compared: Sequence[Fairness]) -> dict[str, Fairness]:
+    """The worst attribute, by figure."""
     worst: dict[str, Fairness] = {}
     for figure in FIGURES:
-        told = [part for part in found if getattr(part, figure) is not None]
-        if told:
+        measured = [part for part in compared if getattr(part, figure) is not None]
+        if measured:
             choose = max if figure in LOWER_IS_BETTER else min
-            worst[figure] = choose(told, key=lambda part, figure=figure: getattr(part, figure))  # type: ignore[misc]
+            worst[figure] = choose(measured, key=lambda part, figure=figure: getattr(part, figure))  # type: ignore[misc]
     return worst
 
 
 def _compare(
-    attribute: str, labels: Labels, decisions: Decisions, named: npt.NDArray[np.str_], resampler: Resampler
+    attribute: str, labels: Labels, decisions: Decisions, groups: npt.NDArray[np.str_], resampler: Resampler
 ) -> Fairness:
-    compared = compare_groups(labels, decisions, named)
-    drawn = DrawnGroups.of(compared, labels, decisions, named, resampler)
+    compared = compare_groups(labels, decisions, groups)
+    drawn = DrawnGroups.of(compared, labels, decisions, groups, resampler)
     return Fairness(attribute=attribute, intervals=drawn.gaps(), groups=tuple(_rates(attribute, drawn)), **compared.metrics)
 
 
 def _errors(
-    attribute: str, named: npt.NDArray[np.str_], outcome: ScoredSlice, resampler: Resampler
+    attribute: str, groups: npt.NDArray[np.str_], outcome: ScoredSlice, resampler: Resampler
 ) -> Iterator[GroupErrorStats]:
     errors = outcome.scores - outcome.labels
-    predicted, missed = compare_means(outcome.scores, named), compare_means(errors, named)
-    sure_of_predicted = drawn_means(outcome.scores, named, predicted, resampler)
-    sure_of_missed = drawn_means(errors, named, missed, resampler)
-    for one, other in zip(predicted.groups, missed.groups, strict=True):
-        told = {"mean_prediction": sure_of_predicted.get(one.group), "mean_error": sure_of_missed.get(one.group)}
+    predictions, mistakes = compare_means(outcome.scores, groups), compare_means(errors, groups)
+    of_prediction = drawn_means(outcome.scores, groups, predictions, resampler)
+    of_error = drawn_means(errors, groups, mistakes, resampler)
+    for one, other in zip(predictions.groups, mistakes.groups, strict=True):
+        intervals = {"mean_prediction": of_prediction.get(one.group), "mean_error": of_error.get(one.group)}
         yield GroupErrorStats(
             attribute=attribute,
             value=one.group,
@@ -89,7 +96,7 @@ def _errors(
             judged=one.judged,
             mean_prediction=one.mean,
             mean_error=other.mean,
-            intervals={name: estimate for name, estimate in told.items() if estimate is not None},
+            intervals={name: estimate for name, estimate in intervals.items() if estimate is not None},
         )
 
 

@@ -1,9 +1,9 @@
-"""How sure the rates of groups are: the same rows are drawn anew as for every other figure.
+"""Bootstrap intervals of group rates and their gaps, from the same samples as every other figure.
 
-The gap between the highest and the lowest of several rates grows by noise alone: drawn anew as it stands, it would lie too
-high, the more groups there are the higher. So an interval is that of the two groups that are farthest apart on all rows. Its
-ends may come out on the other side of equal (below 0, of a ratio above 1): then the gap may be chance. It does not know that
-the two were chosen among many.
+The gap between the highest and the lowest of several rates grows by noise alone: resampled as it stands it would be biased
+upwards, more so with more groups. So an interval is that of the two groups that are farthest apart on all rows. Its ends may
+lie on the other side of equality (below 0; for a ratio above 1): then the gap may be chance. The interval does not account
+for the choice of the two groups.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
 @dataclass(frozen=True, eq=False)
 class DrawnGroups:
-    """Rates of the groups that are judged, in every sample.
+    """Rates of the large groups, in every bootstrap sample.
 
     Attributes:
-        compared: what was found on all rows.
-        counts: rows of every sample; shape ``(rounds, judged groups, 2, 2)``: by what happened, then by what was decided.
+        compared: the comparison on all rows.
+        counts: rows of every sample; shape ``(rounds, judged groups, 2, 2)``: by label, then by decision.
     """
 
     compared: GroupComparison
@@ -42,43 +42,42 @@ class DrawnGroups:
         compared: GroupComparison,
         labels: Labels,
         decisions: Decisions,
-        named: npt.NDArray[np.str_],
+        groups: npt.NDArray[np.str_],
         resampler: Resampler,
     ) -> DrawnGroups:
-        """Draw the rows anew.
+        """Draw the samples.
 
         Args:
-            compared: what was found on all rows.
-            labels: what happened, as flags; shape ``(rows,)``.
-            decisions: what was decided, as flags.
-            named: the group of each row, as `compared` names it.
-            chance: how rows are drawn.
+            compared: the comparison on all rows.
+            labels: flags; shape ``(rows,)``.
+            decisions: flags; shape ``(rows,)``.
+            groups: the group of each row, as `compared` names it; shape ``(rows,)``.
+            resampler: draws the rows.
         """
         judged = _judged(compared)
-        place = _places(named, [part.group for part in judged])
-        cells = 4 * place + 2 * labels + decisions
-        known = place >= 0
-        drawn = resampler.counts(np.where(known, cells, 4 * len(judged)), 4 * len(judged) + 1)
+        number = _numbers(groups, [part.group for part in judged])
+        cells = np.where(number >= 0, 4 * number + 2 * labels + decisions, 4 * len(judged))
+        drawn = resampler.counts(cells, 4 * len(judged) + 1)
         return cls(compared, drawn[:, :-1].reshape(len(drawn), len(judged), 2, 2))
 
     def rates(self, group: str) -> dict[str, Estimate]:
-        """Intervals of one group's rates, by name; of those that it has enough rows for."""
+        """Intervals of one group's rates, by name; rates that it has too few rows for are left out."""
         judged = _judged(self.compared)
-        place = next((index for index, part in enumerate(judged) if part.group == group), None)
-        if place is None:
+        number = next((index for index, part in enumerate(judged) if part.group == group), None)
+        if number is None:
             return {}
-        found = {rate: estimate_of(getattr(judged[place], rate), self._drawn[rate][:, place]) for rate in _RATES}
-        return {rate: estimate for rate, estimate in found.items() if estimate is not None}
+        estimates = {rate: estimate_of(getattr(judged[number], rate), self._drawn[rate][:, number]) for rate in _RATES}
+        return {rate: estimate for rate, estimate in estimates.items() if estimate is not None}
 
     def gaps(self) -> dict[str, Estimate]:
-        """Intervals of the figures that a gate can hold, by name."""
-        found = {
+        """Intervals of the figures that gates use, by name."""
+        estimates = {
             "demographic_parity": self._gap(("selection_rate",)),
             "disparate_impact": self._ratio(),
             "equalised_odds": self._gap(("true_positive_rate", "false_positive_rate")),
         }
-        told = self.compared.metrics
-        return {name: estimate for name, estimate in found.items() if estimate is not None and name in told}
+        measured = self.compared.metrics
+        return {name: estimate for name, estimate in estimates.items() if estimate is not None and name in measured}
 
     @cached_property
     def _drawn(self) -> dict[str, Floats]:
@@ -98,7 +97,7 @@ class DrawnGroups:
         return estimate_of(gap, self._drawn[rate][:, highest] - self._drawn[rate][:, lowest])
 
     def _ratio(self) -> Estimate | None:
-        """The lowest share of yes over the highest."""
+        """The lowest selection rate over the highest."""
         for lowest, low, highest, high in self._ends("selection_rate"):
             drawn = self._drawn["selection_rate"]
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -107,41 +106,41 @@ class DrawnGroups:
         return None
 
     def _ends(self, rate: str) -> Iterator[tuple[int, float, int, float]]:
-        """The group with the lowest rate and it, and the group with the highest and it; nothing where there are not two."""
-        known = [(getattr(part, rate), index) for index, part in enumerate(_judged(self.compared))]
-        known = [(number, index) for number, index in known if not np.isnan(number)]
-        if len(known) > 1:
-            (low, lowest), (high, highest) = min(known), max(known)
+        """Lowest group and its rate, highest group and its rate; nothing if fewer than two groups have the rate."""
+        rates = [(getattr(part, rate), index) for index, part in enumerate(_judged(self.compared))]
+        rates = [(number, index) for number, index in rates if not np.isnan(number)]
+        if len(rates) > 1:
+            (low, lowest), (high, highest) = min(rates), max(rates)
             yield lowest, low, highest, high
 
 
 def drawn_means(
-    values: Floats, named: npt.NDArray[np.str_], compared: MeanComparison, resampler: Resampler
+    values: Floats, groups: npt.NDArray[np.str_], compared: MeanComparison, resampler: Resampler
 ) -> dict[str, Estimate]:
-    """Intervals of the mean of a number, by group; of those that are judged.
+    """Intervals of the mean of a number, by large group.
 
     Args:
         values: one per row, shape ``(rows,)``.
-        named: the group of each row.
-        compared: what was found on all rows.
-        chance: how rows are drawn.
+        groups: the group of each row; shape ``(rows,)``.
+        compared: the comparison on all rows.
+        resampler: draws the rows.
     """
-    groups = {part.group: part.mean for part in compared.groups if part.judged}
-    place = _places(named, list(groups))
-    cells = np.where(place >= 0, place, len(groups))
-    sums, rows = resampler.sums(values, cells, len(groups) + 1), resampler.sums(np.ones(len(values)), cells, len(groups) + 1)
+    judged = {part.group: part.mean for part in compared.groups if part.judged}
+    number = _numbers(groups, list(judged))
+    cells = np.where(number >= 0, number, len(judged))
+    sums, rows = resampler.sums(values, cells, len(judged) + 1), resampler.sums(np.ones(len(values)), cells, len(judged) + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / rows
-    found = {group: estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(groups.items())}
-    return {group: estimate for group, estimate in found.items() if estimate is not None}
+    estimates = {group: estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(judged.items())}
+    return {group: estimate for group, estimate in estimates.items() if estimate is not None}
 
 
 def _judged(compared: GroupComparison) -> list[GroupRates]:
     return [part for part in compared.groups if part.judged]
 
 
-def _places(named: npt.NDArray[np.str_], groups: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Index into the groups of each row, -1 where it is of none."""
-    names, number = np.unique(named, return_inverse=True)
-    index = {group: place for place, group in enumerate(groups)}
-    return np.array([index.get(str(name), -1) for name in names], dtype=np.int64)[number]
+def _numbers(groups: npt.NDArray[np.str_], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Index of each row's group among `names`, -1 if it is not one of them; shape ``(rows,)``."""
+    distinct, number = np.unique(groups, return_inverse=True)
+    index = {name: position for position, name in enumerate(names)}
+    return np.array([index.get(str(name), -1) for name in distinct], dtype=np.int64)[number]

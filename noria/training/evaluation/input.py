@@ -1,4 +1,4 @@
-"""What an evaluation is made of: rows that nothing else has touched, and what a model said of them."""
+"""Input of an evaluation: an evaluated model, its scores of rows that nothing else has used, and its references."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from noria.training.data.dataset import Fold, TrainingSet
 
 
 class ExplainableModel(Protocol):
-    """A fitted model that can say what moved its scores."""
+    """A fitted model that can explain its scores."""
 
     def contributions(self, rows: TrainingSet) -> Scores:
         """SHAP values; shape ``(rows, features)``, features in the order of `use_case.features.names`.
@@ -31,46 +31,56 @@ class ScoringModel(Protocol):
 
 
 class Refittable(Protocol):
-    """A recipe that can be cooked again on fewer rows."""
+    """A pipeline that can be fitted again to fewer rows."""
 
     def fit(self, rows: TrainingSet) -> ScoringModel:
-        """Fit on these rows."""
+        """Fit to these rows."""
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EvaluationInput:
-    """A candidate and the rows it is judged on.
+    """A candidate and the rows it is evaluated on.
 
     Attributes:
-        fold: its validation rows are judged; its training rows are what the judged model was fitted to.
-        policy: how the candidate decides.
-        scores: the candidate's calibrated scores of the validation rows; ``(rows,)`` or ``(rows, classes)``.
-        model: the judged model; says what moved its scores.
+        fold: the evaluated rows (validation), and the rows that the evaluated model was fitted to (training).
         pipeline: fitted again to parts of the training rows for the learning curve.
-        rivals: name (`baseline`, `champion`), version and predictor of whom to compare with.
-        parity: largest difference between estimator and ONNX graph.
-        search_metric: what the search optimised; the learning curve shows it.
-        seed: of every draw.
+        model: the evaluated model; explains its scores.
+        policy: turns the candidate's scores into decisions.
+        scores: the candidate's calibrated scores of the validation rows; shape ``(rows,)`` or ``(rows, classes)``.
+        rivals: name (`baseline`, `champion`), version and predictor of each reference model.
+        calibrated_by: the calibration that was best on validation rows.
         note: what exactly was measured.
-        calibrated_by: the calibration that did best on validation rows.
-        latency_ms: milliseconds of one prediction of one row, where it was measured.
-        size_mb: size of the bundle in megabytes, where it is known.
-        graph_bytes: size of the ONNX graph alone; the larger the model, the fewer rows are explained. Without it the size
-            of the bundle stands in.
     """
 
     fold: Fold
+    pipeline: Refittable
+    model: ExplainableModel
     policy: DecisionPolicy
     scores: Scores
-    model: ExplainableModel
-    pipeline: Refittable
     rivals: Sequence[tuple[str, str, Predictor]]
-    parity: float
-    search_metric: str
-    seed: int
-    note: str = ""
     calibrated_by: str = ""
-    latency_ms: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    """Measurements of the exported model.
+
+    Attributes:
+        parity: largest difference between the fitted model and its ONNX graph.
+        size_mb: size of the bundle in megabytes; None if unknown.
+        graph_bytes: size of the ONNX graph; larger models explain fewer rows. None takes the size of the bundle.
+        latency_ms: milliseconds to score one row; None if not measured.
+    """
+
+    parity: float
     size_mb: float | None = None
     graph_bytes: int | None = None
+    latency_ms: float | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The measurements by the names that gates use; unknown ones are left out."""
+        measured = {"parity": self.parity, "latency_ms": self.latency_ms, "size_mb": self.size_mb}
+        return {name: number for name, number in measured.items() if number is not None}

@@ -1,8 +1,8 @@
-"""Features that may know the answer: too good alone, powerless in the latest rows, or filled in only afterwards.
+"""Leakage warnings: features that alone predict too well, lost their power in the latest rows, or are filled in later.
 
-How much a feature says alone is measured without any model: mean labels of its values (numbers in bins) are learnt on the
-older training rows and used as scores on newer rows. Its power is ``2 * ROC AUC - 1`` (mean over classes) or R², 0 for
-nothing and 1 for everything.
+The power of a feature alone is measured without a model: mean labels of its values (numbers in bins) are taken on the older
+training rows and used as scores of newer rows. Power is ``2 * ROC AUC - 1`` (mean over classes) or R²: 0 for nothing and 1
+for everything.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy.typing as npt
 
 from noria.core.lifecycle.evaluation import LeakageWarning
 from noria.core.metrics import binary, multiclass, regression
-from noria.core.model.decision import Labels, Scores
-from noria.core.use_case import Task, UseCase
-from noria.training.data.dataset import Fold, TrainingSet
+from noria.core.model.decision import DecisionPolicy, Labels, Scores
+from noria.core.use_case import Features, Task
+from noria.training.data.dataset import Fold
 from noria.training.evaluation.scored_slice import ScoredSlice, evenly, texts
 
 MOST_ROWS = 20_000
 TOO_GOOD = 0.9
-"""A single feature with this power (ROC AUC 0.95, R² 0.9) has seldom come by it honestly."""
+"""A single feature rarely has this power (ROC AUC 0.95, R² 0.9) without leakage."""
 NEARLY_ALL = 0.95
 """Share of the model's power that one feature should not have alone..."""
 STRONG = 0.4
-"""... where the model has at least this much (ROC AUC 0.7, R² 0.4)."""
+"""... if the model has at least this power (ROC AUC 0.7, R² 0.4)."""
 VANISHED = 1 / 3
-"""Power in the latest rows, as a share of the power before, that counts as gone."""
+"""Power in the latest rows, as a share of the power before, that counts as lost."""
 _NOTICEABLE = 0.2
 _BINS = 20
 _SMOOTHING = 20.0
@@ -37,101 +37,129 @@ Codes = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class _Alone:
-    """What one feature says by itself."""
+    """Power of one feature by itself.
 
-    feature: str
+    Attributes:
+        before: power on the newest third of the training rows.
+        now: power on the evaluated rows.
+        filled_before: share of training rows that have a value.
+        filled_now: share of evaluated rows that have a value.
+    """
+
     before: float
-    """Power on the newest third of the training rows."""
     now: float
-    """Power on the judged rows."""
-    known_before: float
-    """Share of training rows that have a value."""
-    known_now: float
+    filled_before: float
+    filled_now: float
 
 
-def suspects(use_case: UseCase, fold: Fold, outcome: ScoredSlice) -> tuple[LeakageWarning, ...]:
-    """Features that an honest look should go to, each with the reason."""
-    training = fold.training.take(evenly(len(fold.training), MOST_ROWS))
-    judged = fold.validation.take(evenly(len(fold.validation), MOST_ROWS))
+@dataclass(frozen=True, eq=False)
+class _Codes:
+    """A feature as numbers of its values (or bins).
+
+    Attributes:
+        before: of the training rows; shape ``(training rows,)``.
+        now: of the evaluated rows; shape ``(evaluated rows,)``.
+        filled_before: share of training rows that have a value.
+        filled_now: share of evaluated rows that have a value.
+    """
+
+    before: Codes
+    now: Codes
+    filled_before: float
+    filled_now: float
+
+    @property
+    def count(self) -> int:
+        return int(max(self.before.max(), self.now.max())) + 1
+
+
+def leakage_warnings(features: Features, fold: Fold, outcome: ScoredSlice) -> tuple[LeakageWarning, ...]:
+    """Features that may leak the label, each with the reason.
+
+    Args:
+        features: names and kinds.
+        fold: the evaluated rows, and the rows that the evaluated model was fitted to.
+        outcome: scores of the evaluated rows.
+    """
+    chosen = evenly(len(fold.validation), MOST_ROWS)
+    training, judged = fold.training.take(evenly(len(fold.training), MOST_ROWS)), fold.validation.take(chosen)
     if min(len(training), len(judged)) == 0:
         return ()
-    model = _power(use_case.task, judged.labels, outcome.scores[evenly(len(fold.validation), MOST_ROWS)])
-    found = (
-        (name, _reason(use_case.task, _alone(use_case, name, training, judged), model)) for name in use_case.features.names
-    )
-    return tuple(LeakageWarning(feature=name, reason=reason) for name, reason in found if reason)
+    policy = outcome.policy
+    model = _power(policy.task, judged.labels, outcome.scores[chosen])
+    sample = Fold(training, judged, fold.window)
+    reasons = ((name, _reason(policy.task, _alone(policy, features, name, sample), model)) for name in features.names)
+    return tuple(LeakageWarning(feature=name, reason=reason) for name, reason in reasons if reason)
 
 
 def _reason(task: Task, alone: _Alone, model: float) -> str:
-    said = _said(task, alone.now)
+    power = _in_words(task, alone.now)
     if alone.now >= TOO_GOOD:
-        return f"alone it gives {said}: is it known before the prediction is made?"
+        return f"alone it gives {power}: is it known before the prediction is made?"
     if model >= STRONG and alone.now >= NEARLY_ALL * model:
-        return f"alone it gives {said}, nearly as much as the whole model ({_said(task, model)}): is it known in time?"
+        return f"alone it gives {power}, nearly as much as the whole model ({_in_words(task, model)}): is it known in time?"
     if alone.before >= _NOTICEABLE and alone.now < VANISHED * alone.before:
-        return (
-            f"alone it gave {_said(task, alone.before)} before the judged rows and {said} on them: its meaning has changed"
-        )
-    if alone.known_before >= 0.5 and alone.known_now < 0.5 * alone.known_before:
-        known = f"known for {alone.known_before:.0%} of earlier rows and {alone.known_now:.0%} of the judged ones"
-        return f"{known}: is it filled in afterwards?"
+        before = _in_words(task, alone.before)
+        return f"alone it gave {before} before the judged rows and {power} on them: its meaning has changed"
+    if alone.filled_before >= 0.5 and alone.filled_now < 0.5 * alone.filled_before:
+        shares = f"known for {alone.filled_before:.0%} of earlier rows and {alone.filled_now:.0%} of the judged ones"
+        return f"{shares}: is it filled in afterwards?"
     return ""
 
 
-def _said(task: Task, power: float) -> str:
+def _in_words(task: Task, power: float) -> str:
     return f"R² {power:.2f}" if task is Task.REGRESSION else f"ROC AUC {(power + 1) / 2:.2f}"
 
 
-def _alone(use_case: UseCase, name: str, training: TrainingSet, judged: TrainingSet) -> _Alone:
-    numeric = name in use_case.features.numeric
+def _alone(policy: DecisionPolicy, features: Features, name: str, sample: Fold) -> _Alone:
+    training, judged = sample.training, sample.validation
     cut = 2 * len(training) // 3
-    learnt, judged_codes, known_before, known_now = (_numeric_codes if numeric else _text_codes)(
-        training.columns[name], judged.columns[name], cut
-    )
-    values = _mean_labels(use_case, learnt[:cut], training.labels[:cut], int(max(learnt.max(), judged_codes.max())) + 1)
+    encode = _numeric_codes if name in features.numeric else _text_codes
+    codes = encode(training.columns[name], judged.columns[name], cut)
+    means = _mean_labels(policy, codes.before[:cut], training.labels[:cut], codes.count)
     return _Alone(
-        name,
-        _power(use_case.task, training.labels[cut:], values[learnt[cut:]]),
-        _power(use_case.task, judged.labels, values[judged_codes]),
-        known_before,
-        known_now,
+        _power(policy.task, training.labels[cut:], means[codes.before[cut:]]),
+        _power(policy.task, judged.labels, means[codes.now]),
+        codes.filled_before,
+        codes.filled_now,
     )
 
 
-def _numeric_codes(earlier: Any, later: Any, cut: int) -> tuple[Codes, Codes, float, float]:
-    """Number of the bin of every value, the last one for missing values; bins hold as many rows each."""
+def _numeric_codes(earlier: Any, later: Any, cut: int) -> _Codes:
+    """Bin of every value, the last one for missing values; bins hold equally many of the first `cut` rows."""
     before, now = np.asarray(earlier, dtype=np.float64), np.asarray(later, dtype=np.float64)
-    known = before[:cut][~np.isnan(before[:cut])]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else np.empty(0)
-    codes = (np.where(np.isnan(part), len(edges) + 1, np.searchsorted(edges, part, side="left")) for part in (before, now))
-    first, second = codes
-    return first, second, float(np.mean(~np.isnan(before))), float(np.mean(~np.isnan(now)))
+    present = before[:cut][~np.isnan(before[:cut])]
+    edges = np.unique(np.quantile(present, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(present) else np.empty(0)
+
+    def code(part: npt.NDArray[np.float64]) -> Codes:
+        return np.where(np.isnan(part), len(edges) + 1, np.searchsorted(edges, part, side="left"))
+
+    return _Codes(code(before), code(now), float(np.mean(~np.isnan(before))), float(np.mean(~np.isnan(now))))
 
 
-def _text_codes(earlier: Any, later: Any, cut: int) -> tuple[Codes, Codes, float, float]:
-    """Number of every text, the last one for texts that the older rows do not have."""
+def _text_codes(earlier: Any, later: Any, cut: int) -> _Codes:
+    """Number of every text, the last one for texts that the first `cut` rows do not have."""
     before, now = texts(earlier), texts(later)
     names = np.unique(before[:cut])
 
     def code(part: npt.NDArray[np.str_]) -> Codes:
-        places = np.searchsorted(names, part)
-        found = names[np.minimum(places, len(names) - 1)] == part if len(names) else np.zeros(len(part), dtype=np.bool_)
-        codes: Codes = np.where(found, places, len(names))
+        positions = np.searchsorted(names, part)
+        same = names[np.minimum(positions, len(names) - 1)] == part if len(names) else np.zeros(len(part), dtype=np.bool_)
+        codes: Codes = np.where(same, positions, len(names))
         return codes
 
-    absent = [float(np.mean([value is None for value in part])) for part in (earlier, later)]
-    return code(before), code(now), 1 - absent[0], 1 - absent[1]
+    missing = [float(np.mean([value is None for value in part])) for part in (earlier, later)]
+    return _Codes(code(before), code(now), 1 - missing[0], 1 - missing[1])
 
 
-def _mean_labels(use_case: UseCase, codes: Codes, labels: Labels, values: int) -> Scores:
-    """Mean label of every value, drawn towards the overall mean; of classes the share of each, ``(values, classes)``."""
-    columns = labels.astype(np.float64)[:, None]
-    if use_case.task is Task.MULTICLASS:
-        columns = np.eye(len(use_case.label.classes))[labels]
+def _mean_labels(policy: DecisionPolicy, codes: Codes, labels: Labels, values: int) -> Scores:
+    """Mean label of every value, shrunk to the overall mean; shape ``(values,)``, for multiclass ``(values, classes)``."""
+    several = policy.task is Task.MULTICLASS
+    columns = np.eye(len(policy.classes))[labels] if several else labels.astype(np.float64)[:, None]
     rows = np.bincount(codes, minlength=values)[:, None]
     sums = np.stack([np.bincount(codes, weights=column, minlength=values) for column in columns.T], axis=1)
     means: Scores = (sums + _SMOOTHING * columns.mean(axis=0)) / (rows + _SMOOTHING)
-    return means if use_case.task is Task.MULTICLASS else means[:, 0]
+    return means if several else means[:, 0]
 
 
 def _power(task: Task, labels: Labels, scores: Scores) -> float:

@@ -1,4 +1,4 @@
-"""Would more rows help? The same recipe on ever more of the latest training rows."""
+"""Learning curve: the same pipeline fitted to growing shares of the latest training rows."""
 
 from __future__ import annotations
 
@@ -20,38 +20,43 @@ from noria.training.models.base.estimator import Params
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 MOST_ROWS = 20_000
-"""The curve ends at this many of the latest rows: its shape is what matters, and it must stay cheap."""
+"""Most training rows of the last point: the shape of the curve matters, and it must stay cheap."""
 MOST_JUDGED_ROWS = 10_000
 CHEAPER: Mapping[str, float] = {"rounds": 150, "leaves": 128}
-"""Hyperparameters, by the last word of their name, that are cut to this for each point, for the same reason."""
+"""Upper limits of hyperparameters for each point, by the last word of their name, for the same reason."""
 MOST_WORK = 2_500_000_000
-"""Rows times features times trees times depth that the whole curve may take; known beforehand, so that no clock decides."""
+"""Most rows times features times trees times depth of the whole curve; computed beforehand, so that no clock decides."""
 _USUAL_TREES, _USUAL_DEPTH = 120.0, 6.0
 FEWEST_OF_A_CLASS = 5
 _log = logging.getLogger(__name__)
 
 
-def learning_curve(judged: EvaluationInput, outcome: ScoredSlice) -> Iterator[LearningPoint]:
-    """The search metric on the judged rows, uncalibrated, by number of training rows."""
+def learning_curve(
+    judged: EvaluationInput, outcome: ScoredSlice, metric: str, *, most_rows: int = MOST_ROWS
+) -> Iterator[LearningPoint]:
+    """The search metric of uncalibrated scores on the evaluated rows, by number of training rows.
+
+    Args:
+        judged: pipeline, training rows and evaluated rows.
+        outcome: the candidate's scores of the evaluated rows.
+        metric: the search metric.
+        most_rows: training rows of the last point.
+    """
     pipeline, training = _cheaper(judged.pipeline), judged.fold.training
-    rows = min(len(training), MOST_ROWS, _affordable(pipeline, len(training.columns)))
-    if rows < min(len(training), MOST_ROWS):
+    wanted = min(len(training), most_rows)
+    rows = min(wanted, _affordable(pipeline, len(training.columns)))
+    if rows < wanted:
         _log.info("the learning curve ends at %s of %s rows: more would take too long", f"{rows:,}", f"{len(training):,}")
     chosen = evenly(len(outcome), MOST_JUDGED_ROWS)
     judged_rows, part = judged.fold.validation.take(chosen), outcome.take(chosen)
-    needed = _classes(training, outcome)
-    for share in SHARES:
-        some = training.take(np.arange(len(training) - int(share * rows), len(training)))
-        if not needed <= _classes(some, outcome):
-            continue
-        scored = replace(part, scores=pipeline.fit(some).score(judged_rows))
-        metric = search_metric(judged.search_metric, scored)
-        if metric is not None:
-            yield LearningPoint(rows=len(some), metric=metric)
+    for some in _latest_shares(training, rows, outcome):
+        value = search_metric(metric, replace(part, scores=pipeline.fit(some).score(judged_rows)))
+        if value is not None:
+            yield LearningPoint(rows=len(some), metric=value)
 
 
 def search_metric(name: str, outcome: ScoredSlice) -> float | None:
-    """A metric that a search can optimise; None where the rows cannot give it."""
+    """A search metric of scores; None if the rows cannot give it."""
     if name == "pinball" and isinstance(outcome.value, UnitValue):
         return regression.pinball(outcome.labels, outcome.scores, _inside(best_quantile(outcome.value)))
     return outcome.metrics.get(name)
@@ -61,8 +66,17 @@ def _inside(quantile: float) -> float:
     return min(max(quantile, 0.01), 0.99)
 
 
+def _latest_shares(training: TrainingSet, rows: int, outcome: ScoredSlice) -> Iterator[TrainingSet]:
+    """Shares of the latest rows that have enough rows of every class that the whole has."""
+    needed = _classes(training, outcome)
+    for share in SHARES:
+        some = training.take(np.arange(len(training) - int(share * rows), len(training)))
+        if needed <= _classes(some, outcome):
+            yield some
+
+
 def _classes(rows: TrainingSet, outcome: ScoredSlice) -> frozenset[int]:
-    """Classes with enough rows to learn from; of numbers there are none to lack."""
+    """Classes with enough rows to learn from; empty for regression."""
     if outcome.policy.task is Task.REGRESSION:
         return frozenset()
     classes, counts = np.unique(rows.labels, return_counts=True)
@@ -70,7 +84,7 @@ def _classes(rows: TrainingSet, outcome: ScoredSlice) -> frozenset[int]:
 
 
 def _cheaper(pipeline: Refittable) -> Refittable:
-    """The recipe with fewer and smaller trees, where it has trees at all; of a blend, every member's."""
+    """The pipeline with fewer and smaller trees; for a blend, those of every member."""
     if not isinstance(pipeline, Pipeline):
         return pipeline
     members = tuple(replace(member, params=_cut(member.params)) for member in pipeline.members)
@@ -82,7 +96,7 @@ def _cut(params: Params) -> Params:
 
 
 def _affordable(pipeline: Refittable, features: int) -> int:
-    """Rows at which the whole curve takes as much work as it may."""
+    """Rows at which the whole curve takes `MOST_WORK`."""
     work = _USUAL_TREES * _USUAL_DEPTH
     if isinstance(pipeline, Pipeline):
         work = pipeline.target.outputs * sum(_work(one.params) for one in pipeline.members or (pipeline,))
@@ -90,6 +104,6 @@ def _affordable(pipeline: Refittable, features: int) -> int:
 
 
 def _work(params: Params) -> float:
-    """Trees times depth; of what has no trees, as if it had some."""
+    """Trees times depth; kinds without trees count as an average tree model."""
     by_word = {name.rpartition("_")[2]: value for name, value in params.items()}
     return by_word.get("rounds", _USUAL_TREES) * by_word.get("depth", _USUAL_DEPTH)

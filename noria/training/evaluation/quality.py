@@ -1,4 +1,4 @@
-"""Where a model is right and wrong: calibration, confusion and residuals."""
+"""Quality plots: calibration, confusion and residuals."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ MOST_RESIDUALS = 500
 
 
 def calibration_bins(outcome: ScoredSlice) -> tuple[CalibrationBin, ...]:
-    """Rows of similar scores: how often yes came, how often the class decided on came, or which number came on average."""
+    """Rows of similar scores: rate of yes, rate at which the chosen class was right, or mean label."""
     scores = outcome.policy.chosen_scores(outcome.scores, outcome.decisions)
-    came = outcome.labels == outcome.decisions if outcome.policy.task is Task.MULTICLASS else outcome.labels
-    curve = binary.calibration_curve(came, scores)
+    labels = outcome.labels == outcome.decisions if outcome.policy.task is Task.MULTICLASS else outcome.labels
+    curve = binary.calibration_curve(labels, scores)
     return tuple(CalibrationBin(score=part.score, rate=part.rate, rows=part.rows) for part in curve)
 
 
 def confusion_counts(outcome: ScoredSlice) -> tuple[tuple[int, ...], ...]:
-    """Rows by what happened, then by what was decided; none for a number."""
+    """Rows by label, then by decision; empty for regression."""
     if outcome.policy.task is Task.REGRESSION:
         return ()
     if outcome.policy.task is Task.MULTICLASS:
         counts = multiclass.confusion(outcome.labels, outcome.decisions, len(outcome.policy.classes))
         return tuple(tuple(row) for row in counts.tolist())
-    found = binary.confusion(outcome.labels, outcome.decisions)
-    return (found.true_negative, found.false_positive), (found.false_negative, found.true_positive)
+    cells = binary.confusion(outcome.labels, outcome.decisions)
+    return (cells.true_negative, cells.false_positive), (cells.false_negative, cells.true_positive)
 
 
 def residual_sample(outcome: ScoredSlice) -> tuple[CurvePoint, ...]:
-    """An even sample of predicted number and error (prediction less label); regression alone."""
+    """An even sample of prediction and error (prediction less label); empty unless the task is regression."""
     if outcome.policy.task is not Task.REGRESSION:
         return ()
     some = outcome.take(evenly(len(outcome), MOST_RESIDUALS))

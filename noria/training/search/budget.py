@@ -1,4 +1,4 @@
-"""How much of a search is left for one worker, in time and in money."""
+"""Limits of a search, and what is left of them for one worker, in time and in money."""
 
 from __future__ import annotations
 
@@ -6,51 +6,75 @@ import math
 import time
 from dataclasses import dataclass
 
-from noria.core.use_case import Training
+from noria.core.use_case import UseCase
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """Where a search ends; the first limit that is reached ends it.
+
+    Attributes:
+        trials: number of trials.
+        seconds: time for each worker, as far as time and money allow.
+        per_second: cost of one second of all workers, in `currency`.
+        money: cost limit of all workers together; None for no limit.
+        currency: of the use case.
+    """
+
+    trials: int
+    seconds: float = math.inf
+    per_second: float = 0.0
+    money: float | None = None
+    currency: str = ""
+
+
+def search_limits(use_case: UseCase) -> SearchLimits:
+    """The limits that a use case sets."""
+    training = use_case.training
+    return SearchLimits(
+        trials=training.trials,
+        seconds=60 * training.search_minutes,
+        per_second=training.cost_per_worker_hour * training.workers / 3600,
+        money=training.budget,
+        currency=use_case.business.currency,
+    )
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Counts down from when it is made.
+    """Counts down the limits of one worker from the moment it is made.
 
     Attributes:
+        limits: of the search.
         seconds: what the worker may use.
-        per_second: what a second of all workers costs, in the use case's currency.
-        money: what all workers together may cost; None where no limit is set.
         began: monotonic seconds when counting began.
     """
 
+    limits: SearchLimits
     seconds: float
-    per_second: float
-    money: float | None
     began: float
 
     @classmethod
-    def of(cls, training: Training, spent: float) -> Budget:
+    def of(cls, limits: SearchLimits, spent: float) -> Budget:
         """The budget of one worker.
 
         Args:
-            training: says minutes and money.
-            spent: seconds that earlier runs of the same worker have used up.
+            limits: of the search.
+            spent: seconds that earlier runs of the same worker have used.
         """
-        per_second = training.cost_per_worker_hour * training.workers / 3600
-        return cls(60 * training.search_minutes - spent, per_second, training.budget, time.monotonic())
-
-    @classmethod
-    def unlimited(cls) -> Budget:
-        """Never used up: for a search that is to end with its trials."""
-        return cls(math.inf, 0.0, None, time.monotonic())
+        return cls(limits, limits.seconds - spent, time.monotonic())
 
     @property
     def left(self) -> float:
         """Seconds left; below 0 when it is used up."""
         return self.began + self.seconds - time.monotonic()
 
-    def in_words(self, currency: str) -> str:
-        """What is left, such as `2.4 min and 0.31 EUR left`; empty where there is no limit."""
+    def in_words(self) -> str:
+        """What is left, such as `2.4 min and 0.31 EUR left`; empty if there is no limit."""
         if math.isinf(self.seconds):
             return ""
-        left = max(self.left, 0.0)
-        # Money ends when time does wherever it is the tighter of the two: what is left of it is what the time left costs.
-        money = f" and {left * self.per_second:.2f} {currency}" if self.money is not None and self.per_second else ""
+        left, limits = max(self.left, 0.0), self.limits
+        # Money and time end together, as the tighter one sets `seconds`: the time left costs the money left.
+        priced = limits.money is not None and limits.per_second
+        money = f" and {left * limits.per_second:.2f} {limits.currency}" if priced else ""
         return f"{left / 60:.1f} min{money} left"

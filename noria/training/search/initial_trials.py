@@ -1,68 +1,71 @@
-"""The kinds of model of a use case: which are searched, and where the search of each begins."""
+"""Kinds of model of a search, and the first trials of each."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from noria.core.use_case import UseCase
-from noria.training.data.target import target_of
-from noria.training.models.base.estimator import Estimator, Params
+from noria.training.data.target import PredictionTarget
+from noria.training.models.base.estimator import Params
 from noria.training.models.catalog import BLEND, ESTIMATORS, make_estimator
-from noria.training.search.study import KIND
 
+CANDIDATE = "candidate"
+"""Parameter of a registered run that names its kind of model."""
 _MEMBER = re.compile(r"member_\d+")
 _log = logging.getLogger(__name__)
 
 
-def kind_of(use_case: UseCase, name: str) -> Estimator:
-    """One kind of model, for what the use case predicts."""
-    return make_estimator(name, target_of(use_case))
+def fitted_kinds(candidates: Sequence[str]) -> tuple[str, ...]:
+    """The kinds to fit, cheapest first; `blend` alone blends every kind.
 
-
-def fitted_kinds(use_case: UseCase) -> tuple[str, ...]:
-    """The kinds that are fitted, the cheapest first; a blend alone blends everything that can be searched."""
-    named = [name for name in use_case.training.candidates if name != BLEND]
+    Args:
+        candidates: `training.candidates` of the use case.
+    """
+    named = [name for name in candidates if name != BLEND]
     return tuple(name for name in ESTIMATORS if not named or name in named)
 
 
-def searched_kinds(use_case: UseCase) -> tuple[str, ...]:
+def searched_kinds(target: PredictionTarget, kinds: Sequence[str]) -> tuple[str, ...]:
     """The kinds that have hyperparameters to search; the others are tried once, as they are."""
-    return tuple(name for name in fitted_kinds(use_case) if kind_of(use_case, name).defaults)
+    return tuple(name for name in kinds if make_estimator(name, target).defaults)
 
 
-def first_trials(use_case: UseCase, warm_start: Mapping[str, str]) -> tuple[tuple[str, Params], ...]:
-    """Where the search begins: the champion's hyperparameters, every kind as it is, and what else a kind knows to do well.
+def first_trials(
+    target: PredictionTarget, kinds: Sequence[str], warm_start: Mapping[str, str]
+) -> tuple[tuple[str, Params], ...]:
+    """Kind and hyperparameters of the first trials: the champion's, the defaults of every kind, other good starts.
 
     Args:
-        use_case: says the kinds.
-        warm_start: parameters of the champion's run as the registry has them; those that are of no kind, or no longer of
-            its kind, are left out.
+        target: what is predicted.
+        kinds: kinds of model to fit.
+        warm_start: parameters of the champion's run as the registry returns them; unknown kinds and names are left out.
     """
-    kinds = [(name, kind_of(use_case, name)) for name in fitted_kinds(use_case)]
-    defaults = ((name, kind.defaults) for name, kind in kinds)
-    others = ((name, other) for name, kind in kinds for other in kind.warm_start_points)
-    return (*_of_champion(use_case, warm_start), *defaults, *others)
+    estimators = [(name, make_estimator(name, target)) for name in kinds]
+    defaults = ((name, kind.defaults) for name, kind in estimators)
+    others = ((name, other) for name, kind in estimators for other in kind.warm_start_points)
+    return (*_of_champion(target, searched_kinds(target, kinds), warm_start), *defaults, *others)
 
 
-def _of_champion(use_case: UseCase, warm_start: Mapping[str, str]) -> Iterator[tuple[str, Params]]:
-    for kind, given in ((warm_start.get(KIND, ""), warm_start), *_members(warm_start)):
-        if kind not in searched_kinds(use_case):
+def _of_champion(
+    target: PredictionTarget, kinds: Sequence[str], warm_start: Mapping[str, str]
+) -> Iterator[tuple[str, Params]]:
+    for kind, given in ((warm_start.get(CANDIDATE, ""), warm_start), *_members(warm_start)):
+        if kind not in kinds:
             continue
-        defaults = kind_of(use_case, kind).defaults
+        defaults = make_estimator(kind, target).defaults
         try:
-            known = {name: type(default)(float(given[name])) for name, default in defaults.items() if name in given}
+            chosen = {name: type(default)(float(given[name])) for name, default in defaults.items() if name in given}
         except ValueError as error:
-            _log.warning("the champion's hyperparameters cannot be read (%s): the search begins without them", error)
+            _log.warning("the champion's hyperparameters cannot be read (%s): the search starts without them", error)
             continue
-        if known:
-            yield kind, {**defaults, **known}
+        if chosen:
+            yield kind, {**defaults, **chosen}
 
 
 def _members(warm_start: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Members of a champion that is a blend, as the bundle names them: `member_1`, `member_1_<name>`."""
-    for key, told in warm_start.items():
+    """Members of a champion that is a blend; parameters are named `member_1`, `member_1_<name>`."""
+    for key, member in warm_start.items():
         if _MEMBER.fullmatch(key):
             own = {name.removeprefix(f"{key}_"): value for name, value in warm_start.items() if name.startswith(f"{key}_")}
-            yield told.split(" ")[0], own
+            yield member.split(" ")[0], own

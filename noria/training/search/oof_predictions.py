@@ -22,7 +22,7 @@ from noria.core.base.results import SnapshotRef
 from noria.core.model.decision import Scores
 from noria.core.use_case import UseCase
 from noria.io.atomic import SHARED, draft_in, publish
-from noria.training.search.study import study_name
+from noria.training.search.plan import study_name
 
 _log = logging.getLogger(__name__)
 

@@ -1,46 +1,50 @@
-"""Proves that a search can be replayed: runs its study anew, under another name, and says what came out differently."""
+"""Replay of a search: runs its study again under another name, and compares the results."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from noria.core.base.results import SnapshotRef
 from noria.core.use_case import UseCase
-from noria.training.search.budget import Budget
+from noria.training.search.best_trial import BestTrial
+from noria.training.search.budget import SearchLimits
 from noria.training.search.oof_predictions import HeldOutScores
+from noria.training.search.plan import SearchPlan, search_plan
+from noria.training.search.selection import select
 from noria.training.search.storage import open_storage
-from noria.training.search.study import ENDED, WARM_START, open_study, study_name
-from noria.training.search.worker import BestTrial, SearchLimits, best_trial, work
+from noria.training.search.study import ENDED, WARM_START, open_study
+from noria.training.search.worker import run_plan
 
 _WORKER = 0
 
 
 def search_again(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> BestTrial:
-    """Run a training set's study anew with one worker, without a time limit, and give its best trial.
+    """Run the study of a training set again with one worker and without a time limit; returns its best trial.
 
-    It begins with the same champion's hyperparameters and draws as many trials as the study finished. That of one worker on
-    the same versions and number of threads comes out the same to the last digit; of several workers, who draw in the order
-    in which they happen to finish, the same is not promised. `differences` compares.
+    The replay starts from the same champion's hyperparameters and runs as many trials as the study finished. The result of
+    one worker is the same to the last digit on the same library versions and number of threads. Several workers draw in the
+    order in which they happen to finish, so their result may differ. `differences` compares.
 
     Args:
-        use_case: what the business wants.
+        use_case: candidates, split, metric and limits.
         snapshot: the training set.
         storage_url: PostgreSQL that holds the study.
 
     Raises:
         NotEnoughDataError: the study has no completed trial.
     """
-    best_trial(use_case, snapshot, storage_url)  # says so where there is nothing to compare with
-    name = f"{study_name(use_case, snapshot)}/again"
-    _forget(name, storage_url)
-    trials, warm_start = _plan(use_case, snapshot, storage_url)
-    without_limit = SearchLimits(trials, Budget.unlimited(), name)
-    work(use_case, snapshot, _WORKER, storage_url=storage_url, warm_start=warm_start, terms=without_limit)
-    found = best_trial(use_case, snapshot, storage_url, study_name=name)
-    HeldOutScores.of(snapshot, name).forget()
-    return found
+    plan = search_plan(use_case, snapshot)
+    select(plan, storage_url)  # raises if there is nothing to compare with
+    again = _replay_plan(use_case, plan, storage_url)
+    _delete_study(again.study, storage_url)
+    run_plan(again, _WORKER, storage_url)
+    best = select(again, storage_url)
+    HeldOutScores.of(snapshot, again.study).forget()
+    return best
 
 
 def differences(first: BestTrial, again: BestTrial) -> tuple[str, ...]:
-    """What two best trials differ in, in words; empty where they are the same to the last digit."""
+    """How two best trials differ, in words; empty if they are the same to the last digit."""
     names = sorted(first.params.keys() | again.params.keys())
     compared = (
         ("candidate", first.candidate, again.candidate),
@@ -52,20 +56,22 @@ def differences(first: BestTrial, again: BestTrial) -> tuple[str, ...]:
 
 
 def cut_short(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> bool:
-    """Whether time gave any trial of the study up, so that it cannot come out the same again."""
-    with open_study(use_case, snapshot, storage_url, seed=use_case.training.seed) as study:
+    """Whether the time limit ended any trial of the study, so that a replay cannot give the same result."""
+    with open_study(search_plan(use_case, snapshot), storage_url) as study:
         return any("time is up" in trial.user_attrs.get(ENDED, "") for trial in study.get_trials(deepcopy=False))
 
 
-def _plan(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> tuple[int, dict[str, str]]:
-    """How many trials the study finished, and what it began with."""
-    with open_study(use_case, snapshot, storage_url, seed=use_case.training.seed) as study:
+def _replay_plan(use_case: UseCase, plan: SearchPlan, storage_url: str) -> SearchPlan:
+    """The same search, ended by the number of trials that the study finished, and by no clock."""
+    with open_study(plan, storage_url) as study:
         finished = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
-        return finished, dict(study.user_attrs.get(WARM_START, {}))
+        warm_start = dict(study.user_attrs.get(WARM_START, {}))
+    started = search_plan(use_case, plan.snapshot, warm_start)
+    return replace(started, study=f"{plan.study}/again", initial=started.initial[:finished], limits=SearchLimits(finished))
 
 
-def _forget(name: str, storage_url: str) -> None:
-    """Take away what an earlier replay left."""
+def _delete_study(name: str, storage_url: str) -> None:
+    """Delete what an earlier replay left."""
     import optuna
 
     storage = open_storage(storage_url)

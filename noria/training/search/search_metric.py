@@ -10,8 +10,8 @@ import numpy as np
 from noria.core.metrics import binary, multiclass, regression
 from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Labels, Scores
-from noria.core.use_case import Task, UseCase
-from noria.training.data.target import target_of
+from noria.core.use_case import Task
+from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Metric
 
 
@@ -34,12 +34,15 @@ class SearchMeasure:
         return one < other if self.lower_is_better else one > other
 
 
-def search_measure(use_case: UseCase) -> SearchMeasure:
-    """The metric that `training.metric` names, or the task's own."""
-    name = use_case.training.metric_for(use_case.task)
+def search_measure(name: str, target: PredictionTarget) -> SearchMeasure:
+    """The search metric of that name for a target.
+
+    Raises:
+        KeyError: the task has no such metric.
+    """
     if name == "pinball":
-        return SearchMeasure(name, pinball(target_of(use_case).quantile), lower_is_better=True)
-    return SearchMeasure(name, _METRICS[use_case.task][name], lower_is_better=name in LOWER_IS_BETTER)
+        return SearchMeasure(name, pinball(target.quantile), lower_is_better=True)
+    return SearchMeasure(name, _METRICS[target.task][name], lower_is_better=name in LOWER_IS_BETTER)
 
 
 def pinball(quantile: float) -> Metric:

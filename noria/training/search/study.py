@@ -13,10 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from noria.core.base.results import SnapshotRef
-from noria.core.model.bundle import specification_digest
-from noria.core.use_case import UseCase
-from noria.training.search.search_metric import search_measure
+from noria.training.search.plan import SearchPlan
 from noria.training.search.storage import open_storage, patiently
 
 if TYPE_CHECKING:
@@ -29,23 +26,16 @@ WARM_START = "warm_start"
 _STARTUP_TRIALS = 10
 
 
-def study_name(use_case: UseCase, snapshot: SnapshotRef) -> str:
-    """The same training set and specification give the same study, so that a retry goes on where it stopped."""
-    return f"{use_case.name}/{snapshot.digest[:16]}/{specification_digest(use_case)[:16]}"
-
-
 @contextmanager
-def open_study(
-    use_case: UseCase, snapshot: SnapshotRef, storage_url: str, *, seed: int, name: str | None = None
-) -> Iterator[optuna.Study]:
-    """The study of a training set, made if it is not there; its connections are closed at the end.
+def open_study(plan: SearchPlan, storage_url: str) -> Iterator[optuna.Study]:
+    """The study of a search, created if it does not exist; its connections are closed at the end.
 
     Args:
-        use_case: what the business wants.
-        snapshot: the training set.
+        plan: name, direction and seed.
         storage_url: PostgreSQL that holds the study.
-        seed: of the first draw; `sampler` gives those of the draws after it.
-        name: of the study; None takes `study_name`.
+
+    Raises:
+        NoriaError: PostgreSQL cannot be reached.
     """
     import optuna
 
@@ -55,9 +45,9 @@ def open_study(
         yield patiently(
             lambda: optuna.create_study(
                 storage=storage,
-                study_name=name or study_name(use_case, snapshot),
-                direction=search_measure(use_case).direction,
-                sampler=sampler(seed, 0),
+                study_name=plan.study,
+                direction=plan.measure.direction,
+                sampler=sampler(plan.seed, 0),
                 pruner=optuna.pruners.NopPruner(),  # `noria.training.search.pruning` decides
                 load_if_exists=True,
             )

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noria.core.model.decision import Scores
-from noria.core.use_case import Features, SplitBy, UseCase
+from noria.core.use_case import Features, SplitBy
 from noria.training.data.dataset import Fold
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
-from noria.training.models.base.estimator import EncodedRows, Estimator, FitContext, FitData, Metric, Params, TrialPruned
-from noria.training.models.catalog import BLEND
+from noria.training.models.base.estimator import EncodedRows, Estimator, FitData, Metric, Params, TrialPruned
+from noria.training.models.catalog import make_estimator
 from noria.training.search.budget import Budget
-from noria.training.search.initial_trials import kind_of, searched_kinds
 from noria.training.search.oof_predictions import HeldOutScores
+from noria.training.search.plan import SearchPlan
 from noria.training.search.pruning import Pruner
-from noria.training.search.search_metric import SearchMeasure
 from noria.training.search.storage import patiently
 from noria.training.search.study import ENDED, FITTED_PARAMS, FOLDS, KIND, SECONDS, completed
 from noria.training.search.trial_queue import TrialQueue
@@ -39,20 +38,18 @@ _log = logging.getLogger(__name__)
 class TrialRunner:
     """What all trials of a worker have in common."""
 
-    use_case: UseCase
+    plan: SearchPlan
     study: optuna.Study
-    desk: TrialQueue
+    queue: TrialQueue
     folds: tuple[Fold, ...]
-    context: FitContext
-    measure: SearchMeasure
     budget: Budget
-    kept: HeldOutScores
+    held_out: HeldOutScores
 
     def run(self, trial: optuna.Trial) -> None:
         """Run one trial and tell the study."""
         started = time.monotonic()
         name = self._kind(trial)
-        kind = kind_of(self.use_case, name)
+        kind = make_estimator(name, self.plan.target)
         progress = _Progress(self, trial, name, patiently(lambda: kind.suggest(trial)))
         try:
             for number in range(len(self.folds)):
@@ -61,21 +58,20 @@ class TrialRunner:
         except TrialPruned as reason:
             outcome = progress.give_up(str(reason), time.monotonic() - started)
         seconds = time.monotonic() - started
-        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, seconds, self._alias_states(progress.params))
+        _log.info("trial %d: %s, %s, %.1f s, %s", trial.number, name, outcome, seconds, self._state(progress.params))
 
     def _kind(self, trial: optuna.Trial) -> str:
-        searched, marked = searched_kinds(self.use_case), trial.user_attrs.get(KIND)
+        searched, marked = self.plan.searched, trial.user_attrs.get(KIND)
         if marked is not None and marked not in searched:
             return str(marked)
         name = str(patiently(lambda: trial.suggest_categorical(KIND, list(searched))))
         patiently(lambda: trial.set_user_attr(KIND, name))
         return name
 
-    def _alias_states(self, params: Params) -> str:
-        done, wanted = self.desk.finished(), self.desk.wanted
-        left = self.budget.in_words(self.use_case.business.currency)
+    def _state(self, params: Params) -> str:
+        done = f"{self.queue.finished()} of {self.plan.limits.trials} trials"
         shown = " ".join(f"{name}={value:.4g}" for name, value in params.items())
-        return ", ".join(part for part in (f"{done} of {wanted} trials", left, shown) if part)
+        return ", ".join(part for part in (done, self.budget.in_words(), shown) if part)
 
 
 @dataclass
@@ -97,7 +93,7 @@ class _Progress:
         same_kind = any(trial.user_attrs.get(KIND) == self.kind for trial in trials)
         folds = [trial.user_attrs[FOLDS] for trial in trials if FOLDS in trial.user_attrs] if same_kind else []
         self._anyone = bool(trials)
-        self._peers = Pruner(folds, self.runner.measure.lower_is_better)
+        self._peers = Pruner(folds, self.runner.plan.measure.lower_is_better)
 
     def fold(self, candidate: Estimator, number: int) -> None:
         """Fit on one fold and judge the result there.
@@ -107,9 +103,10 @@ class _Progress:
         """
         self.curve = []
         fold, runner = self.runner.folds[number], self.runner
-        data = encode_fold(runner.use_case.features, candidate, self.params, fold, runner.measure.measure)
+        plan = runner.plan
+        data = encode_fold(plan.features, candidate, self.params, fold, plan.measure.measure)
         estimator, fitted_params = candidate.fit_with_validation(
-            data, self.params, runner.context, lambda step, value: self._watch(number, step, value)
+            data, self.params, plan.context, lambda step, value: self._watch(number, step, value)
         )
         self.fitted_params.append(fitted_params)
         self.scores.append(candidate.predict(estimator, data.validation.matrix))
@@ -121,10 +118,10 @@ class _Progress:
     def complete(self, seconds: float) -> str:
         """Tell the study what the trial reached."""
         value = sum(self.values) / len(self.values)
-        if BLEND in self.runner.use_case.training.candidates:
-            self.runner.kept.keep(self.trial.number, self.scores)
+        if self.runner.plan.blends:
+            self.runner.held_out.keep(self.trial.number, self.scores)
         self._tell({SECONDS: seconds, FOLDS: self.values, FITTED_PARAMS: self._lesson()}, value)
-        measure, values = self.runner.measure, [value, *(trial.values[0] for trial in completed(self.runner.study))]
+        measure, values = self.runner.plan.measure, [value, *(trial.values[0] for trial in completed(self.runner.study))]
         best = min(values) if measure.lower_is_better else max(values)
         return f"{measure.name} {value:.4f} (best {best:.4f})"
 
@@ -135,7 +132,7 @@ class _Progress:
 
     def _lesson(self) -> dict[str, float]:
         """Of the newest fold, which is most like what will be fitted; of folds drawn at random, the mean."""
-        if self.runner.use_case.training.split.by is SplitBy.TIME:
+        if self.runner.plan.split.by is SplitBy.TIME:
             return dict(self.fitted_params[-1])
         return {
             name: type(last)(np.mean([one[name] for one in self.fitted_params]))
@@ -147,7 +144,7 @@ class _Progress:
         if not math.isfinite(value):
             raise TrialPruned(f"in round {step} of fold {number + 1}: its metric is not a number")
         if step % REPORT_EVERY == 0:
-            self.runner.desk.sign_of_life()
+            self.runner.queue.sign_of_life()
             self._report(FOLD_STEPS * number + min(step, FOLD_STEPS - 2), value)
         behind = self._peers.hopeless(number, self.curve)
         self._go_on(behind=behind, where=f"in round {step} of fold {number + 1}")

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from noria.core.base.errors import NoriaError
-from noria.core.use_case import UseCase
+from noria.training.search.plan import SearchPlan
 from noria.training.search.storage import connect, lock_key, locked, patiently
 from noria.training.search.study import KIND, SECONDS, WARM_START, sampler
 
@@ -32,32 +30,14 @@ _BEGUN = "begun"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class InitialTrials:
-    """What a study begins with, and where it ends.
-
-    Attributes:
-        starts: kind of model and hyperparameters of the first trials, in their order.
-        warm_start: the champion's, as they were given; kept with the study.
-        trials: how many there are to be.
-    """
-
-    starts: Sequence[tuple[str, Mapping[str, float]]]
-    warm_start: Mapping[str, str]
-    trials: int
-
-
 class TrialQueue:
     """Hands out the trials of a study to one worker; used as a context manager, which is the worker's sign of life."""
 
-    def __init__(
-        self, use_case: UseCase, study: optuna.Study, storage_url: str, worker: int, opening: InitialTrials
-    ) -> None:
-        self._use_case = use_case
+    def __init__(self, plan: SearchPlan, study: optuna.Study, storage_url: str, worker: int) -> None:
+        self._plan = plan
         self._study = study
         self._url = storage_url
         self._worker = worker
-        self._opening = opening
         self._connection: psycopg.Connection[Any] | None = None
 
     def __enter__(self) -> TrialQueue:
@@ -89,11 +69,6 @@ class TrialQueue:
         trials = patiently(lambda: self._study.get_trials(deepcopy=False))
         return sum(float(trial.user_attrs.get(SECONDS, 0)) for trial in trials if _worker_of(trial) == self._worker)
 
-    @property
-    def wanted(self) -> int:
-        """How many trials there are to be."""
-        return self._opening.trials
-
     def finished(self) -> int:
         """How many trials are completed or given up."""
         from optuna.trial import TrialState
@@ -106,9 +81,9 @@ class TrialQueue:
         with locked(self._held, self._study.study_name):
             self._reclaim()
             self._open()
-            if self._taken() >= self._opening.trials or self._nothing_to_draw():
+            if self._taken() >= self._plan.limits.trials or self._nothing_to_draw():
                 return None
-            self._study.sampler = sampler(self._use_case.training.seed, self._draw())
+            self._study.sampler = sampler(self._plan.seed, self._draw())
             trial = self._study.ask()
             trial.set_user_attr(WORKER, self._worker)
             return trial
@@ -116,18 +91,16 @@ class TrialQueue:
     def _open(self) -> None:
         if _BEGUN in self._study.user_attrs:
             return
-        for kind, params in self._opening.starts:
+        for kind, params in self._plan.initial:
             # The kind is an attribute as well: one without hyperparameters has no other mark. A second call after a kill
             # half-way finds what is there.
             self._study.enqueue_trial({KIND: kind, **params}, user_attrs={KIND: kind}, skip_if_exists=True)
-        self._study.set_user_attr(WARM_START, dict(self._opening.warm_start))
+        self._study.set_user_attr(WARM_START, dict(self._plan.warm_start))
         self._study.set_user_attr(_BEGUN, True)
 
     def _nothing_to_draw(self) -> bool:
         """Whether no kind has hyperparameters to search, and all were tried as they are."""
-        from noria.training.search.initial_trials import searched_kinds
-
-        return not searched_kinds(self._use_case) and not self._trials("WAITING")
+        return not self._plan.searched and not self._trials("WAITING")
 
     def _draw(self) -> int:
         """Which draw the next trial is. One that is offered again is the draw that it was: nothing after it is shifted."""
@@ -160,7 +133,7 @@ class TrialQueue:
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + 1
         if attempt <= MAX_RETRIES:
             _log.info("trial %d was interrupted; offering it again (attempt %d)", trial.number, attempt)
-            drawn = trial.params if self._use_case.training.workers > 1 else {}  # one worker alone draws the same again
+            drawn = trial.params if self._plan.workers > 1 else {}  # one worker alone draws the same again
             params = {**trial.system_attrs.get("fixed_params", {}), **drawn}
             kind = {KIND: trial.user_attrs[KIND]} if KIND in trial.user_attrs else {}
             draw = trial.user_attrs.get(DRAW, self._begun_before(trial.number))

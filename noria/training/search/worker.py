@@ -1,46 +1,29 @@
 """One worker of the hyperparameter search. Several share a study; each can be killed and started again.
 
-What the search settled on is `best_trial`, of `noria.training.search.selection`.
+The result of the search is `best_trial`, in `noria.training.search.selection`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from noria.core.base.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
-from noria.training.data.dataset import read_snapshot
+from noria.training.data.dataset import Fold, read_snapshot
 from noria.training.data.sampling import sampled
 from noria.training.data.splits import search_folds
-from noria.training.models.base.estimator import FitContext
-from noria.training.models.base.threads import limited_threads, threads_per_worker
+from noria.training.models.base.threads import limited_threads
+from noria.training.search.best_trial import BestTrial
 from noria.training.search.budget import Budget
-from noria.training.search.initial_trials import first_trials
 from noria.training.search.oof_predictions import HeldOutScores
-from noria.training.search.search_metric import search_measure
-from noria.training.search.selection import BestTrial, best_trial
+from noria.training.search.plan import SearchPlan, search_plan
+from noria.training.search.selection import best_trial
 from noria.training.search.storage import patiently
 from noria.training.search.study import completed, open_study
 from noria.training.search.trial import TrialRunner
-from noria.training.search.trial_queue import InitialTrials, TrialQueue
+from noria.training.search.trial_queue import TrialQueue
 
-__all__ = ["BestTrial", "SearchLimits", "best_trial", "run_worker", "work"]
-
-
-@dataclass(frozen=True)
-class SearchLimits:
-    """How a search may differ from what its use case says: None keeps what it says.
-
-    Attributes:
-        trials: how many there may be.
-        budget: what a worker may use.
-        study: name of the study.
-    """
-
-    trials: int | None = None
-    budget: Budget | None = None
-    study: str | None = None
+__all__ = ["BestTrial", "best_trial", "run_plan", "run_worker"]
 
 
 def run_worker(
@@ -51,56 +34,48 @@ def run_worker(
     storage_url: str,
     warm_start: Mapping[str, str] | None = None,
 ) -> SearchResult:
-    """Try hyperparameters until the study has its trials or the time is up; a second call goes on where this one stopped.
+    """Try hyperparameters until a limit is reached; a second call resumes where this one stopped.
 
-    A trial that runs when the time is up is given up at its next report; no worker ends without a completed trial in the
-    study. Time that an earlier run of the same worker used is counted.
+    A trial that runs when the time is up ends at its next report. No worker ends before the study has a completed trial.
+    Time that an earlier run of the same worker used is counted.
 
     Args:
-        use_case: what the business wants.
+        use_case: candidates, split, metric and limits.
         snapshot: the training set.
         worker: its number, 0 to `training.workers` less 1.
         storage_url: PostgreSQL that holds the study.
-        warm_start: parameters of the champion's run, as the registry has them: a new study begins there.
+        warm_start: parameters of the champion's run, as the registry returns them; a new study starts from them.
 
     Raises:
-        NotEnoughDataError: the training set is too small to hold rows back.
-        NoriaError: the same worker is at work in another process, or PostgreSQL cannot be reached.
+        NotEnoughDataError: the training set is too small to split.
+        NoriaError: the same worker runs in another process, or PostgreSQL cannot be reached.
     """
-    return work(use_case, snapshot, worker, storage_url=storage_url, warm_start=warm_start or {})
+    return run_plan(search_plan(use_case, snapshot, warm_start), worker, storage_url)
 
 
-def work(
-    use_case: UseCase,
-    snapshot: SnapshotRef,
-    worker: int,
-    *,
-    storage_url: str,
-    warm_start: Mapping[str, str],
-    terms: SearchLimits | None = None,
-) -> SearchResult:
-    """As `run_worker`, on terms of its own."""
-    terms = terms or SearchLimits()
-    context = FitContext(use_case.training.seed, threads_per_worker(use_case.training.workers))
-    wanted = terms.trials or use_case.training.trials
-    opening = InitialTrials(first_trials(use_case, warm_start)[:wanted], warm_start, wanted)
+def run_plan(plan: SearchPlan, worker: int, storage_url: str) -> SearchResult:
+    """As `run_worker`, for a search that is planned already."""
     with (
-        limited_threads(context.threads),
-        open_study(use_case, snapshot, storage_url, seed=context.seed, name=terms.study) as study,
-        TrialQueue(use_case, study, storage_url, worker, opening) as desk,
+        limited_threads(plan.context.threads),
+        open_study(plan, storage_url) as study,
+        TrialQueue(plan, study, storage_url, worker) as queue,
     ):
-        budget = terms.budget or Budget.of(use_case.training, desk.spent_before())
-        folds = search_folds(use_case, sampled(read_snapshot(use_case, snapshot), context.seed))
-        measure, kept = search_measure(use_case), HeldOutScores.of(snapshot, study.study_name)
-        trials = _run_trials(TrialRunner(use_case, study, desk, folds, context, measure, budget, kept))
+        budget = Budget.of(plan.limits, queue.spent_before())
+        held_out = HeldOutScores.of(plan.snapshot, plan.study)
+        trials = _run_trials(TrialRunner(plan, study, queue, _folds(plan), budget, held_out))
         best = patiently(lambda: study.best_value) if completed(study) else None
-        return SearchResult(study=study.study_name, trials=trials, best_value=best)
+        return SearchResult(study=plan.study, trials=trials, best_value=best)
+
+
+def _folds(plan: SearchPlan) -> tuple[Fold, ...]:
+    rows = read_snapshot(plan.schema, plan.snapshot)
+    return search_folds(plan.split, sampled(rows, plan.seed, plan.sampling))
 
 
 def _run_trials(runner: TrialRunner) -> int:
     trials = 0
     while runner.budget.left > 0 or not completed(runner.study):
-        trial = runner.desk.next_trial()
+        trial = runner.queue.next_trial()
         if trial is None:
             break
         runner.run(trial)

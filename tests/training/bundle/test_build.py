@@ -14,20 +14,19 @@ from noria.core.use_case import Task
 from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_predictor
 from noria.io.bundle_files import read_golden
 from noria.testing.snapshots import made_up_columns, write_snapshot
-from noria.training.bundle import build as fit_module
-from noria.training.bundle import export
 from noria.training.bundle.build import fit_bundle
 from noria.training.bundle.export import check_parity, with_gaps
-from noria.training.data.dataset import read_snapshot
+from noria.training.data.dataset import read_snapshot, snapshot_schema
 from noria.training.data.encoding import encode
-from noria.training.data.splits import final_split
+from noria.training.data.splits import final_split, split_plan
 from noria.training.data.target import target_of
 from noria.training.fit.pipeline import FittedPipeline, Pipeline
 from noria.training.models.base.estimator import FitContext
 from noria.training.models.blend import BlendMember
 from noria.training.models.catalog import make_estimator
 from noria.training.models.gradient_boosting import GradientBoosting
-from noria.training.search.worker import BestTrial
+from noria.training.search.best_trial import BestTrial
+from noria.training.search.selection import best_trial
 from tests.training.conftest import AS_OF, parcels_of
 
 FEATURES = ("weight", "hour", "depot", "street")
@@ -39,7 +38,7 @@ def params_of(use_case, candidate):
     return {**make_estimator(candidate, target_of(use_case)).defaults, **FITTED_PARAMS.get(candidate, {})}
 
 
-def found_by_search(use_case, candidate):
+def trial_of(use_case, candidate):
     facts = {"number": 0, "value": 0.5, "study": "parcels/test", "trials": 1}
     if candidate == "blend":
         members = tuple(BlendMember(name, params_of(use_case, name), weight) for name, weight in BLEND.items())
@@ -47,21 +46,20 @@ def found_by_search(use_case, candidate):
     return BestTrial(candidate, params_of(use_case, candidate), **facts)
 
 
-def fit(use_case, snapshot, folder, candidate, monkeypatch, champion=None):
-    monkeypatch.setattr(fit_module, "best_trial", lambda *_arguments: found_by_search(use_case, candidate))
+def fit(use_case, snapshot, folder, candidate, champion=None):
     rival = champion or ("0", baseline_predictor(use_case))
-    return fit_bundle(use_case, snapshot, champion=rival, storage_url="", folder=folder)
+    return fit_bundle(use_case, snapshot, trial_of(use_case, candidate), champion=rival, folder=folder)
 
 
 @pytest.fixture(scope="module", params=["linear", "gradient_boosting"])
 def fitted(request, use_case, snapshot, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        return fit(use_case, snapshot, tmp_path_factory.mktemp("fitted") / "bundle", request.param, patch)
+    return fit(use_case, snapshot, tmp_path_factory.mktemp("fitted") / "bundle", request.param)
 
 
 def test_the_best_trial_of_a_real_search_becomes_a_bundle_that_loads(use_case, snapshot, searched_url, tmp_path):
     rule = baseline_predictor(use_case)
-    fitted = fit_bundle(use_case, snapshot, champion=("0", rule), storage_url=searched_url, folder=tmp_path / "a")
+    best = best_trial(use_case, snapshot, searched_url)
+    fitted = fit_bundle(use_case, snapshot, best, champion=("0", rule), folder=tmp_path / "a")
     manifest = load_predictor(fitted.folder, fitted.digest).manifest
     assert manifest.provenance is not None
     assert (manifest.provenance.as_of, manifest.provenance.snapshot) == (AS_OF, snapshot.digest)
@@ -71,9 +69,9 @@ def test_the_best_trial_of_a_real_search_becomes_a_bundle_that_loads(use_case, s
     assert fitted.params["xgboost"]
 
 
-def test_the_same_training_gives_the_same_bytes(use_case, snapshot, tmp_path, monkeypatch, fitted):
+def test_the_same_training_gives_the_same_bytes(use_case, snapshot, tmp_path, fitted):
     candidate = json.loads((fitted.folder / MANIFEST).read_bytes())["candidate"]
-    again = fit(use_case, snapshot, tmp_path / "again", candidate, monkeypatch)
+    again = fit(use_case, snapshot, tmp_path / "again", candidate)
     assert again.digest == fitted.digest
     assert (again.folder / MODEL).read_bytes() == (fitted.folder / MODEL).read_bytes()
 
@@ -91,7 +89,7 @@ def test_the_bundle_scores_what_the_estimator_scores(use_case, rows, fitted):
 
 def test_it_is_judged_on_the_last_slice_against_the_rule(use_case, rows, fitted):
     report = fitted.report
-    fold = final_split(use_case, rows)
+    fold = final_split(split_plan(use_case), rows)
     assert (report.rows, report.positives) == (len(fold.validation), int(fold.validation.labels.sum()))
     assert report.metrics["roc_auc"] > 0.65
     baseline, champion = report.rival("baseline"), report.rival("champion")
@@ -155,10 +153,10 @@ def test_the_signature_says_what_training_saw(rows, fitted):
     assert street.example == street.categories[0]
 
 
-def test_a_model_is_a_rival_of_the_next_one(use_case, snapshot, tmp_path, monkeypatch):
-    first = fit(use_case, snapshot, tmp_path / "a", "linear", monkeypatch)
+def test_a_model_is_a_rival_of_the_next_one(use_case, snapshot, tmp_path):
+    first = fit(use_case, snapshot, tmp_path / "a", "linear")
     champion = ("1", load_predictor(first.folder))
-    second = fit(use_case, snapshot, tmp_path / "b", "gradient_boosting", monkeypatch, champion)
+    second = fit(use_case, snapshot, tmp_path / "b", "gradient_boosting", champion)
     rival = second.report.rival("champion")
     assert rival is not None
     assert rival.version == "1"
@@ -174,7 +172,7 @@ def test_a_graph_that_gives_other_numbers_is_refused(use_case, snapshot, rows, t
     assert check_parity(other, _manifest_of(other, use_case), graph, rows, 7) <= 1e-5
     monkeypatch.setattr(FittedPipeline, "to_onnx", lambda *_arguments: graph)
     with pytest.raises(BundleError, match=r"ONNX graph of gradient_boosting differs by .* nothing is registered"):
-        fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting", monkeypatch)
+        fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting")
     assert not (tmp_path / "bundle" / MANIFEST).exists()
 
 
@@ -182,10 +180,10 @@ def test_a_graph_that_gives_other_numbers_is_refused(use_case, snapshot, rows, t
 def test_parity_is_proved_on_every_row_a_chunk_at_a_time(task, tmp_path, monkeypatch):
     use_case = parcels_of(task, tmp_path)
     snapshot = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000), AS_OF)
-    rows, target = read_snapshot(use_case, snapshot), target_of(use_case)
+    rows, target = read_snapshot(snapshot_schema(use_case), snapshot), target_of(use_case)
     params = {**make_estimator("gradient_boosting", target).defaults, "trees_rounds": 20}
     model = Pipeline("gradient_boosting", params, **_plain(use_case)).fit(rows)
-    monkeypatch.setattr(export, "PARITY_CHUNK", 700)
+    manifest, graph = _manifest_of(model, use_case), model.to_onnx()
     asked = []
     score_columns = OnnxPredictor.score_columns
 
@@ -198,13 +196,13 @@ def test_parity_is_proved_on_every_row_a_chunk_at_a_time(task, tmp_path, monkeyp
 
     monkeypatch.setattr(OnnxPredictor, "score_columns", watched)
     spoilt: set[int] = set()
-    assert check_parity(model, _manifest_of(model, use_case), model.to_onnx(), rows, 7) <= 1e-5
+    assert check_parity(model, manifest, graph, rows, 7, chunk=700) <= 1e-5
     assert asked == [700, 700, 700, 700, 200] * 2, "every row, whole and with gaps"
     for call in (5, 9):  # the last row of all, and one with gaps
         asked.clear()
         spoilt = {call}
         with pytest.raises(BundleError, match="nothing is registered"):
-            check_parity(model, _manifest_of(model, use_case), model.to_onnx(), rows, 7)
+            check_parity(model, manifest, graph, rows, 7, chunk=700)
 
 
 def _plain(use_case):
@@ -224,9 +222,9 @@ def _manifest_of(model, use_case):
 
 
 @pytest.mark.parametrize("candidate", ["dummy", "linear", "gradient_boosting", "random_forest", "blend"])
-def test_every_kind_and_task_becomes_a_bundle(case, tmp_path, monkeypatch, candidate):
+def test_every_kind_and_task_becomes_a_bundle(case, tmp_path, candidate):
     use_case, snapshot = case
-    fitted = fit(use_case, snapshot, tmp_path / "bundle", candidate, monkeypatch)
+    fitted = fit(use_case, snapshot, tmp_path / "bundle", candidate)
     predictor = load_predictor(fitted.folder, fitted.digest)  # replays the golden requests
     manifest, report = predictor.manifest, fitted.report
     assert (manifest.task, manifest.candidate) == (use_case.task, candidate)
@@ -259,8 +257,8 @@ def assert_the_reference_set_is_in_words(use_case, manifest, reference):
 
 def test_a_blend_is_the_weighted_mean_of_its_members(case):
     use_case, snapshot = case
-    rows, plain = read_snapshot(use_case, snapshot), _plain(use_case)
-    members = found_by_search(use_case, "blend").members
+    rows, plain = read_snapshot(snapshot_schema(use_case), snapshot), _plain(use_case)
+    members = trial_of(use_case, "blend").members
     whole = Pipeline("blend", {}, **plain, members=members).fit(rows)
     parts = [Pipeline(one.candidate, one.params, **plain).fit(rows) for one in members]
 
@@ -278,7 +276,7 @@ def test_a_blend_is_the_weighted_mean_of_its_members(case):
 
 def test_contributions_are_by_feature_and_add_up(case):
     use_case, snapshot = case
-    rows = read_snapshot(use_case, snapshot)
+    rows = read_snapshot(snapshot_schema(use_case), snapshot)
     model = Pipeline("gradient_boosting", params_of(use_case, "gradient_boosting"), **_plain(use_case)).fit(rows)
     rows = rows.take(np.arange(0, len(rows), 20))
     found = model.contributions(rows)

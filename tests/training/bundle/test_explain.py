@@ -12,7 +12,7 @@ from noria.core.use_case import Task
 from noria.inference.predictor import OnnxPredictor, load_predictor
 from noria.training.bundle.explain import explainer_file
 from noria.training.bundle.export import with_gaps
-from noria.training.data.dataset import read_snapshot
+from noria.training.data.dataset import read_snapshot, snapshot_schema
 from noria.training.data.encoding import encode
 from noria.training.data.target import target_of
 from noria.training.fit.pipeline import Pipeline
@@ -39,7 +39,7 @@ def pipeline(use_case, kind, **more):
 @pytest.mark.parametrize("kind", [*CHANGES, "blend"])
 def test_it_says_what_the_library_says_of_every_kind_and_task(case, kind):
     use_case, snapshot = case
-    rows = read_snapshot(use_case, snapshot)
+    rows = read_snapshot(snapshot_schema(use_case), snapshot)
     members = tuple(BlendMember(name, pipeline(use_case, name).params, 0.5) for name in ("linear", "gradient_boosting"))
     model = pipeline(use_case, kind, members=members if kind == "blend" else ()).fit(rows)
     content = explainer_file(model, rows, 7)
@@ -55,11 +55,11 @@ def test_it_says_what_the_library_says_of_every_kind_and_task(case, kind):
     np.testing.assert_allclose(rest, np.broadcast_to(rest[0], rest.shape), atol=2e-5 * np.abs(margins).max())
 
 
-def test_a_bundle_explains_fields_as_the_training_did(case, tmp_path, monkeypatch):
+def test_a_bundle_explains_fields_as_the_training_did(case, tmp_path):
     use_case, snapshot = case
-    rows = read_snapshot(use_case, snapshot)
+    rows = read_snapshot(snapshot_schema(use_case), snapshot)
     model = pipeline(use_case, "gradient_boosting").fit(rows)
-    predictor = load_predictor(fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting", monkeypatch).folder)
+    predictor = load_predictor(fit(use_case, snapshot, tmp_path / "bundle", "gradient_boosting").folder)
     assert isinstance(predictor, OnnxPredictor)
     assert predictor.manifest.files[EXPLAINER]
     assert not predictor.explains_at_once
@@ -83,8 +83,8 @@ def test_one_that_says_something_else_is_not_written(use_case, rows, monkeypatch
         explainer_file(model, rows, 7)
 
 
-def test_a_file_that_was_altered_is_not_believed(use_case, snapshot, tmp_path, monkeypatch):
-    folder: Path = fit(use_case, snapshot, tmp_path / "bundle", "linear", monkeypatch).folder
+def test_a_file_that_was_altered_is_not_believed(use_case, snapshot, tmp_path):
+    folder: Path = fit(use_case, snapshot, tmp_path / "bundle", "linear").folder
     for spoil, what in ((lambda path: path.write_bytes(b"other"), "SHA-256"), (Path.unlink, "cannot be read")):
         predictor = load_predictor(folder)
         before = (folder / EXPLAINER).read_bytes()

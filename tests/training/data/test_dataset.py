@@ -6,7 +6,7 @@ from noria.core.base.results import SnapshotRef
 from noria.core.use_case import Task
 from noria.testing.snapshots import made_up_columns, write_snapshot
 from noria.training.data.columns import Categories
-from noria.training.data.dataset import read_snapshot
+from noria.training.data.dataset import read_snapshot, snapshot_schema
 from tests.training.conftest import AS_OF, parcels, parcels_of
 
 
@@ -14,7 +14,7 @@ def test_rows_come_in_order_of_time_with_their_own_labels(use_case, tmp_path):
     columns = made_up_columns(1000)
     order = np.random.default_rng(1).permutation(1000)
     shuffled = {k: v[order] if isinstance(v, np.ndarray) else [v[i] for i in order] for k, v in columns.items()}
-    rows = read_snapshot(use_case, write_snapshot(tmp_path, use_case, shuffled, AS_OF))
+    rows = read_snapshot(snapshot_schema(use_case), write_snapshot(tmp_path, use_case, shuffled, AS_OF))
     assert len(rows) == 1000
     assert (np.diff(rows.times) >= 0).all()
     pairs = sorted(zip(columns["promised_at"], np.nan_to_num(columns["weight"], nan=-1), columns["late"], strict=True))
@@ -30,7 +30,7 @@ def test_a_missing_value_is_none_in_a_row(rows):
 
 def test_labels_are_what_the_task_says(case, tmp_path):
     use_case, snapshot = case
-    columns, rows = made_up_columns(3000), read_snapshot(use_case, snapshot)
+    columns, rows = made_up_columns(3000), read_snapshot(snapshot_schema(use_case), snapshot)
     if use_case.task is Task.MULTICLASS:
         assert [use_case.label.classes[index] for index in rows.labels] == columns["outcome"]
         assert rows.labels.dtype == np.int64
@@ -45,7 +45,7 @@ def test_a_label_that_is_no_class_is_named(tmp_path):
     columns = made_up_columns(200)
     columns["outcome"][17] = "eaten"
     with pytest.raises(NotEnoughDataError, match=r"'eaten' is no class of label\.classes \(on_time, late, lost\)"):
-        read_snapshot(use_case, write_snapshot(tmp_path, use_case, columns, AS_OF))
+        read_snapshot(snapshot_schema(use_case), write_snapshot(tmp_path, use_case, columns, AS_OF))
 
 
 def test_a_column_of_texts_reads_as_the_texts_it_was_made_of():
@@ -62,7 +62,7 @@ def test_a_column_of_texts_reads_as_the_texts_it_was_made_of():
 def test_a_snapshot_that_is_gone_or_of_another_shape_is_named(use_case, snapshot, tmp_path):
     gone = SnapshotRef(digest="0", path=str(tmp_path / "gone.parquet"), as_of="2024-05-01", rows=1, positives=1)
     with pytest.raises(NotEnoughDataError, match="is gone: run the snapshot step again"):
-        read_snapshot(use_case, gone)
+        read_snapshot(snapshot_schema(use_case), gone)
     wider = parcels(tmp_path, features={"model": "ftr_parcels", "numeric": ["hour", "rain"], "categorical": ["depot"]})
     with pytest.raises(NotEnoughDataError, match="lacks rain"):
-        read_snapshot(wider, snapshot)
+        read_snapshot(snapshot_schema(wider), snapshot)

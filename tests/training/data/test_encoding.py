@@ -5,7 +5,7 @@ from noria.core.metrics.binary import roc_auc
 from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn
 from noria.core.use_case import Features, Task
 from noria.training.data.columns import Categories
-from noria.training.data.dataset import TrainingSet, read_snapshot
+from noria.training.data.dataset import TrainingSet, read_snapshot, snapshot_schema
 from noria.training.data.encoding import EncodingOptions, encode, encode_for_training, fit_encoder
 from noria.training.data.target import PredictionTarget, target_of
 
@@ -101,7 +101,7 @@ def test_rare_categories_are_drawn_to_the_average(use_case, rows):
 
 def test_texts_encoded_once_are_as_encoded_row_by_row(case):
     use_case, snapshot = case
-    rows = read_snapshot(use_case, snapshot)
+    rows = read_snapshot(snapshot_schema(use_case), snapshot)
     options = EncodingOptions(scale=False, one_hot_up_to=2, smoothing=10.0, target=target_of(use_case))
     encoder = fit_encoder(use_case.features, rows, options)
     np.testing.assert_array_equal(encode(encoder, rows), encoder.encode_columns(rows.columns))
@@ -109,7 +109,7 @@ def test_texts_encoded_once_are_as_encoded_row_by_row(case):
 
 def test_a_category_has_a_mean_for_every_class_and_one_for_a_number(case):
     use_case, snapshot = case
-    rows = read_snapshot(use_case, snapshot)
+    rows = read_snapshot(snapshot_schema(use_case), snapshot)
     options = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0, target=target_of(use_case))
     encoder = fit_encoder(use_case.features, rows, options)
     means = [column for column in encoder.columns if isinstance(column, LookupColumn)][:-1]

@@ -9,8 +9,8 @@ import pytest
 from noria.core.base.errors import NotEnoughDataError
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.random_split import group_parts, row_parts
-from noria.training.data.sampling import MANY_ROWS, SAMPLE_ROWS, sampled
-from noria.training.data.splits import calibration_split, final_split, search_folds
+from noria.training.data.sampling import Sampling, sampled
+from noria.training.data.splits import SplitPlan, calibration_split, final_split, search_folds, split_plan
 from tests.training.conftest import parcels
 
 DAY = 86_400_000_000
@@ -33,9 +33,13 @@ def late(count: int, rate: float = 0.3) -> np.ndarray:
     return np.random.default_rng(0).random(count) < rate
 
 
-def by(tmp_path, how: str, **training):
+def by(tmp_path, how: str, **training) -> SplitPlan:
     split = {"by": how} | ({"group": "depot"} if how == "group" else {}) | training.pop("split", {})
-    return parcels(tmp_path, training={"split": split, **training})
+    return split_plan(parcels(tmp_path, training={"split": split, **training}))
+
+
+def stratified(tmp_path, **task) -> SplitPlan:
+    return split_plan(parcels(tmp_path, training={"split": {"by": "stratified"}}, **task))
 
 
 MULTICLASS = {
@@ -63,9 +67,9 @@ REGRESSION = {
 
 
 def test_in_time_every_part_is_later_than_what_it_is_judged_by(tmp_path):
-    use_case, rows = by(tmp_path, "time", split={"folds": 3}), made_up(late(6000))
+    plan, rows = by(tmp_path, "time", split={"folds": 3}), made_up(late(6000))
     gap = timedelta(days=1)
-    final, calibration, folds = final_split(use_case, rows), calibration_split(use_case, rows), search_folds(use_case, rows)
+    final, calibration, folds = final_split(plan, rows), calibration_split(plan, rows), search_folds(plan, rows)
     assert len(folds) == 3
     for fold in (final, calibration, *folds):
         latest = timedelta(microseconds=int(fold.training.times[-1]))
@@ -81,8 +85,8 @@ def test_in_time_every_part_is_later_than_what_it_is_judged_by(tmp_path):
 
 
 def test_stratified_keeps_the_share_and_the_rate_and_never_searches_on_the_final_rows(tmp_path):
-    use_case, rows = by(tmp_path, "stratified", test_share=0.25), made_up(late(8000, 0.05))
-    final, calibration, folds = final_split(use_case, rows), calibration_split(use_case, rows), search_folds(use_case, rows)
+    plan, rows = by(tmp_path, "stratified", test_share=0.25), made_up(late(8000, 0.05))
+    final, calibration, folds = final_split(plan, rows), calibration_split(plan, rows), search_folds(plan, rows)
     assert len(final.validation) == pytest.approx(2000, abs=5)
     assert final.validation.labels.mean() == pytest.approx(rows.labels.mean(), abs=0.002)
     assert which(final.training) | which(final.validation) == set(range(8000))
@@ -114,55 +118,55 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_others(tmp_path, how
 
 
 def test_few_rows_are_searched_on_more_folds_unless_the_use_case_says_how_many(tmp_path):
-    use_case = by(tmp_path, "stratified")
-    assert len(search_folds(use_case, made_up(late(8000)))) == 2
-    few = search_folds(use_case, made_up(late(4000)))
+    plan = by(tmp_path, "stratified")
+    assert len(search_folds(plan, made_up(late(8000)))) == 2
+    few = search_folds(plan, made_up(late(4000)))
     assert len(few) == 5
-    assert set.union(*(which(fold.validation) for fold in few)) == which(final_split(use_case, made_up(late(4000))).training)
-    assert len(search_folds(use_case, made_up(late(1000)))) == 10  # drawn twice
+    assert set.union(*(which(fold.validation) for fold in few)) == which(final_split(plan, made_up(late(4000))).training)
+    assert len(search_folds(plan, made_up(late(1000)))) == 10  # drawn twice
     assert len(search_folds(by(tmp_path, "stratified", split={"folds": 3}), made_up(late(4000)))) == 3
 
 
 def test_no_group_is_learnt_from_and_judged_on(tmp_path):
-    use_case = by(tmp_path, "group")
+    plan = by(tmp_path, "group")
     random = np.random.default_rng(1)
     groups = [f"d{number}" for number in random.zipf(1.5, 6000) % 120]
     groups[:50] = [None] * 50
     rows = made_up(late(6000), group=groups)
-    final, folds = final_split(use_case, rows), search_folds(use_case, rows)
-    for fold in (final, calibration_split(use_case, rows), *folds):
+    final, folds = final_split(plan, rows), search_folds(plan, rows)
+    for fold in (final, calibration_split(plan, rows), *folds):
         assert not set(fold.training.columns["depot"]) & set(fold.validation.columns["depot"])
         assert len(fold.validation) > 0.05 * len(fold.training)
     assert len(final.validation) / 6000 == pytest.approx(0.2, abs=0.05)
 
 
 def test_few_groups_make_few_folds_and_one_group_cannot_be_held_apart(tmp_path):
-    use_case, names = by(tmp_path, "group"), ["north", "south", "harbour", "west"]
+    plan, names = by(tmp_path, "group"), ["north", "south", "harbour", "west"]
     rows = made_up(late(4000), group=names * 1000)
-    final, folds = final_split(use_case, rows), search_folds(use_case, rows)
+    final, folds = final_split(plan, rows), search_folds(plan, rows)
     assert set(final.validation.columns["depot"]) < set(names)
     assert len(folds) == 3
     for fold in folds:
         assert len(set(fold.validation.columns["depot"])) == 1
         assert not set(fold.training.columns["depot"]) & set(fold.validation.columns["depot"])
     two = made_up(late(4000), group=["north", "south"] * 2000)
-    assert len(final_split(use_case, two).validation) == 2000
+    assert len(final_split(plan, two).validation) == 2000
     with pytest.raises(NotEnoughDataError, match=r"depot has 1 groups among 2000 labelled rows, and 2 parts"):
-        search_folds(use_case, two)
+        search_folds(plan, two)
 
 
 def test_every_range_of_a_number_is_in_every_part(tmp_path):
-    use_case = parcels(tmp_path, training={"split": {"by": "stratified"}}, **REGRESSION)
+    plan = stratified(tmp_path, **REGRESSION)
     delays = np.random.default_rng(0).gamma(0.3, 50.0, 3000)
-    final = final_split(use_case, made_up(delays))
+    final = final_split(plan, made_up(delays))
     assert final.validation.labels.mean() == pytest.approx(delays.mean(), rel=0.15)
     assert np.mean(final.validation.labels > np.quantile(delays, 0.9)) == pytest.approx(0.1, abs=0.01)
 
 
 def test_every_class_is_in_every_part(tmp_path):
-    use_case = parcels(tmp_path, training={"split": {"by": "stratified"}}, **MULTICLASS)
+    plan = stratified(tmp_path, **MULTICLASS)
     classes = np.repeat(np.array([0, 1, 2]), [3000, 900, 100])
-    final = final_split(use_case, made_up(classes))
+    final = final_split(plan, made_up(classes))
     assert np.bincount(final.validation.labels).tolist() == pytest.approx([600, 180, 20], abs=2)
 
 
@@ -173,10 +177,10 @@ def test_too_few_rows_are_said_in_words(tmp_path):
         final_split(by(tmp_path, "time"), made_up(np.zeros(1000, dtype=bool)))
     with pytest.raises(NotEnoughDataError, match=r"in the rows held back at random .* change training.test_share"):
         final_split(by(tmp_path, "stratified"), made_up(late(400, 0.1)))
-    rare = parcels(tmp_path, training={"split": {"by": "stratified"}}, **MULTICLASS)
+    rare = stratified(tmp_path, **MULTICLASS)
     with pytest.raises(NotEnoughDataError, match=r"2 of lost; at least 10 of each class are needed"):
         final_split(rare, made_up(np.repeat(np.array([0, 1, 2]), [1000, 100, 3])))
-    number = parcels(tmp_path, training={"split": {"by": "stratified"}}, **REGRESSION)
+    number = stratified(tmp_path, **REGRESSION)
     with pytest.raises(NotEnoughDataError, match=r"beside the rows .* 25 labelled rows, and at least 40 are needed"):
         final_split(number, made_up(np.arange(30.0)))
 
@@ -200,27 +204,26 @@ def test_groups_stay_whole_and_strata_even():
 
 
 def test_very_many_rows_are_searched_on_an_even_sample_in_time():
-    few = made_up(late(1000))
-    assert sampled(few, 7) is few
-    many = TrainingSet({"weight": np.arange(MANY_ROWS * 1.0)}, late(MANY_ROWS), np.arange(MANY_ROWS, dtype=np.int64))
-    sample = sampled(many, 7)
-    assert len(sample) == SAMPLE_ROWS
+    few, sampling = made_up(late(1000)), Sampling(many_rows=2000, sample_rows=1000)
+    assert sampled(few, 7, sampling) is few
+    many = TrainingSet({"weight": np.arange(2000.0)}, late(2000), np.arange(2000, dtype=np.int64))
+    sample = sampled(many, 7, sampling)
+    assert len(sample) == 1000
     assert np.all(np.diff(sample.times) > 0)
-    halves = np.searchsorted(sample.times, MANY_ROWS // 2)
-    assert halves == SAMPLE_ROWS // 2
+    assert np.searchsorted(sample.times, 1000) == 500
 
 
 def test_a_label_that_came_after_the_slice_began_is_not_learnt_from(tmp_path):
-    use_case = parcels(tmp_path)
+    plan = split_plan(parcels(tmp_path))
     rows = made_up(late(4000))
     slow = np.arange(len(rows)) % 3 == 0  # these labels take twenty days instead of the promised one
     known = rows.times + np.where(slow, 20, 1) * DAY
-    plain, fold = final_split(use_case, rows), final_split(use_case, replace(rows, known=known))
+    plain, fold = final_split(plan, rows), final_split(plan, replace(rows, known=known))
     assert which(fold.validation) == which(plain.validation)
     start = int(fold.window.start.timestamp() * 1_000_000)
     lost = which(plain.training) - which(fold.training)
     assert lost
     assert all(slow[row] and known[row] >= start for row in lost)
     assert all(known[row] < start for row in which(fold.training))
-    for part in search_folds(use_case, replace(rows, known=known)):
+    for part in search_folds(plan, replace(rows, known=known)):
         assert (part.training.known < int(part.window.start.timestamp() * 1_000_000)).all()

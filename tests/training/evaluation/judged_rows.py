@@ -1,4 +1,4 @@
-"""A judged candidate of each task, made without a search: least squares on the made-up parcels, explained exactly."""
+"""An evaluated candidate of each task, made without a search: least squares on the made-up parcels, explained exactly."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,8 +15,9 @@ from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import LABELS, OUTCOMES, made_up_columns
 from noria.training.data.dataset import Fold, TrainingSet
-from noria.training.evaluation.input import EvaluationInput
+from noria.training.evaluation.input import EvaluationInput, ExportFacts
 
+EXPORT = ExportFacts(parity=1e-7, size_mb=1.5, latency_ms=0.2)
 MULTICLASS_VALUE = {
     "on_time": {"on_time": 0, "late": -4, "lost": -12},
     "late": {"on_time": -3, "late": 2, "lost": -11},
@@ -73,7 +74,7 @@ def fold_of(rows: TrainingSet, days: int = 30) -> Fold:
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """A recipe: coefficients of numbers and of depots."""
+    """A pipeline: coefficients of numbers and of depots."""
 
     use_case: UseCase
     fitted_to: list[TrainingSet] = field(default_factory=list)
@@ -130,7 +131,7 @@ def _design(use_case: UseCase, rows: TrainingSet) -> tuple[Any, Any]:
 
 
 def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> EvaluationInput:
-    """Least squares on the last days, against the rule both as rule and as serving model."""
+    """Least squares on the last days, compared with the baseline as baseline and as champion."""
     fold, pipeline = fold_of(rows), LeastSquares(use_case)
     model = pipeline.fit(fold.training)
     rule = baseline_predictor(use_case)
@@ -143,10 +144,5 @@ def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> Ev
         "model": model,
         "pipeline": pipeline,
         "rivals": (("baseline", "0", rule), ("champion", "0", rule)),
-        "parity": 1e-7,
-        "search_metric": use_case.training.metric_for(use_case.task),
-        "seed": 7,
-        "latency_ms": 0.2,
-        "size_mb": 1.5,
     }
     return EvaluationInput(**{**fields, **changes})

@@ -5,7 +5,7 @@ from noria.core.use_case import Task
 from noria.testing.builders import use_case_fields
 from noria.testing.snapshots import LABELS, made_up_columns
 from noria.training.evaluation.report import evaluate
-from tests.training.evaluation.judged_rows import fold_of, judged_candidate, parcels_of, training_set
+from tests.training.evaluation.judged_rows import EXPORT, fold_of, judged_candidate, parcels_of, training_set
 
 ROWS = 4000
 
@@ -18,7 +18,9 @@ def suspected(root, extra, task=Task.BINARY_CLASSIFICATION):
     kinds["categorical"] = ["depot", "street"] + ([] if numeric else ["hint"])
     use_case = parcels_of(root, task, features=plain | kinds)
     rows = training_set(task, ROWS, hint=extra)
-    return {suspect.feature: suspect.reason for suspect in evaluate(use_case, judged_candidate(use_case, rows)).suspects}
+    return {
+        suspect.feature: suspect.reason for suspect in evaluate(use_case, judged_candidate(use_case, rows), EXPORT).suspects
+    }
 
 
 def label_of(task):

@@ -13,11 +13,21 @@ from noria.core.use_case import Task
 from noria.inference.predictor import RulePredictor, baseline_predictor
 from noria.training.data.columns import Categories
 from noria.training.data.target import PredictionTarget
+from noria.training.evaluation.learning_curve import learning_curve
 from noria.training.evaluation.report import evaluate
+from noria.training.evaluation.scored_slice import ScoredSlice
 from noria.training.fit.pipeline import Pipeline
 from noria.training.models.base.estimator import FitContext
 from noria.training.models.catalog import make_estimator
-from tests.training.evaluation.judged_rows import GATES, LeastSquares, fold_of, judged_candidate, parcels_of, training_set
+from tests.training.evaluation.judged_rows import (
+    EXPORT,
+    GATES,
+    LeastSquares,
+    fold_of,
+    judged_candidate,
+    parcels_of,
+    training_set,
+)
 
 TASKS = tuple(Task)
 
@@ -27,13 +37,13 @@ def judged_of_task(request, tmp_path_factory):
     """Use case, judged candidate and report of each task."""
     use_case = parcels_of(tmp_path_factory.mktemp("use_cases"), request.param)
     judged = judged_candidate(use_case, training_set(request.param))
-    return use_case, judged, evaluate(use_case, judged)
+    return use_case, judged, evaluate(use_case, judged, EXPORT)
 
 
 def evaluated(root, task=Task.BINARY_CLASSIFICATION, rows=4000, extra=None, **changes):
     use_case = parcels_of(root, task, **changes)
     judged = judged_candidate(use_case, training_set(task, rows, **(extra or {})))
-    return judged, evaluate(use_case, judged)
+    return judged, evaluate(use_case, judged, EXPORT)
 
 
 def test_the_report_says_what_was_judged(judged_of_task):
@@ -53,7 +63,7 @@ def test_the_report_says_what_was_judged(judged_of_task):
 
 def test_the_same_arguments_give_the_same_report_and_it_survives_json(judged_of_task):
     use_case, judged, report = judged_of_task
-    again = evaluate(use_case, judged)
+    again = evaluate(use_case, judged, EXPORT)
     assert again.model_dump_json() == report.model_dump_json()
     assert "NaN" not in report.model_dump_json()
     assert EvaluationReport.model_validate_json(report.model_dump_json()) == report
@@ -135,10 +145,12 @@ def test_the_learning_curve_uses_the_latest_rows_and_ends_at_all_of_them(judged_
     assert raw == pytest.approx(report.metrics[use_case.training.metric_for(use_case.task)], rel=0.02)
 
 
-def test_the_learning_curve_is_cut_where_it_would_cost_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("noria.training.evaluation.learning_curve.MOST_ROWS", 1000)
-    judged, report = evaluated(tmp_path)
-    assert [point.rows for point in report.learning_curve] == [200, 400, 600, 800, 1000]
+def test_the_learning_curve_is_cut_where_it_would_cost_too_much(tmp_path):
+    use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
+    judged = judged_candidate(use_case, training_set(use_case.task, 4000))
+    outcome = ScoredSlice(judged.policy, use_case.business.value, judged.fold.validation.labels, judged.scores)
+    curve = list(learning_curve(judged, outcome, "roc_auc", most_rows=1000))
+    assert [point.rows for point in curve] == [200, 400, 600, 800, 1000]
     assert isinstance(judged.pipeline, LeastSquares)
     assert max(map(len, judged.pipeline.fitted_to[1:])) == 1000
     assert {part.times[-1] for part in judged.pipeline.fitted_to[1:]} == {judged.fold.training.times[-1]}  # the latest ones
@@ -148,7 +160,7 @@ def test_the_larger_the_model_the_fewer_rows_are_explained(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
     rows = training_set(use_case.task, 4000)
     found = {
-        size: evaluate(use_case, judged_candidate(use_case, rows, graph_bytes=size)).explained_rows
+        size: evaluate(use_case, judged_candidate(use_case, rows), replace(EXPORT, graph_bytes=size)).explained_rows
         for size in (1_000, 4_000_000, 100_000_000)
     }
     judged_rows = judged_candidate(use_case, rows).fold.validation
@@ -166,7 +178,7 @@ def test_points_of_the_learning_curve_are_made_with_fewer_and_smaller_trees(tmp_
         judged = judged_candidate(
             use_case, rows, pipeline=pipeline, model=model, scores=model.score(fold_of(rows).validation)
         )
-        curves.append(evaluate(use_case, judged).learning_curve)
+        curves.append(evaluate(use_case, judged, EXPORT).learning_curve)
     assert len(curves[0]) == 5
     assert curves[0] == curves[1]
 
@@ -235,7 +247,7 @@ def test_a_champion_that_reads_a_feature_that_is_gone_is_judged_with_that_missin
     gone = rule.model_copy(update={"signature": rule.signature.model_copy(update={"fields": fields}), "rule": "rain > 3"})
     rivals = (("baseline", "0", baseline_predictor(use_case)), ("champion", "4", RulePredictor(gone)))
     judged = judged_candidate(use_case, training_set(use_case.task, 3000), rivals=rivals)
-    report = evaluate(use_case, judged)
+    report = evaluate(use_case, judged, EXPORT)
     champion = report.rival("champion")
     assert champion is not None
     assert champion.metrics["recall"] == 0
@@ -254,7 +266,7 @@ def test_a_champion_that_predicts_something_else_is_not_compared(tmp_path, chang
     use_case = parcels_of(tmp_path, Task.MULTICLASS)
     other = RulePredictor(baseline_manifest(use_case).model_copy(update=change))
     rivals = (("baseline", "0", baseline_predictor(use_case)), ("champion", "3", other))
-    report = evaluate(use_case, judged_candidate(use_case, training_set(use_case.task, 3000), rivals=rivals))
+    report = evaluate(use_case, judged_candidate(use_case, training_set(use_case.task, 3000), rivals=rivals), EXPORT)
     assert report.rival("champion") is None
     assert "champion" not in {line.name for line in report.values}
     assert f"The champion (version 3) {reason}: it is not compared" in report.note
@@ -276,7 +288,7 @@ def test_intervals_are_wider_where_rows_of_a_day_resemble_one_another(tmp_path):
     by_day, by_row = (parcels_of(tmp_path / by, task, training={"split": {"by": by}}) for by in ("time", "stratified"))
     widths = []
     for use_case in (by_day, by_row):
-        found = evaluate(use_case, judged_candidate(use_case, alike)).intervals["value"]
+        found = evaluate(use_case, judged_candidate(use_case, alike), EXPORT).intervals["value"]
         widths.append(found.high - found.low)
     assert widths[0] > 2 * widths[1]
 
@@ -302,7 +314,7 @@ def test_one_class_alone_can_be_reported(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
     judged = judged_candidate(use_case, training_set(use_case.task, 3000))
     judged.fold.validation.labels[:] = False
-    report = evaluate(use_case, judged)
+    report = evaluate(use_case, judged, EXPORT)
     assert "roc_auc" not in report.metrics
     assert report.metrics["value"] <= 0
     assert all(not part.judged for part in report.segments)
@@ -354,7 +366,7 @@ def test_groups_that_are_treated_alike_may_be_apart_by_chance(tmp_path):
     depots = Categories.of(random.choice(["north", "south"], len(rows)).tolist())
     judged = judged_candidate(use_case, replace(rows, columns={**rows.columns, "depot": depots}))
     noise = random.random(len(judged.scores))
-    (found,) = evaluate(use_case, replace(judged, scores=noise)).fairness
+    (found,) = evaluate(use_case, replace(judged, scores=noise), EXPORT).fairness
     apart, ratio = found.intervals["demographic_parity"], found.intervals["disparate_impact"]
     assert apart.low < 0 < apart.value
     assert ratio.value < 1 < ratio.high

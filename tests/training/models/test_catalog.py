@@ -4,9 +4,9 @@ import pytest
 from noria.core.use_case import Task
 from noria.inference.predictor import PARITY
 from noria.training.bundle.export import with_gaps
-from noria.training.data.dataset import read_snapshot
+from noria.training.data.dataset import read_snapshot, snapshot_schema
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
-from noria.training.data.splits import final_split
+from noria.training.data.splits import final_split, split_plan
 from noria.training.data.target import PredictionTarget, target_of
 from noria.training.models.base.estimator import FitContext, TrialPruned
 from noria.training.models.base.margin import loss_of, margins_of, scores_of
@@ -20,7 +20,7 @@ EFFORT = FitContext(seed=7, threads=1)
 @pytest.fixture(scope="module")
 def fold(case):
     use_case, snapshot = case
-    return final_split(use_case, read_snapshot(use_case, snapshot))
+    return final_split(split_plan(use_case), read_snapshot(snapshot_schema(use_case), snapshot))
 
 
 @pytest.fixture(params=sorted(ESTIMATORS))

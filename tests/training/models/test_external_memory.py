@@ -11,9 +11,7 @@ import pytest
 from noria.core.base.errors import NoriaError, SettingsError
 from noria.core.base.results import SnapshotRef
 from noria.core.use_case import Engine, Training, UseCase
-from noria.inference.predictor import RulePredictor, baseline_predictor
-from noria.training.bundle.build import fit_bundle
-from noria.training.data.dataset import TrainingSet, read_snapshot
+from noria.training.data.dataset import TrainingSet, read_snapshot, snapshot_schema
 from noria.training.data.encoding import EncodingOptions, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import StoredColumns
 from noria.training.data.target import target_of
@@ -42,12 +40,12 @@ def stored(case: tuple[UseCase, SnapshotRef], tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def in_memory(stored: tuple[UseCase, SnapshotRef]) -> TrainingSet:
-    return read_snapshot(*stored)
+    return read_snapshot(snapshot_schema(stored[0]), stored[1])
 
 
 @pytest.fixture(scope="module")
 def on_disk(stored: tuple[UseCase, SnapshotRef]) -> TrainingSet:
-    return read_snapshot(*stored, most_in_memory=FEW)
+    return read_snapshot(snapshot_schema(stored[0]), stored[1], most_in_memory=FEW)
 
 
 def plain(rows: TrainingSet) -> dict[str, list[Any]]:
@@ -104,7 +102,7 @@ class TestStoredColumns:
         table = pq.read_table(snapshot.path)
         path = tmp_path / "shuffled.parquet"
         pq.write_table(table.take(np.random.default_rng(0).permutation(len(table))), path)
-        rows = read_snapshot(use_case, snapshot.model_copy(update={"path": str(path)}), most_in_memory=FEW)
+        rows = read_snapshot(snapshot_schema(use_case), snapshot.model_copy(update={"path": str(path)}), most_in_memory=FEW)
         assert not is_stored(rows)
         assert (np.diff(rows.times) >= 0).all()
 
@@ -159,7 +157,7 @@ class TestBatches:
 
     def test_an_error_while_reading_is_raised_where_the_fit_was_asked_for(self, stored: tuple[UseCase, SnapshotRef]) -> None:
         pipeline = small_recipe(stored[0], "gradient_boosting")
-        rows = read_snapshot(*stored, most_in_memory=FEW)
+        rows = read_snapshot(snapshot_schema(stored[0]), stored[1], most_in_memory=FEW)
         options = make_estimator(pipeline.candidate, pipeline.target).encoding(pipeline.params)
         batches = EncodedBatches.of(fit_encoder(pipeline.features, rows, options), rows, options)
         gone = replace(batches, rows=moved(rows))
@@ -182,7 +180,7 @@ class TestCluster:
 
     def test_workers_that_cannot_read_say_which_folder(self, scheduler: str, stored: tuple[UseCase, SnapshotRef]) -> None:
         pipeline = small_recipe(stored[0], "gradient_boosting")
-        rows = read_snapshot(*stored, most_in_memory=FEW)
+        rows = read_snapshot(snapshot_schema(stored[0]), stored[1], most_in_memory=FEW)
         options = make_estimator(pipeline.candidate, pipeline.target).encoding(pipeline.params)
         batches = EncodedBatches.of(fit_encoder(pipeline.features, rows, options), rows, options)
         facts = RowMetaInfo(rows.labels.astype(np.float64), None, np.zeros(1))
@@ -195,16 +193,9 @@ class TestCluster:
         assert cluster_of(Training(), address) == ""
         assert cluster_of(Training(engine=Engine.DASK), address) == address
 
-    def test_an_engine_without_a_cluster_is_refused_before_any_work(
-        self, use_case: UseCase, snapshot: SnapshotRef, tmp_path: Path
-    ) -> None:
-        asked = use_case.model_copy(update={"training": use_case.training.model_copy(update={"engine": Engine.DASK})})
-        champion = ("0", baseline_predictor(asked))
-        assert isinstance(champion[1], RulePredictor)
+    def test_an_engine_without_a_cluster_is_refused(self) -> None:
         with pytest.raises(SettingsError, match="NORIA_DASK_SCHEDULER is not set"):
-            fit_bundle(
-                asked, snapshot, champion=champion, storage_url="postgresql://nobody@127.0.0.1:1/none", folder=tmp_path
-            )
+            cluster_of(Training(engine=Engine.DASK), "")
 
     def test_a_scheduler_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("noria.training.models.trees.dask_engine._PATIENCE", 0.5)

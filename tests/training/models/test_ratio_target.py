@@ -19,9 +19,9 @@ from noria.testing.snapshots import made_up_columns, write_snapshot
 from noria.training.bundle.explain import explainer_file
 from noria.training.bundle.export import with_gaps
 from noria.training.data.columns import Categories
-from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
+from noria.training.data.dataset import Fold, TrainingSet, read_snapshot, snapshot_schema
 from noria.training.data.encoding import LEAST_ANCHOR, encode, encode_for_training, fit_encoder
-from noria.training.data.splits import final_split
+from noria.training.data.splits import final_split, split_plan
 from noria.training.data.target import target_of
 from noria.training.fit.pipeline import FittedPipeline, Pipeline
 from noria.training.models.base.estimator import FitContext
@@ -44,7 +44,7 @@ def use_case(tmp_path_factory: pytest.TempPathFactory) -> UseCase:
 @pytest.fixture(scope="module")
 def fold(use_case: UseCase, tmp_path_factory: pytest.TempPathFactory) -> Fold:
     snapshot = write_snapshot(tmp_path_factory.mktemp("snapshots"), use_case, made_up_columns(3000), AS_OF)
-    return final_split(use_case, read_snapshot(use_case, snapshot))
+    return final_split(split_plan(use_case), read_snapshot(snapshot_schema(use_case), snapshot))
 
 
 def prices(rows: int, *, level: float, seed: int) -> TrainingSet:
@@ -164,16 +164,14 @@ def test_an_anchor_that_is_never_there_says_so(use_case: UseCase) -> None:
         fit_encoder(use_case.features, gone, options)
 
 
-def test_a_bundle_scores_one_row_as_many_and_as_the_training_did(
-    use_case: UseCase, tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_scores_one_row_as_many_and_as_the_training_did(use_case: UseCase, tmp_path) -> None:
     snapshot = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000), AS_OF)
-    found = fit(use_case, snapshot, tmp_path / "bundle", "blend", monkeypatch)
+    found = fit(use_case, snapshot, tmp_path / "bundle", "blend")
     predictor = load_predictor(found.folder, found.digest)
     assert isinstance(predictor, OnnxPredictor)
     assert (found.folder / EXPLAINER).exists()
     assert found.report.parity < 1e-6
-    some = with_gaps(read_snapshot(use_case, snapshot).take(np.arange(0, 3000, 97)), 5)
+    some = with_gaps(read_snapshot(snapshot_schema(use_case), snapshot).take(np.arange(0, 3000, 97)), 5)
     many = predictor.score_columns(some.columns)
     one_by_one = [float(predictor.score_rows([some.row(index)])[0]) for index in range(len(some))]
     np.testing.assert_array_equal(many, one_by_one)

@@ -2,29 +2,33 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from noria.core.use_case import Training
 from noria.training.bundle.environment import record_environment
-from noria.training.data import sampling
-from noria.training.data.splits import search_folds
-from noria.training.search import selection as settle
-from noria.training.search.budget import Budget
-from noria.training.search.initial_trials import first_trials
+from noria.training.data.dataset import read_snapshot, snapshot_schema
+from noria.training.data.sampling import Sampling
+from noria.training.data.splits import search_folds, split_plan
+from noria.training.data.target import target_of
+from noria.training.search import selection
+from noria.training.search.budget import Budget, SearchLimits, search_limits
 from noria.training.search.oof_predictions import HeldOutScores, forget_search
+from noria.training.search.plan import search_plan
 from noria.training.search.pruning import FEWEST, Pruner
 from noria.training.search.search_metric import pinball, search_measure
+from noria.training.search.selection import best_trial, select
 from noria.training.search.study import open_study
-from noria.training.search.worker import best_trial, run_worker
+from noria.training.search.worker import run_plan, run_worker
 from tests.training.conftest import parcels
 from tests.training.data.test_splits import MULTICLASS, REGRESSION
 
 
 def measure(tmp_path, metric: str | None, **task):
-    return search_measure(parcels(tmp_path, training={"metric": metric} if metric else {}, **task))
+    use_case = parcels(tmp_path, training={"metric": metric} if metric else {}, **task)
+    return search_measure(use_case.training.metric_for(use_case.task), target_of(use_case))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_nobody_is_given_up_before_there_are_enough_to_compare_with():
 def test_a_worse_trial_is_given_up_early_in_a_real_search(snapshot, database_url, tmp_path):
     use_case = parcels(tmp_path, training={"trials": 16, "candidates": ["linear"]})
     run_worker(use_case, snapshot, 0, storage_url=database_url)
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
+    with open_study(search_plan(use_case, snapshot), database_url) as study:
         given_up = [trial for trial in study.trials if trial.state.name == "PRUNED"]
         completed = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     assert len(given_up) + len(completed) == 16
@@ -124,15 +128,17 @@ def test_a_worse_trial_is_given_up_early_in_a_real_search(snapshot, database_url
     assert all("others are ahead" in trial.user_attrs["ended"] for trial in given_up)
 
 
-def test_the_budget_counts_down_and_says_what_is_left():
-    training = Training(minutes=5, workers=2, cost_per_worker_hour=6.0, budget=0.5)
-    assert training.search_minutes == 2.5
-    assert Budget.of(training, spent=0).left == pytest.approx(150, abs=5)
-    assert Budget.of(training, spent=100).left == pytest.approx(50, abs=5)
-    assert Budget.of(training, spent=0).in_words("EUR") in ("2.5 min and 0.50 EUR left", "2.5 min and 0.49 EUR left")
-    assert Budget.of(Training(minutes=5), spent=301).in_words("EUR") == "0.0 min left"
-    assert Budget.unlimited().left == math.inf
-    assert Budget.unlimited().in_words("EUR") == ""
+def test_the_budget_counts_down_and_says_what_is_left(tmp_path):
+    priced = {"minutes": 5, "workers": 2, "cost_per_worker_hour": 6.0, "budget": 0.5, "trials": 8}
+    limits = search_limits(parcels(tmp_path / "priced", training=priced))
+    assert (limits.trials, limits.seconds) == (8, 150)
+    assert Budget.of(limits, spent=0).left == pytest.approx(150, abs=5)
+    assert Budget.of(limits, spent=100).left == pytest.approx(50, abs=5)
+    assert Budget.of(limits, spent=0).in_words() in ("2.5 min and 0.50 EUR left", "2.5 min and 0.49 EUR left")
+    by_time = search_limits(parcels(tmp_path / "by_time", training={"minutes": 5}))
+    assert Budget.of(by_time, spent=301).in_words() == "0.0 min left"
+    assert Budget.of(SearchLimits(8), spent=0).left == math.inf
+    assert Budget.of(SearchLimits(8), spent=0).in_words() == ""
 
 
 def test_the_search_ends_in_a_blend_where_that_is_better(snapshot, database_url, tmp_path):
@@ -140,8 +146,8 @@ def test_the_search_ends_in_a_blend_where_that_is_better(snapshot, database_url,
     use_case = parcels(tmp_path, training={"candidates": ["linear", "blend"], "trials": 2})
     result = run_worker(use_case, snapshot, 0, storage_url=database_url)
     kept = HeldOutScores.of(snapshot, result.study)
-    rows = settle.read_snapshot(use_case, snapshot)
-    labels = np.concatenate([fold.validation.labels for fold in settle.search_folds(use_case, rows)])
+    folds = search_folds(split_plan(use_case), read_snapshot(snapshot_schema(use_case), snapshot))
+    labels = np.concatenate([fold.validation.labels for fold in folds])
     random = np.random.default_rng(0)
     for number in (0, 1):
         odds = np.where(labels, 1.0, -1.0) + random.normal(0, 2, len(labels))
@@ -169,14 +175,12 @@ def test_a_search_whose_scores_were_lost_makes_do_without_a_blend(snapshot, data
     other.forget()
 
 
-def test_a_search_on_a_sample_ends_with_a_final_on_all_rows(snapshot, database_url, tmp_path, monkeypatch):
-    monkeypatch.setattr(settle, "MANY_ROWS", 8000)
-    monkeypatch.setattr(sampling, "MANY_ROWS", 8000)
-    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 4000)
+def test_a_search_on_a_sample_ends_with_a_final_on_all_rows(snapshot, database_url, tmp_path):
     use_case = parcels(tmp_path, training={"candidates": ["gradient_boosting"], "trials": 4})
-    run_worker(use_case, snapshot, 0, storage_url=database_url)
-    best = best_trial(use_case, snapshot, database_url)
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
+    plan = replace(search_plan(use_case, snapshot), sampling=Sampling(many_rows=8000, sample_rows=4000))
+    run_plan(plan, 0, database_url)
+    best = select(plan, database_url)
+    with open_study(plan, database_url) as study:
         finals = {name: facts for name, facts in study.user_attrs.items() if name.startswith("final_")}
         on_sample = study.trials[best.number].user_attrs["taught"]
     assert len(finals) == 3
@@ -184,19 +188,19 @@ def test_a_search_on_a_sample_ends_with_a_final_on_all_rows(snapshot, database_u
     assert best.value == won["value"] == max(facts["value"] for facts in finals.values())
     assert best.params["trees_rounds"] == won["taught"]["trees_rounds"]
     assert on_sample.keys() == won["taught"].keys()
-    assert best_trial(use_case, snapshot, database_url) == best  # from what is kept: nothing is fitted again
+    assert select(plan, database_url) == best  # cached: nothing is fitted again
 
 
-def test_a_final_of_more_rows_than_memory_is_to_hold_is_fitted_to_some_of_every_time(use_case, rows, monkeypatch):
-    fold = search_folds(use_case, rows)[-1]
-    assert settle._in_memory(fold).training is fold.training
-    monkeypatch.setattr(settle, "MOST_IN_MEMORY", 500)
-    some = settle._in_memory(fold)
+def test_a_final_of_more_rows_than_memory_holds_is_fitted_to_an_even_sample(use_case, rows, monkeypatch):
+    fold = search_folds(split_plan(use_case), rows)[-1]
+    assert selection._in_memory(fold).training is fold.training
+    monkeypatch.setattr(selection, "MOST_IN_MEMORY", 500)
+    some = selection._in_memory(fold)
     assert (len(some.training), len(some.validation)) == (500, 500)
     assert (some.training.times[0], some.training.times[-1]) == (fold.training.times[0], fold.training.times[-1])
 
 
-def test_a_champion_that_is_a_blend_lends_its_members(tmp_path):
+def test_a_champion_that_is_a_blend_lends_its_members(snapshot, tmp_path):
     use_case = parcels(tmp_path)
     champion = {
         "candidate": "blend",
@@ -206,7 +210,7 @@ def test_a_champion_that_is_a_blend_lends_its_members(tmp_path):
         "member_2_trees_depth": "4",
         "member_2_trees_rounds": "120",
     }
-    (one, linear), (other, trees), *_ = first_trials(use_case, champion)
+    (one, linear), (other, trees), *_ = search_plan(use_case, snapshot, champion).initial
     assert (one, linear["linear_c"]) == ("linear", 0.5)
     assert (other, trees["trees_depth"]) == ("gradient_boosting", 4)
     assert isinstance(trees["trees_depth"], int)
@@ -214,7 +218,7 @@ def test_a_champion_that_is_a_blend_lends_its_members(tmp_path):
 
 
 def test_the_environment_of_a_run_is_written_down(use_case):
-    recorded = record_environment(use_case)
+    recorded = record_environment(use_case.training)
     assert {"python", "numpy", "xgboost", "scikit-learn", "onnx", "optuna", "search_threads", "seed"} <= recorded.keys()
     assert recorded["seed"] == "7"
     assert all(isinstance(value, str) and value for value in recorded.values())

@@ -1,13 +1,13 @@
 """The shared study with real PostgreSQL, real processes, a real kill -9 and a real restart of the server."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,13 +16,14 @@ import pytest
 
 from noria.core.base.errors import NoriaError
 from noria.local.postgres import PostgresServer
-from noria.training.search import storage
-from noria.training.search import trial_queue as desk_module
-from noria.training.search.initial_trials import first_trials
+from noria.training.search import storage, trial_queue
+from noria.training.search.budget import SearchLimits
+from noria.training.search.plan import SearchPlan, search_plan
 from noria.training.search.replay import cut_short, differences, search_again
+from noria.training.search.selection import best_trial
 from noria.training.search.study import open_study
-from noria.training.search.trial_queue import InitialTrials, TrialQueue
-from noria.training.search.worker import best_trial, run_worker
+from noria.training.search.trial_queue import TrialQueue
+from noria.training.search.worker import run_worker
 from tests.conftest import PROJECT, free_port
 from tests.training.conftest import parcels
 
@@ -70,8 +71,9 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def opening(use_case, trials: int = 100) -> InitialTrials:
-    return InitialTrials(first_trials(use_case, {}), {}, trials)
+def endless(use_case, snapshot) -> SearchPlan:
+    """A plan of more trials than a test runs."""
+    return replace(search_plan(use_case, snapshot), limits=SearchLimits(trials=100))
 
 
 def states(url: str) -> dict[str, int]:
@@ -106,7 +108,7 @@ def test_kill_9_costs_one_trial_which_is_tried_again(snapshot, database_url, tmp
     resumed = run_worker(use_case, snapshot, 1, storage_url=database_url)
     assert resumed.trials == 3
     interrupted = int((tmp_path / "hanging").read_text())
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
+    with open_study(search_plan(use_case, snapshot), database_url) as study:
         assert [trial.number for trial in study.trials if trial.state.name == "FAIL"] == [interrupted]
         (again,) = [trial for trial in study.trials if trial.user_attrs.get("attempt") == 1]
         assert again.params["candidate"] == study.trials[interrupted].params["candidate"]
@@ -114,38 +116,37 @@ def test_kill_9_costs_one_trial_which_is_tried_again(snapshot, database_url, tmp
 
 
 def test_a_trial_that_keeps_killing_its_worker_is_given_up(use_case, snapshot, database_url):
-    defaults = InitialTrials(first_trials(use_case, {})[:2], {}, 100)
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
+    plan = endless(use_case, snapshot)
+    defaults = replace(plan, initial=plan.initial[:2])
+    with open_study(defaults, database_url) as study:
         for _ in range(4):
-            with TrialQueue(use_case, study, database_url, 0, defaults) as desk:
-                desk.next_trial().suggest_categorical("candidate", ["linear", "gradient_boosting"])
-        with TrialQueue(use_case, study, database_url, 1, defaults) as desk:
-            desk.next_trial()
+            with TrialQueue(defaults, study, database_url, 0) as queue:
+                queue.next_trial().suggest_categorical("candidate", ["linear", "gradient_boosting"])
+        with TrialQueue(defaults, study, database_url, 1) as queue:
+            queue.next_trial()
         failed = [trial for trial in study.trials if trial.state.name == "FAIL"]
     # Offered again behind what was enqueued before it: both defaults come up in turn.
     attempts = [(trial.system_attrs["fixed_params"]["candidate"], trial.user_attrs.get("attempt", 0)) for trial in failed]
     assert attempts == [("linear", 0), ("gradient_boosting", 0), ("linear", 1), ("gradient_boosting", 1)]
 
 
-def test_a_trial_is_offered_again_so_often_and_no_more(use_case, snapshot, database_url, tmp_path):
-    alone = parcels(tmp_path, training={"candidates": ["dummy"]})
-    with open_study(alone, snapshot, database_url, seed=0) as study:
+def test_a_trial_is_offered_again_so_often_and_no_more(snapshot, database_url, tmp_path):
+    plan = endless(parcels(tmp_path, training={"candidates": ["dummy"]}), snapshot)
+    with open_study(plan, database_url) as study:
         tried = 0
         while True:
-            with TrialQueue(alone, study, database_url, 0, opening(alone)) as desk:
-                if desk.next_trial() is None:
+            with TrialQueue(plan, study, database_url, 0) as queue:
+                if queue.next_trial() is None:
                     break
                 tried += 1
-        assert tried == 1 + desk_module.MAX_RETRIES
+        assert tried == 1 + trial_queue.MAX_RETRIES
 
 
 def test_a_trial_of_a_living_worker_is_left_alone(use_case, snapshot, database_url):
-    with (
-        open_study(use_case, snapshot, database_url, seed=0) as study,
-        TrialQueue(use_case, study, database_url, 0, opening(use_case)) as first,
-    ):
+    plan = endless(use_case, snapshot)
+    with open_study(plan, database_url) as study, TrialQueue(plan, study, database_url, 0) as first:
         running = first.next_trial()
-        with TrialQueue(use_case, study, database_url, 1, opening(use_case)) as second:
+        with TrialQueue(plan, study, database_url, 1) as second:
             other = second.next_trial()
         assert other.number != running.number
         assert study.trials[running.number].state.name == "RUNNING"
@@ -153,15 +154,15 @@ def test_a_trial_of_a_living_worker_is_left_alone(use_case, snapshot, database_u
 
 
 def test_the_same_worker_twice_at_once_is_refused(use_case, snapshot, database_url, monkeypatch):
-    monkeypatch.setattr(desk_module, "TAKEOVER_SECONDS", 0.0)
-    start = opening(use_case)
-    with open_study(use_case, snapshot, database_url, seed=0) as study, TrialQueue(use_case, study, database_url, 0, start):
+    monkeypatch.setattr(trial_queue, "TAKEOVER_SECONDS", 0.0)
+    plan = endless(use_case, snapshot)
+    with open_study(plan, database_url) as study, TrialQueue(plan, study, database_url, 0):
         with (
             pytest.raises(NoriaError, match=r"search worker 0 .* is already at work"),
-            TrialQueue(use_case, study, database_url, 0, start),
+            TrialQueue(plan, study, database_url, 0),
         ):
             pass
-        with TrialQueue(use_case, study, database_url, 1, start):
+        with TrialQueue(plan, study, database_url, 1):
             pass
 
 
@@ -241,9 +242,10 @@ def test_one_worker_draws_the_same_trials_again_to_the_last_digit(snapshot, data
     assert differences(first, again) == ()
     assert again.study == f"{first.study}/again"
     assert not cut_short(use_case, snapshot, database_url)
+    plan = search_plan(use_case, snapshot)
     with (
-        open_study(use_case, snapshot, database_url, seed=0) as one,
-        open_study(use_case, snapshot, database_url, seed=0, name=again.study) as other,
+        open_study(plan, database_url) as one,
+        open_study(replace(plan, study=again.study), database_url) as other,
     ):
         assert len(one.trials) == len(other.trials) == 14
         for trial, replayed in zip(one.trials, other.trials, strict=True):
@@ -261,7 +263,7 @@ def test_a_search_that_was_interrupted_draws_what_it_would_have_drawn(snapshot, 
     worker.send_signal(signal.SIGKILL)
     worker.communicate()
     run_worker(use_case, snapshot, 0, storage_url=database_url)
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
+    with open_study(search_plan(use_case, snapshot), database_url) as study:
         done = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
     assert len(done) == 8
     assert len({tuple(trial.params.items()) for trial in done}) == 8
@@ -269,5 +271,5 @@ def test_a_search_that_was_interrupted_draws_what_it_would_have_drawn(snapshot, 
 
 def test_a_replay_says_what_differs(use_case, snapshot, searched_url):
     best = best_trial(use_case, snapshot, searched_url)
-    other = dataclasses.replace(best, value=best.value + 1e-16 + 1e-9, params={**best.params, "linear_c": -1.0})
+    other = replace(best, value=best.value + 1e-16 + 1e-9, params={**best.params, "linear_c": -1.0})
     assert [line.split(":")[0] for line in differences(best, other)] == ["value", "linear_c"]

@@ -9,25 +9,27 @@ from rich.progress import Progress
 
 from noria.cli import search as search_bar
 from noria.core.base.errors import NotEnoughDataError
-from noria.training.data.splits import search_folds
-from noria.training.models.base.estimator import FitContext
+from noria.training.data.splits import search_folds, split_plan
 from noria.training.search.budget import Budget
 from noria.training.search.initial_trials import first_trials
 from noria.training.search.oof_predictions import HeldOutScores
-from noria.training.search.search_metric import search_measure
+from noria.training.search.plan import search_plan
+from noria.training.search.selection import best_trial
 from noria.training.search.study import open_study
 from noria.training.search.trial import TrialRunner
-from noria.training.search.trial_queue import InitialTrials, TrialQueue
-from noria.training.search.worker import best_trial, run_worker
+from noria.training.search.trial_queue import TrialQueue
+from noria.training.search.worker import run_worker
 from tests.training.conftest import parcels
 
 
-def opening(use_case, trials: int = 100) -> InitialTrials:
-    return InitialTrials(first_trials(use_case, {}), {}, trials)
+def initial(use_case, snapshot, champion=None):
+    """Kind and hyperparameters of the first trials, whatever the number of trials is."""
+    plan = search_plan(use_case, snapshot)
+    return first_trials(plan.target, plan.candidates, champion or {})
 
 
 def test_a_search_tries_every_kind_of_model_and_stops_at_its_trials(use_case, snapshot, searched_url):
-    with open_study(use_case, snapshot, searched_url, seed=0) as study:
+    with open_study(search_plan(use_case, snapshot), searched_url) as study:
         tried = {trial.params["candidate"] for trial in study.trials}
         assert tried == {"linear", "gradient_boosting"}
         assert len(study.trials) == 6
@@ -49,15 +51,13 @@ def test_another_specification_is_another_study(use_case, snapshot, searched_url
 
 
 def test_time_that_runs_out_in_a_trial_gives_that_trial_up(use_case, snapshot, database_url, rows):
-    with (
-        open_study(use_case, snapshot, database_url, seed=0) as study,
-        TrialQueue(use_case, study, database_url, 0, opening(use_case)) as desk,
-    ):
-        parts = (use_case, study, desk, search_folds(use_case, rows), FitContext(7, 1), search_measure(use_case))
-        no_time = Budget(0.0, 0.0, None, 0.0)
-        runner = TrialRunner(*parts, no_time, HeldOutScores.of(snapshot, study.study_name))
-        runner.run(desk.next_trial())  # nothing is completed yet: it goes on
-        runner.run(desk.next_trial())
+    plan = search_plan(use_case, snapshot)
+    with open_study(plan, database_url) as study, TrialQueue(plan, study, database_url, 0) as queue:
+        no_time = Budget(plan.limits, seconds=0.0, began=0.0)
+        folds, held_out = search_folds(plan.split, rows), HeldOutScores.of(snapshot, plan.study)
+        runner = TrialRunner(plan, study, queue, folds, no_time, held_out)
+        runner.run(queue.next_trial())  # nothing is completed yet: it goes on
+        runner.run(queue.next_trial())
         first, second = (trial for trial in study.trials if trial.state.name != "WAITING")
     assert (first.state.name, second.state.name) == ("COMPLETE", "PRUNED")
     assert second.user_attrs["ended"] == "in round 10 of fold 1: the time is up"
@@ -79,7 +79,7 @@ def test_a_search_begins_with_the_champion_and_then_each_kind_as_it_is(snapshot,
     use_case = parcels(tmp_path, training={"trials": 4, "candidates": ["linear", "gradient_boosting", "dummy"]})
     champion = {"candidate": "linear", "linear_c": "0.0123", "linear_smoothing": "7", "seed": "7", "study": "an old one"}
     run_worker(use_case, snapshot, 0, storage_url=database_url, warm_start=champion)
-    with open_study(use_case, snapshot, database_url, seed=0) as study:
+    with open_study(search_plan(use_case, snapshot), database_url) as study:
         first, *rest = study.trials
         assert first.params["linear_c"] == 0.0123
         assert first.params["linear_smoothing"] == 7
@@ -90,25 +90,27 @@ def test_a_search_begins_with_the_champion_and_then_each_kind_as_it_is(snapshot,
         ]  # the cheapest first
 
 
-def test_a_search_of_few_trials_begins_with_every_kind_and_one_of_more_with_what_else_does_well(use_case):
-    kinds = [kind for kind, _ in first_trials(use_case, {})]
+def test_a_search_of_few_trials_begins_with_every_kind_and_one_of_more_with_what_else_does_well(use_case, snapshot):
+    starts = initial(use_case, snapshot)
+    assert search_plan(use_case, snapshot).initial == starts[:6]
+    kinds = [kind for kind, _ in starts]
     assert kinds[:2] == ["linear", "gradient_boosting"]
     assert kinds[2:] == ["gradient_boosting"] * 3
-    distinct = {(kind, *params.items()) for kind, params in first_trials(use_case, {})}
-    assert len(distinct) == len(kinds)
-    assert {params["trees_one_hot_up_to"] for kind, params in first_trials(use_case, {}) if kind != "linear"} == {4, 12, 30}
+    assert len({(kind, *params.items()) for kind, params in starts}) == len(kinds)
+    assert {params["trees_one_hot_up_to"] for kind, params in starts if kind != "linear"} == {4, 12, 30}
 
 
-def test_a_champion_that_is_what_a_kind_begins_with_anyway_is_tried_once(use_case):
-    (_, defaults), *_ = first_trials(use_case, {})
+def test_a_champion_that_is_what_a_kind_begins_with_anyway_is_tried_once(use_case, snapshot):
+    (_, defaults), *_ = initial(use_case, snapshot)
     champion = {"candidate": "linear", **{name: str(value) for name, value in defaults.items()}}
-    (_, again), *_ = first_trials(use_case, champion)
+    (_, again), *_ = initial(use_case, snapshot, champion)
     assert again == defaults  # Optuna's skip_if_exists drops the second
 
 
-def test_the_parameters_of_a_champion_of_another_kind_are_left_out(use_case):
-    assert first_trials(use_case, {"candidate": "baseline"}) == first_trials(use_case, {})
-    assert first_trials(use_case, {"candidate": "linear", "linear_c": "much"}) == first_trials(use_case, {})
+def test_the_parameters_of_a_champion_of_another_kind_are_left_out(use_case, snapshot):
+    starts = initial(use_case, snapshot)
+    assert initial(use_case, snapshot, {"candidate": "baseline"}) == starts
+    assert initial(use_case, snapshot, {"candidate": "linear", "linear_c": "much"}) == starts
 
 
 def test_a_kind_without_hyperparameters_is_tried_once(snapshot, database_url, tmp_path):
@@ -120,14 +122,14 @@ def test_a_kind_without_hyperparameters_is_tried_once(snapshot, database_url, tm
 def test_scores_of_completed_trials_are_kept_for_a_blend(use_case, snapshot, rows, database_url, tmp_path):
     blended = parcels(tmp_path, training={"candidates": ["linear", "blend"], "trials": 1})
     result = run_worker(blended, snapshot, 0, storage_url=database_url)
-    kept, folds = HeldOutScores.of(snapshot, result.study), search_folds(blended, rows)
+    kept, folds = HeldOutScores.of(snapshot, result.study), search_folds(split_plan(blended), rows)
     count = sum(len(fold.validation) for fold in folds)
     scores = kept.read(0, (count,))
     assert scores.min() >= 0
     assert scores.max() <= 1
     first = len(folds[0].validation)
-    measured = search_measure(blended).measure(folds[0].validation.labels, scores[:first])
-    with open_study(blended, snapshot, database_url, seed=0) as study:
+    measured = search_plan(blended, snapshot).measure.measure(folds[0].validation.labels, scores[:first])
+    with open_study(search_plan(blended, snapshot), database_url) as study:
         assert measured == pytest.approx(study.trials[0].user_attrs["folds"][0], abs=1e-4)
     assert kept.read(0, (count + 1,)) is None
     assert kept.read(1, (count,)) is None
