@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 FINALISTS = 3
 _FINAL = "final_{}"
 _SETTLED = "settled_{}"
-__all__ = ["BestTrial", "best_trial", "select"]
 
 
 def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> BestTrial:

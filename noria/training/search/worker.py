@@ -13,17 +13,13 @@ from noria.training.data.dataset import Fold, read_snapshot
 from noria.training.data.sampling import sampled
 from noria.training.data.splits import search_folds
 from noria.training.models.base.threads import limited_threads
-from noria.training.search.best_trial import BestTrial
 from noria.training.search.budget import Budget
 from noria.training.search.oof_predictions import HeldOutScores
 from noria.training.search.plan import SearchPlan, search_plan
-from noria.training.search.selection import best_trial
 from noria.training.search.storage import patiently
 from noria.training.search.study import completed, open_study
 from noria.training.search.trial import TrialRunner
 from noria.training.search.trial_queue import TrialQueue
-
-__all__ = ["BestTrial", "best_trial", "run_plan", "run_worker"]
 
 
 def run_worker(
