@@ -1,4 +1,4 @@
-"""Checks that the first commands work wherever a clone lies, and whoever starts them; `.ci/run` calls it.
+"""Checks that the first commands work in any folder and for any user; `.ci/run` calls it.
 
 Run as root, it checks for root and for an ordinary user; else for the user who runs it. For each it makes a clone with
 the environment of this one. It lies in a folder that only its owner can enter, and its path has blanks, accents and 150

@@ -35,7 +35,7 @@ class FaultOutcome:
         until: the event that ends these seconds.
         may_break: whether requests on a killed worker's connections may be lost.
         may_refuse: whether 503 is right.
-        broken: other broken promises, in words.
+        broken: other failures, in words.
     """
 
     fault: str
@@ -65,7 +65,7 @@ class FaultOutcome:
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        """Every broken promise, in words."""
+        """Every failure, in words."""
         found = list(self.broken)
         if self.failed:
             statuses = sorted({request.status for request in self.requests} - {200})
@@ -91,7 +91,7 @@ def print_head() -> None:
 
 
 def print_row(outcome: FaultOutcome) -> None:
-    """One row of the table, and under it the broken promises."""
+    """One row of the table, and under it the failures."""
     print(f"{outcome.fault:<58}" + "".join(f"{cell:>11}" for cell in _cells(outcome)) + f"  {outcome.until}", flush=True)
     for complaint in outcome.complaints:
         print(f"    BROKEN: {complaint}", flush=True)

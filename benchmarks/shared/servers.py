@@ -46,7 +46,7 @@ class Servers:
         family = [process, *process.children(recursive=True)]
         sessions.kill(family)
         wait_until(lambda: not any(map(sessions.is_alive, family)), "PostgreSQL is dead", pause=0.02)
-        pid_file.unlink()  # its process may stay a zombie, which would seem to run for ever
+        pid_file.unlink()  # its process may stay a zombie, which would seem to run on
 
     def kill(self) -> None:
         """Kill both with SIGKILL."""

@@ -19,7 +19,7 @@ class Finding:
         retry: what the next call did.
         versions: registered versions in the end, for each moment; None where nothing is registered.
         same: whether the digest is that of an undisturbed run; None where it is not determined.
-        broken: broken promises, in words; empty where all were kept.
+        broken: broken guarantees, in words; empty if all hold.
     """
 
     stage: str
@@ -42,7 +42,7 @@ def print_head() -> None:
 
 
 def print_row(finding: Finding) -> None:
-    """Print a finding, and its broken promises below it."""
+    """Print a finding, and its broken guarantees below it."""
     print(_line(_cells(finding)), flush=True)
     for words in finding.broken:
         print(f"    broken: {words}", flush=True)

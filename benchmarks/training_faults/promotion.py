@@ -78,7 +78,7 @@ def _prepared(sandbox: Sandbox, job: str) -> tuple[str, str, str]:
 
 
 def _retried(sandbox: Sandbox, name: str, job: str, first: str, second: str) -> list[str]:
-    """Run the job again; returns the broken promises in words."""
+    """Run the job again; returns the broken guarantees in words."""
     sandbox.proxy.watch()
     run_job(sandbox.environment, name, job, second)
     if job != "roll_back":  # a second roll-back goes one version further back

@@ -106,7 +106,7 @@ def _kill_scheduler(airflow: LiveAirflow, *, with_its_tasks: bool) -> None:
 
 
 def _broken(sandbox: Sandbox, name: str, tasks: Mapping[str, str], running: int) -> tuple[str, ...]:
-    """Broken promises in words, once the run has ended; `running` is the number of trials that ran at the kill."""
+    """Broken guarantees in words, once the run has ended; `running` is the number of trials that ran at the kill."""
     found, versions = states(sandbox, name), sandbox.versions(name)
     champion = sandbox.services.registry.champion(name).version
     promoted = [event for event in sandbox.services.audit.events(name) if event.action.value == "promoted"]
