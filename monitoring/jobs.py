@@ -113,12 +113,13 @@ def _write_report(
     reference: ScoredRows,
     rows: ScoredRows,
 ) -> Path:
-    from monitoring.email.wording import display_name, period
+    from monitoring.email.wording import period
     from monitoring.evidently_report import write_report
+    from noria.core.base.formatting import display_name
 
     interval = Interval(assessment.start, assessment.end)
     path = report_path(services, use_case, interval, assessment.version)
-    title = f"{display_name(use_case)}, {period(interval)}"
+    title = f"{display_name(use_case.name)}, {period(interval)}"
     write_report(path, use_case, assessment, manifest.signature, reference, rows, title=title)
     return path
 

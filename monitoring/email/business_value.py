@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitoring.assessment.results import DriftReport
-from monitoring.email.wording import money
+from noria.core.base.formatting import money
 from noria.core.use_case import Task
 
 

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from monitoring.email.wording import money
 from monitoring.store.records import LedgerRow
+from noria.core.base.formatting import day, moment, money, number
 from noria.core.use_case import Task, UseCase
 
 _MODEL, _RULE, _INK, _SOFT = "#0b5cad", "#b8c4cf", "#1c2733", "#51606f"
@@ -51,7 +51,7 @@ def describe_money(use_case: UseCase, ledger: Sequence[LedgerRow]) -> str:
     """The picture in words, for those who do not see it."""
     currency, sign = use_case.business.currency, -1 if _errs(use_case) else 1
     lines = (
-        f"{_short(use_case, line.start)}: {money(sign * line.value, currency)}, "
+        f"{_start(use_case, line.start)}: {money(sign * line.value, currency)}, "
         f"rule {money(sign * line.baseline_value, currency)}"
         for line in ledger
     )
@@ -60,8 +60,8 @@ def describe_money(use_case: UseCase, ledger: Sequence[LedgerRow]) -> str:
 
 def _round_amount(amount: float) -> str:
     if abs(amount) >= 1_000_000:
-        return f"{amount / 1_000_000:g}M"
-    return f"{amount / 1_000:g}k" if abs(amount) >= 1_000 else f"{amount:g}"
+        return f"{number(amount / 1_000_000)}M"
+    return f"{number(amount / 1_000)}k" if abs(amount) >= 1_000 else number(amount)
 
 
 def _errs(use_case: UseCase) -> bool:
@@ -70,6 +70,10 @@ def _errs(use_case: UseCase) -> bool:
 
 def _title(use_case: UseCase) -> str:
     return "Cost of errors" if _errs(use_case) else "Worth of decisions"
+
+
+def _start(use_case: UseCase, start: datetime) -> str:
+    return {"@hourly": moment(start), "@monthly": day(start)[:7]}.get(use_case.schedule.data.value, day(start))
 
 
 def _short(use_case: UseCase, start: datetime) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from monitoring.assessment.results import DriftReport, SegmentFinding
 from monitoring.email.business_value import Figure, money_figures, rule_in_a_headline, worth_in_a_sentence
 from monitoring.email.quality_table import QualityLine, quality_lines
-from monitoring.email.wording import display_name, money, period, quality_in_words
+from monitoring.email.wording import period, quality_in_words
+from noria.core.base.formatting import day, display_name, money
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
@@ -89,7 +90,7 @@ def report_email(
     also = [drift for drift in (assessment.prediction, assessment.label) if drift]
     return ReportEmail(
         subject=_subject(use_case, assessment, interval),
-        name=display_name(use_case),
+        name=display_name(use_case.name),
         title=use_case.title,
         period=period(interval),
         verdict=assessment.verdict.words,
@@ -111,7 +112,7 @@ def report_email(
 
 
 def _subject(use_case: UseCase, assessment: DriftReport, interval: Interval) -> str:
-    where = f"[{assessment.verdict.words}] {display_name(use_case)}, {period(interval)}"
+    where = f"[{assessment.verdict.words}] {display_name(use_case.name)}, {period(interval)}"
     return f"{where}: {_headline(assessment)}"
 
 
@@ -119,7 +120,7 @@ def _headline(assessment: DriftReport) -> str:
     """The one fact of the subject."""
     match assessment.verdict:
         case Verdict.QUALITY_LOSS:
-            return quality_in_words(assessment.quality, digits=2)
+            return quality_in_words(assessment.quality)
         case Verdict.TOO_FEW_ROWS:
             return f"{assessment.rows:,} predictions"
         case Verdict.DRIFT:
@@ -163,7 +164,7 @@ def _segment(found: SegmentFinding, task: Task, currency: str) -> str:
 def _next(assessment: DriftReport, decision: RetrainDecision) -> str:
     if decision.as_of is not None:
         return (
-            f"Training is asked for as of {decision.as_of.day} {decision.as_of:%B %Y}: {decision.reason}. "
+            f"Training is asked for as of {day(decision.as_of)}: {decision.reason}. "
             "The new model serves only if every gate of the use case passes."
         )
     if assessment.verdict.is_alarm:

@@ -16,12 +16,8 @@ if TYPE_CHECKING:
     from noria.core.lifecycle.check_line import ChecklistItem
 
 _PANEL = "Versions"
-_QUALITY = {
-    "binary_classification": ("ROC AUC", "roc_auc", "{:.4f}"),
-    "multiclass": ("log loss", "log_loss", "{:.4f}"),
-    "regression": ("RMSE", "rmse", "{:,.4g}"),
-}
-"""Title, metric and shape of the one figure that `noria versions` shows, by task."""
+_QUALITY = {"binary_classification": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+"""The one metric that `noria versions` shows, by task."""
 ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
 Version = Annotated[
     str | None,
@@ -46,17 +42,20 @@ def versions(use_case: UseCaseName) -> None:
     """List a use case's versions: stage, training date, quality. Version 0 is the rule."""
     from rich.table import Table
 
+    from noria.core.base.formatting import day, money
+    from noria.core.use_case.metric_catalog import definition
+
     services, chosen = opened(use_case)
-    title, metric, shape = _QUALITY[chosen.task]
-    columns = ("version", "stage", "as of", title, "value per 1,000", "snapshot", "gates")
+    metric, currency = definition(_QUALITY[chosen.task]), chosen.business.currency
+    columns = ("version", "stage", "as of", metric.title, "value per 1,000", "snapshot", "gates")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for version in services.registry.versions(chosen.name):
         table.add_row(
             version.version,
             str(version.stage),
-            f"{version.as_of:%Y-%m-%d}" if version.as_of else "the rule",
-            _figure(version.metrics.get(metric), shape),
-            _figure(version.metrics.get("value"), "{:,.0f} " + chosen.business.currency),
+            day(version.as_of) if version.as_of else "the rule",
+            metric.shown(version.metrics.get(metric.name)),
+            money(version.metrics.get("value"), currency),
             version.snapshot[:12],
             {True: "passed", False: "failed", None: ""}[version.passed],
         )
@@ -207,7 +206,3 @@ def audit_verify() -> None:
 
     events = bootstrap().audit.verify()
     say(f"the audit trail is whole: {events} events", "green")
-
-
-def _figure(value: float | None, shape: str) -> str:
-    return "" if value is None else shape.format(value)

@@ -11,6 +11,7 @@ from noria.cli.arguments import Reason, actor
 from noria.cli.console import err, facts, out, say
 from noria.core.base.api_key import KeyState, Scope
 from noria.core.base.errors import AccessError
+from noria.core.base.formatting import moment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -177,4 +178,4 @@ def _limit(key: ApiKey) -> str:
 
 
 def _instant(value: datetime | None, otherwise: str = "never") -> str:
-    return otherwise if value is None else f"{value:%Y-%m-%d %H:%M} UTC"
+    return otherwise if value is None else moment(value)

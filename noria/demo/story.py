@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from noria.bootstrap import Services
 from noria.core.base.errors import NoriaError
+from noria.core.base.formatting import day
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.registry import ModelVersion
 from noria.core.lifecycle.rollout import RolloutState
@@ -152,7 +153,7 @@ class Story:
 
     def _train_first(self) -> tuple[ModelVersion, float | None]:
         as_of = self.script.history.end
-        what = f"Training as of {as_of:%-d %B %Y}: search, evaluate, check its gates"
+        what = f"Training as of {day(as_of)}: search, evaluate, check its gates"
         if done := self._trained(as_of):
             self._say(what, f"version {done.version} is there already")
             return done, None
@@ -168,10 +169,10 @@ class Story:
         as_of, reason = requested
         self._say("Monitoring asked for a new model", reason)
         if done := self._trained(as_of):
-            self._say(f"Training as of {as_of:%-d %B}", f"version {done.version} is there already")
+            self._say(f"Training as of {day(as_of)}", f"version {done.version} is there already")
             return done, None
         try:
-            self._await_training(f"Airflow retrains as of {as_of:%-d %B}, while requests go on", None)
+            self._await_training(f"Airflow retrains as of {day(as_of)}, while requests go on", None)
         except PipelineError:
             rollout = self.services.registry.rollout(self.script.use_case)
             if rollout is None or rollout.state is not RolloutState.ROLLED_BACK:
@@ -198,9 +199,7 @@ class Story:
         """Wait until serving answers with the promoted version; the seconds since its promotion."""
         version = self._trained(as_of)
         if version is None:
-            raise PipelineError(
-                f"training as of {as_of:%Y-%m-%d} ended without a promoted version; see the gates in Airflow"
-            )
+            raise PipelineError(f"training as of {day(as_of)} ended without a promoted version; see the gates in Airflow")
         deadline = time.monotonic() + _SWAP_TIMEOUT_SECONDS
         while self._served()["version"] != version.version:
             if time.monotonic() > deadline:

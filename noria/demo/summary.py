@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from noria.bootstrap import Services
-from noria.core.lifecycle.registry import ModelVersion
+from noria.core.base.formatting import UNKNOWN, day, money
 from noria.core.use_case import UseCase
+from noria.core.use_case.metric_catalog import figure
 from noria.demo.business_app import Traffic
 from noria.demo.story import StoryOutcome
 
@@ -55,9 +56,12 @@ def _versions(services: Services, use_case: UseCase) -> Table:
     for heading in ("ROC AUC", f"{use_case.business.currency} per 1,000"):
         table.add_column(heading, justify="right")
     for version in services.registry.versions(use_case.name):
-        as_of = f"{version.as_of:%-d %b %Y}" if version.as_of else "the rule"
+        as_of = day(version.as_of) if version.as_of else "the rule"
         table.add_row(
-            version.version, as_of, version.stage, _metric(version, "roc_auc", ".3f"), _metric(version, "value", ",.0f")
+            version.version,
+            as_of,
+            version.stage,
+            *(figure(metric, version.metrics.get(metric)) for metric in ("roc_auc", "value")),
         )
     return table
 
@@ -76,22 +80,18 @@ def _intervals(services: Services, use_case: UseCase) -> Table:
     for row in rows:
         amounts = (row.value, row.baseline_value, row.cost, row.value - row.baseline_value - row.cost)
         table.add_row(
-            f"{row.start_at:%-d %b %Y}",
+            day(row.start_at),
             row.version,
-            f"{row.roc_auc:.3f}" if row.roc_auc is not None else "–",
-            *(f"{amount:,.0f}" for amount in amounts),
+            figure("roc_auc", row.roc_auc),
+            *map(money, amounts),
             row.verdict,
-            "sent" if f"{row.start_at:%Y-%m-%d}" in mailed else "–",
+            "sent" if f"{row.start_at:%Y-%m-%d}" in mailed else UNKNOWN,
         )
     return table
 
 
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
-
-
-def _metric(version: ModelVersion, name: str, style: str) -> str:
-    return format(version.metrics[name], style) if name in version.metrics else "–"
 
 
 def _mailed(services: Services, use_case: UseCase) -> frozenset[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noria.core.lifecycle.gate_conditions import number
+from noria.core.base import formatting
 from noria.core.use_case import format_duration
+from noria.core.use_case.metric_catalog import definition
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -20,14 +20,13 @@ SHARED = Path(__file__).parent / "templates"
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
-def environment(folder: Path, filters: Mapping[str, Callable[..., Any]] | None = None) -> Environment:
+def environment(folder: Path) -> Environment:
     """The environment over the templates of a room and the shared ones.
 
     Files named `.html` are escaped, all others are not. An unknown name is an error.
 
     Args:
         folder: the room's own templates; they win over shared ones of the same name.
-        filters: the room's own filters, by name, beside the shared ones.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -39,23 +38,8 @@ def environment(folder: Path, filters: Mapping[str, Callable[..., Any]] | None =
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {**_FILTERS, **(filters or {})}
+    templates.filters |= _FILTERS
     return templates
-
-
-def day(instant: datetime | str) -> str:
-    """The day of an instant or of its ISO text, such as 2013-05-01."""
-    return instant[:10] if isinstance(instant, str) else f"{instant:%Y-%m-%d}"
-
-
-def moment(instant: datetime) -> str:
-    """An instant to the minute, such as 2013-05-01 06:00 UTC."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
-
-
-def name(identifier: str) -> str:
-    """An identifier with blanks for underscores."""
-    return identifier.replace("_", " ")
 
 
 def code(text: str, style: str = "") -> Markup:
@@ -71,11 +55,22 @@ def code(text: str, style: str = "") -> Markup:
     return Markup(_QUOTED.sub(rf"{tag}\1</code>", str(escape(text))))  # noqa: S704  # escaped on the line itself
 
 
+def _title(metric: str) -> str:
+    return definition(metric).title
+
+
 _FILTERS: Mapping[str, Callable[..., Any]] = {
-    "day": day,
-    "moment": moment,
-    "number": number,
-    "name": name,
     "code": code,
+    "day": formatting.day,
+    "decimal": formatting.decimal,
     "duration": format_duration,
+    "metric": _title,
+    "moment": formatting.moment,
+    "money": formatting.money,
+    "name": formatting.plain_name,
+    "number": formatting.number,
+    "percent": formatting.percent,
+    "points": formatting.points,
+    "thousands": "{:,}".format,
 }
+"""`metric` gives the title of a metric."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from noria.core.base.formatting import plain_name
 from noria.core.lifecycle.registry import EVIDENCE
 
 ABOUT_MODEL = (
@@ -25,4 +26,4 @@ def describe_version(client: Any, run: Any, summary: str) -> str:
 
 
 def _title(path: str) -> str:
-    return path.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ").replace("-", " ")
+    return plain_name(path.rsplit("/", 1)[-1].rsplit(".", 1)[0]).replace("-", " ")

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from noria.core.base.formatting import day, money, number, plain_name
 from noria.core.lifecycle.audit_event import Action, AuditEvent
 from noria.core.lifecycle.check_line import ChecklistItem, CheckState
-from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, SegmentMetrics
-from noria.core.lifecycle.gate_conditions import MONEY, MONTH, number
+from noria.core.lifecycle.evaluation import MONTH, EvaluationReport, GateResult, SegmentMetrics
+from noria.core.lifecycle.gate_conditions import MONEY
 from noria.core.use_case import Approval, RiskSeverity, UseCase
+from noria.core.use_case.metric_catalog import figure
 from noria.reports.lineage import Lineage
 from noria.reports.operations import Operations
 
@@ -60,8 +62,8 @@ def _kpi(facts: ChecklistFacts) -> ChecklistItem:
         return _no(
             what, f"rule: {use_case.business.baseline}; not measured", "train again: the evaluation measures the rule too"
         )
-    money = f"{use_case.business.currency} {number(ours)} per 1,000 decisions, the rule {number(theirs)}"
-    return _yes(what, f"{use_case.business.decision}: {money}")
+    compared = f"{money(ours, use_case.business.currency)} per 1,000 decisions, the rule {money(theirs)}"
+    return _yes(what, f"{use_case.business.decision}: {compared}")
 
 
 def _gates(facts: ChecklistFacts) -> ChecklistItem:
@@ -119,11 +121,9 @@ def _approval(facts: ChecklistFacts) -> ChecklistItem:
     said = [event for event in facts.events if event.version == facts.version]
     for event in reversed(said):
         if event.action is Action.PROMOTED and event.approved_by:
-            return _yes(what, f"{event.approved_by} on {event.at:%Y-%m-%d}; asked by {event.actor}")
+            return _yes(what, f"{event.approved_by} on {day(event.at)}; asked by {event.actor}")
         if event.action is Action.REJECTED:
-            return _no(
-                what, f"{event.actor} said no on {event.at:%Y-%m-%d}: {event.reason}", "mend the reason, and train again"
-            )
+            return _no(what, f"{event.actor} said no on {day(event.at)}: {event.reason}", "mend the reason, and train again")
     return _not_yet(what, "approval: manual, no answer yet", "answer in Airflow under Required Actions")
 
 
@@ -134,7 +134,7 @@ def _rollback(facts: ChecklistFacts) -> ChecklistItem:
     if not done:
         return _not_yet(what, "never done, never rehearsed", to_do)
     last = done[-1]
-    evidence = f"{last.action.value.replace('_', ' ')} by {last.actor} on {last.at:%Y-%m-%d}"
+    evidence = f"{last.action.words} by {last.actor} on {day(last.at)}"
     if facts.now - last.at > REHEARSAL_HOLDS:
         return _not_yet(what, f"{evidence}, more than {REHEARSAL_HOLDS.days} days ago", to_do)
     return _yes(what, evidence)
@@ -146,7 +146,7 @@ def _quality(facts: ChecklistFacts) -> ChecklistItem:
     policy = f"letters to {', '.join(monitoring.email)}; a new model after {monitoring.retrain.after} verdicts"
     if not verdicts:
         return _not_yet(what, f"{policy}; no interval judged yet", "the pipeline judges the first interval after promotion")
-    counted = ", ".join(f"{times} {verdict.replace('_', ' ')}" for verdict, times in sorted(verdicts.items()))
+    counted = ", ".join(f"{times} {plain_name(verdict)}" for verdict, times in sorted(verdicts.items()))
     return _yes(what, f"{counted}; {policy}")
 
 
@@ -155,9 +155,9 @@ def _latency(facts: ChecklistFacts) -> ChecklistItem:
     operations = facts.operations
     if operations.p99_ms is None:
         model = facts.report.metrics.get("latency_ms") if facts.report else None
-        alone = f"; the model alone takes {model:.2g} ms" if model is not None else ""
+        alone = f"; the model alone takes {figure('latency_ms', model)} ms" if model is not None else ""
         return _not_yet(what, f"no request served yet{alone}", "serving writes down every answer's latency once it is asked")
-    return _yes(what, f"99 % of the latest {operations.requests:,} answers took under {operations.p99_ms:.3g} ms")
+    return _yes(what, f"99 % of the latest {operations.requests:,} answers took under {number(operations.p99_ms, 3)} ms")
 
 
 def _cost(facts: ChecklistFacts) -> ChecklistItem:
@@ -167,12 +167,12 @@ def _cost(facts: ChecklistFacts) -> ChecklistItem:
         return _no(what, "business.costs says that running is free", "write what it costs under business.costs")
     if not operations.ledger:
         return _not_yet(
-            what, f"{currency} {costs.monthly:,.0f} a month", "the ledger begins with the first monitored interval"
+            what, f"{money(costs.monthly, currency)} a month", "the ledger begins with the first monitored interval"
         )
-    earned = (
-        f"earned {currency} {operations.earned:,.0f} after costs of {operations.cost:,.0f}, the rule {operations.rule:,.0f}"
+    earned = f"earned {money(operations.earned, currency)} after costs of {money(operations.cost)}"
+    return _yes(
+        what, f"{_counted(operations.ledger, 'interval')} in the ledger: {earned}, the rule {money(operations.rule)}"
     )
-    return _yes(what, f"{_counted(operations.ledger, 'interval')} in the ledger: {earned}")
 
 
 def _risks(facts: ChecklistFacts) -> ChecklistItem:
@@ -221,7 +221,7 @@ def _worst_known(parts: Sequence[SegmentMetrics]) -> str:
         return "no gate watches the worst segment, and none was judged"
     worst = min(judged, key=lambda part: part.metrics[MONEY])
     return (
-        f"no gate watches it; least worth: {worst.segment} {worst.value}, {number(worst.metrics[MONEY])} per 1,000 decisions"
+        f"no gate watches it; least worth: {worst.segment} {worst.value}, {money(worst.metrics[MONEY])} per 1,000 decisions"
     )
 
 
@@ -237,5 +237,5 @@ def _not_yet(what: str, evidence: str, to_do: str) -> ChecklistItem:
     return ChecklistItem(what=what, state=CheckState.NOT_YET, evidence=evidence, to_do=to_do)
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -29,10 +29,6 @@ def write(report: EvaluationReport, use_case: UseCase, path: Path, gates: Sequen
 
 def render(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateResult] = ()) -> str:
     """The page as a text."""
-    from noria.reports import formatting as words
     from noria.reports.evaluation_view import view_of
 
-    templates = environment(
-        _PAGES, {"day": words.day, "plain": words.plain, "short": words.short, "metric_name": words.metric_name}
-    )
-    return templates.get_template("evaluation.html").render(view=view_of(report, use_case, gates))
+    return environment(_PAGES).get_template("evaluation.html").render(view=view_of(report, use_case, gates))

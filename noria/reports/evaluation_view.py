@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from noria.core.base.formatting import interval, money
 from noria.core.lifecycle.evaluation import (
+    MONTH,
     Contribution,
     EvaluationReport,
     GateResult,
@@ -14,12 +16,12 @@ from noria.core.lifecycle.evaluation import (
     ValueLine,
 )
 from noria.core.use_case import Task, UseCase
+from noria.core.use_case.metric_catalog import definition, figure
 from noria.reports import plots
-from noria.reports.formatting import LINE_NAMES, Lead, amount, direction, interval, lead, metric_meaning, metric_name, number
+from noria.reports.formatting import LINE_NAMES, Lead, bounds, lead
 from noria.reports.plots import Plot
 from noria.reports.tables import ConfusionTable, PartTable, confusion_table, part_table
 
-MONTH = "event_month"
 MOST_FEATURES = 15
 MAIN_METRIC: Mapping[Task, str] = {
     Task.BINARY_CLASSIFICATION: "roc_auc",
@@ -123,7 +125,7 @@ def _headline(report: EvaluationReport, currency: str) -> str:
     if worth is None:
         return "The value of the decisions is undefined"
     verb = "earn" if worth >= 0 else "cost"
-    return f"The candidate's decisions {verb} {currency} {amount(abs(worth))} per 1,000"
+    return f"The candidate's decisions {verb} {money(abs(worth), currency)} per 1,000"
 
 
 def _subline(report: EvaluationReport, currency: str) -> str:
@@ -133,31 +135,27 @@ def _subline(report: EvaluationReport, currency: str) -> str:
         return "Nobody could be compared with it on the same rows."
     name = "the serving model" if rival.name == "champion" else "today's rule"
     word = "better" if difference.value >= 0 else "worse"
-    bounds = f"95 % interval of the difference: {amount(difference.low)} to {amount(difference.high)}"
+    span = f"95 % interval of the difference: {interval(difference.low, difference.high, money)}"
     chance = "; that may be chance" if difference.low <= 0 <= difference.high else ""
-    return f"That is {currency} {amount(abs(difference.value))} {word} than {name} on the same rows ({bounds}){chance}."
+    return f"That is {money(abs(difference.value), currency)} {word} than {name} on the same rows ({span}){chance}."
 
 
 def _value_lines(lines: Sequence[ValueLine], report: EvaluationReport, currency: str) -> Iterator[tuple[str, str, str]]:
     for line in lines:
         name = LINE_NAMES[line.name] + (", which serves now" if line.name == "baseline" and _rule_serves(report) else "")
-        yield (
-            name,
-            f"{currency} {amount(line.per_1000.value)}",
-            f"{amount(line.per_1000.low)} to {amount(line.per_1000.high)}",
-        )
+        yield name, money(line.per_1000.value, currency), interval(line.per_1000.low, line.per_1000.high, money)
 
 
 def _quality(report: EvaluationReport, rivals: Sequence[ReferenceResult]) -> Iterator[EvaluationMetricRow]:
     for metric in sorted(report.metrics, key=lambda name: name != "value"):  # money first, the others as they are
         found = report.metrics[metric]
         yield EvaluationMetricRow(
-            name=metric_name(metric),
-            meaning=metric_meaning(metric),
-            direction=direction(metric),
-            candidate=number(metric, found),
-            interval=interval(metric, report.intervals.get(metric)),
-            rivals=tuple(number(metric, rival.metrics[metric]) if metric in rival.metrics else "" for rival in rivals),
+            name=definition(metric).title,
+            meaning=definition(metric).meaning,
+            direction=definition(metric).direction,
+            candidate=figure(metric, found),
+            interval=bounds(metric, report.intervals.get(metric)),
+            rivals=tuple(figure(metric, rival.metrics[metric]) if metric in rival.metrics else "" for rival in rivals),
             leads=tuple(lead(metric, rival.differences.get(metric)) for rival in rivals),
         )
 
@@ -175,7 +173,10 @@ def _months(months: Sequence[SegmentMetrics], task: Task, currency: str) -> Part
     if sum(month.judged for month in months) < 2:
         return table
     main = MAIN_METRIC[task]
-    lines = (plots.month_lines(months, "value", f"{currency} per 1,000"), plots.month_lines(months, main, metric_name(main)))
+    lines = (
+        plots.month_lines(months, "value", f"{currency} per 1,000"),
+        plots.month_lines(months, main, definition(main).title),
+    )
     return replace(table, plots=lines)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from noria.core.base.formatting import day, interval, money, number
 from noria.core.lifecycle.audit_event import Action
 from noria.core.lifecycle.check_line import CheckState
-from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, SegmentMetrics, ValueLine
-from noria.core.lifecycle.gate_conditions import MONEY, MONTH, number
+from noria.core.lifecycle.evaluation import MONTH, EvaluationReport, GateResult, SegmentMetrics, ValueLine
+from noria.core.lifecycle.gate_conditions import MONEY
 from noria.core.lifecycle.gates import tell
 from noria.core.model.signature import Field, Kind
 from noria.core.use_case import ConfusionValue, Risk, UnitValue, UseCase, Value
+from noria.core.use_case.metric_catalog import figure
+from noria.reports.formatting import bounds, metric_title
 from noria.reports.model_card import HistoryLine, ModelCard
 
 _WHO = {
@@ -104,8 +108,8 @@ def _stage(card: ModelCard) -> str:
         stopped = any(gate.stops for gate in card.gates)
         return "not promoted: a gate failed" if stopped else "not promoted"
     if last.version == card.version:
-        return f"champion since {last.at:%Y-%m-%d}"
-    return f"was champion until {last.at:%Y-%m-%d}, when version {last.version} took its place"
+        return f"champion since {day(last.at)}"
+    return f"was champion until {day(last.at)}, when version {last.version} took its place"
 
 
 def _serves(card: ModelCard) -> bool:
@@ -124,9 +128,9 @@ def _headline(report: EvaluationReport, currency: str) -> str:
     if ours is None:
         return "Its money could not be measured"
     if theirs is None:
-        return f"{currency} {number(ours)} per 1,000 decisions"
+        return f"{money(ours, currency)} per 1,000 decisions"
     more = "more" if ours >= theirs else "less"
-    return f"{currency} {number(abs(ours - theirs))} {more} per 1,000 decisions than today's rule"
+    return f"{money(abs(ours - theirs), currency)} {more} per 1,000 decisions than today's rule"
 
 
 def _lines(report: EvaluationReport) -> tuple[ValueLine, ...]:
@@ -152,7 +156,7 @@ def _bars(values: Sequence[ValueLine], currency: str) -> tuple[MoneyBar, ...]:
         bars.append(
             MoneyBar(
                 name=_WHO.get(line.name, line.name),
-                words=f"{currency} {number(value)} ({number(low)} to {number(high)})",
+                words=f"{money(value, currency)} ({interval(low, high, money)})",
                 left=place(min(0.0, value)),
                 width=round(place(max(0.0, value)) - place(min(0.0, value)), 2),
                 low=place(low),
@@ -175,23 +179,22 @@ def _payoffs(value: Value, currency: str) -> list[tuple[str, str]]:
         found = {"each unit predicted too high": value.over, "each unit predicted too low": value.under}
     else:
         found = {
-            f"we decide {decided}, and it is {actual}": money
+            f"we decide {decided}, and it is {actual}": stated
             for decided, row in value.items()
-            for actual, money in row.items()
+            for actual, stated in row.items()
         }
-    return [(words, f"{currency} {money:,.10g}") for words, money in found.items()]
+    return [(words, f"{currency} {number(stated, digits=10)}") for words, stated in found.items()]
 
 
 def _metric_rows(report: EvaluationReport) -> list[CardMetricRow]:
     champion, rule = report.rival("champion"), report.rival("baseline")
     rows = []
     for name, found in report.metrics.items():
-        interval = report.intervals.get(name)
         rows.append(
             CardMetricRow(
-                name=name,
-                ours=number(found),
-                interval=f"{number(interval.low)} to {number(interval.high)}" if interval else "",
+                name=metric_title(name),
+                ours=figure(name, found),
+                interval=bounds(name, report.intervals.get(name)),
                 rule=_figure(name, rule.metrics if rule else {}),
                 champion=_figure(name, champion.metrics if champion and champion.version != "0" else {}),
             )
@@ -200,7 +203,7 @@ def _metric_rows(report: EvaluationReport) -> list[CardMetricRow]:
 
 
 def _figure(name: str, metrics: Mapping[str, float]) -> str:
-    return number(metrics[name]) if name in metrics else ""
+    return figure(name, metrics[name]) if name in metrics else ""
 
 
 def _worst(parts: Sequence[SegmentMetrics]) -> tuple[SegmentMetrics, ...]:
@@ -211,7 +214,7 @@ def _worst(parts: Sequence[SegmentMetrics]) -> tuple[SegmentMetrics, ...]:
 def _limits(use_case: UseCase, report: EvaluationReport) -> list[str]:
     months = [part for part in report.segments if part.segment == MONTH]
     limits = [
-        f"It was judged on {report.rows:,} rows of {report.start[:10]} to {report.end[:10]} "
+        f"It was judged on {report.rows:,} rows of {day(report.start)} to {day(report.end)} "
         f"({len(months) or 'no'} month{'s' if len(months) != 1 else ''}). Other seasons were not judged."
     ]
     small = [part for part in report.segments if part.segment != MONTH and not part.judged]
@@ -232,7 +235,7 @@ def _seen(field: Field) -> str:
     if field.kind is Kind.NUMERIC:
         if field.minimum is None or field.maximum is None:
             return "any number"
-        return f"{field.minimum:,.6g} to {field.maximum:,.6g}"
+        return interval(field.minimum, field.maximum, partial(number, digits=6))
     shown = ", ".join(field.categories[:12])
     return f"{shown} and {len(field.categories) - 12} more" if len(field.categories) > 12 else shown or "any text"
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from noria.core.base.formatting import money, number
 from noria.core.lifecycle.evaluation import CalibrationBin, CurvePoint, Estimate, LearningPoint, SegmentMetrics, ValueLine
 from noria.core.use_case import Task
-from noria.reports.formatting import LINE_NAMES, amount, metric_name, plain
+from noria.core.use_case.metric_catalog import definition
+from noria.reports.formatting import LINE_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +81,7 @@ def value_bars(values: Sequence[ValueLine], currency: str) -> Plot:
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"{currency} per 1,000 decisions, with 95 % interval")
         _thousands(axes)
-        caption = "; ".join(f"{LINE_NAMES[line.name]} {currency} {amount(line.per_1000.value)}" for line in values)
+        caption = "; ".join(f"{LINE_NAMES[line.name]} {money(line.per_1000.value, currency)}" for line in values)
         return _plot(figure, f"Bars of money per 1,000 decisions: {caption}.")
 
 
@@ -95,16 +97,16 @@ def money_curve(points: Sequence[CurvePoint], chosen: float, task: Task, currenc
             color=SECOND,
             linewidth=1.2,
             linestyle="--",
-            label=f"chosen: {plain(chosen)}" if task is Task.BINARY_CLASSIFICATION else "as it predicts",
+            label=f"chosen: {number(chosen)}" if task is Task.BINARY_CLASSIFICATION else "as it predicts",
         )
-        axes.plot(x[best], y[best], "o", color=ACCENT, markersize=5, label=f"best on these rows: {plain(x[best])}")
+        axes.plot(x[best], y[best], "o", color=ACCENT, markersize=5, label=f"best on these rows: {number(x[best])}")
         axes.set_xlabel(what)
         axes.set_ylabel(f"{currency} per 1,000")
         axes.grid(visible=True)
-        axes.yaxis.set_major_formatter(lambda money, _: amount(money))
+        axes.yaxis.set_major_formatter(lambda amount, _: money(amount))
         _legend(axes)
-        best_said = f"most is {currency} {amount(y[best])} at {plain(x[best])}"
-        return _plot(figure, f"Line of money per 1,000 decisions over the {what}: {best_said}; chosen is {plain(chosen)}.")
+        best_said = f"most is {money(y[best], currency)} at {number(x[best])}"
+        return _plot(figure, f"Line of money per 1,000 decisions over the {what}: {best_said}; chosen is {number(chosen)}.")
 
 
 def calibration_plot(bins: Sequence[CalibrationBin], task: Task) -> Plot:
@@ -114,13 +116,13 @@ def calibration_plot(bins: Sequence[CalibrationBin], task: Task) -> Plot:
     with _axes(3.0) as (figure, axes):
         axes.plot([low, high], [low, high], color=FAINT, linewidth=1.2, label="said is what comes")
         axes.plot(said, came, "o-", color=ACCENT, linewidth=1.5, markersize=4.5, label="candidate")
-        number = task is Task.REGRESSION
-        axes.set_xlabel("mean prediction" if number else "mean probability")
-        axes.set_ylabel("mean of what came" if number else "share that came")
+        numbers = task is Task.REGRESSION
+        axes.set_xlabel("mean prediction" if numbers else "mean probability")
+        axes.set_ylabel("mean of what came" if numbers else "share that came")
         axes.grid(visible=True)
         _legend(axes)
         worst = max(bins, key=lambda part: abs(part.score - part.rate))
-        alt = f"Calibration in {len(bins)} bins; farthest off: {plain(worst.score)} said, {plain(worst.rate)} came."
+        alt = f"Calibration in {len(bins)} bins; farthest off: {number(worst.score)} said, {number(worst.rate)} came."
         return _plot(figure, alt)
 
 
@@ -134,7 +136,9 @@ def residual_plot(points: Sequence[CurvePoint]) -> Plot:
         axes.set_ylabel("too high (+) or too low (−)")
         axes.grid(visible=True)
         low, high = np.quantile(y, [0.05, 0.95])
-        return _plot(figure, f"{len(points)} errors over predictions; 90 % of them between {plain(low)} and {plain(high)}.")
+        return _plot(
+            figure, f"{len(points)} errors over predictions; 90 % of them between {number(low)} and {number(high)}."
+        )
 
 
 def error_histogram(points: Sequence[CurvePoint]) -> Plot:
@@ -148,7 +152,7 @@ def error_histogram(points: Sequence[CurvePoint]) -> Plot:
         axes.set_ylabel("rows of the sample")
         return _plot(
             figure,
-            f"Histogram of errors: half of them between {' and '.join(map(plain, np.quantile(errors, [0.25, 0.75])))}.",
+            f"Histogram of errors: half of them between {' and '.join(map(number, np.quantile(errors, [0.25, 0.75])))}.",
         )
 
 
@@ -168,9 +172,9 @@ def month_lines(months: Sequence[SegmentMetrics], metric: str, unit: str) -> Plo
         axes.set_ylabel(unit)
         axes.grid(visible=True, axis="y")
         _calm(axes)
-        axes.yaxis.set_major_formatter(lambda found, _: plain(found))
-        caption = "; ".join(f"{month.value} {plain(found)}" for month, found in zip(judged, y, strict=True))
-        return _plot(figure, f"{metric_name(metric)} by month: {caption}.")
+        axes.yaxis.set_major_formatter(lambda found, _: number(found))
+        caption = "; ".join(f"{month.value} {definition(metric).shown(found)}" for month, found in zip(judged, y, strict=True))
+        return _plot(figure, f"{definition(metric).title} by month: {caption}.")
 
 
 def importance_bars(importances: Sequence[tuple[str, float]], unit: str) -> Plot:
@@ -181,7 +185,7 @@ def importance_bars(importances: Sequence[tuple[str, float]], unit: str) -> Plot
         axes.set_yticks(range(len(shown)), [_short(name) for name, _ in shown], color=INK)
         axes.set_xlabel(f"mean contribution, in {unit}")
         axes.grid(visible=True, axis="x")
-        caption = "; ".join(f"{name} {plain(found)}" for name, found in importances[:5])
+        caption = "; ".join(f"{name} {number(found)}" for name, found in importances[:5])
         return _plot(figure, f"What moves predictions most: {caption}.")
 
 
@@ -191,12 +195,12 @@ def learning_plot(points: Sequence[LearningPoint], metric: str) -> Plot:
     with _axes(2.5) as (figure, axes):
         axes.plot(x, y, "o-", color=ACCENT, linewidth=1.8, markersize=4.5)
         axes.set_xlabel("training rows")
-        axes.set_ylabel(metric_name(metric))
+        axes.set_ylabel(definition(metric).title)
         axes.grid(visible=True)
         _calm(axes)
         _thousands(axes)
-        caption = "; ".join(f"{rows:,} rows {plain(found)}" for rows, found in zip(x, y, strict=True))
-        return _plot(figure, f"{metric_name(metric)} by number of training rows: {caption}.")
+        caption = "; ".join(f"{rows:,} rows {definition(metric).shown(found)}" for rows, found in zip(x, y, strict=True))
+        return _plot(figure, f"{definition(metric).title} by number of training rows: {caption}.")
 
 
 def _reach(estimates: Sequence[Estimate]) -> list[list[float]]:
@@ -232,7 +236,7 @@ def _thousands(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(lambda found, _: plain(found))
+    axes.xaxis.set_major_formatter(lambda found, _: number(found))
 
 
 def _legend(axes: Axes) -> None:

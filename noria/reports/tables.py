@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from noria.core.base.formatting import UNKNOWN, percent, plain_name
 from noria.core.lifecycle.evaluation import EvaluationReport, SegmentMetrics
 from noria.core.metrics.direction import goodness
 from noria.core.use_case import Task
-from noria.reports.formatting import interval, metric_name, number
+from noria.core.use_case.metric_catalog import definition, figure
+from noria.reports.formatting import bounds
 from noria.reports.plots import Plot
 
 MOST_PARTS = 20
@@ -73,7 +75,7 @@ def part_table(name: str, parts: Sequence[SegmentMetrics], task: Task) -> PartTa
         for part in parts
     )
     shown, folded = _fold(rows)
-    return PartTable(name.replace("_", " "), tuple(metric_name(metric) for metric in metrics), shown, folded)
+    return PartTable(plain_name(name), tuple(definition(metric).title for metric in metrics), shown, folded)
 
 
 def _fold(rows: tuple[PartRow, ...]) -> tuple[tuple[PartRow, ...], tuple[PartRow, ...]]:
@@ -92,10 +94,10 @@ def _widest(parts: Sequence[SegmentMetrics], metric: str) -> float:
 def _cell(part: SegmentMetrics, metric: str, widest: float, worst: str | None) -> Cell:
     found = part.metrics.get(metric)
     if found is None:
-        return Cell("–")
+        return Cell(UNKNOWN)
     bar = round(100 * abs(found) / widest, 1) if widest else None
-    bounds = interval(metric, part.intervals.get(metric))
-    return Cell(number(metric, found), bounds, bar, loss=found < 0, worst=part.value == worst)
+    span = bounds(metric, part.intervals.get(metric))
+    return Cell(figure(metric, found), span, bar, loss=found < 0, worst=part.value == worst)
 
 
 def _worst(parts: Sequence[SegmentMetrics], metric: str) -> str | None:
@@ -112,5 +114,5 @@ def confusion_table(report: EvaluationReport) -> ConfusionTable | None:
     rows = []
     for name, counts in zip(names, report.confusion, strict=True):
         whole = max(sum(counts), 1)
-        rows.append((name, tuple((count, f"{100 * count / whole:.0f} %", round(100 * count / whole)) for count in counts)))
+        rows.append((name, tuple((count, percent(count / whole, 0), round(100 * count / whole)) for count in counts)))
     return ConfusionTable(names, tuple(rows))

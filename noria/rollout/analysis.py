@@ -8,7 +8,6 @@ half to the whole, half to the segments, there in the order in which their value
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.base.formatting import money, number
 from noria.core.lifecycle.rollout import Rollout
 from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.core.model.bundle import BASELINE_VERSION
@@ -84,6 +84,7 @@ def compare_versions(
         challenger: what the challenger has.
         days: how long that is, to reckon a month.
     """
+    currency = use_case.business.currency
     shift = _shift(use_case, rollout, champion, challenger)
     cells = list(_cells(use_case, rollout, champion, challenger, days))
     tolerated = -rollout.policy.judge.quality_drop * _typical(champion)
@@ -92,9 +93,9 @@ def compare_versions(
     lost = [cell for cell in cells if cell.interval.is_below and cell.interval.difference <= tolerated]
     whole = cells[0] if cells and not cells[0].where else None
     return RolloutComparison(
-        worse=shift or (_loss(use_case, rollout, lost) if lost else ""),
-        better=_gain(use_case, rollout, whole) if whole and whole.interval.is_above else "",
-        summary=_summary(use_case, whole, champion, challenger),
+        worse=shift or (_loss(currency, rollout, lost) if lost else ""),
+        better=_gain(currency, rollout, whole) if whole and whole.interval.is_above else "",
+        summary=_summary(currency, whole, champion, challenger),
     )
 
 
@@ -110,7 +111,8 @@ def _shift(use_case: UseCase, rollout: Rollout, champion: VersionScores, challen
         return ""
     return (
         f"its {name} are too different from those of version {rollout.champion.version}: distance {drift.distance:.2f}, "
-        f"{limits.score_shift:g} is the limit ({drift.explanation}; {len(challenger):,} rows against {len(champion):,})"
+        f"{number(limits.score_shift)} is the limit ({drift.explanation}; {len(challenger):,} rows against "
+        f"{len(champion):,})"
     )
 
 
@@ -194,51 +196,43 @@ def _typical(champion: VersionScores) -> float:
     return float(np.abs(known).mean()) if len(known) else 0.0
 
 
-def _loss(use_case: UseCase, rollout: Rollout, lost: Sequence[_Cell]) -> str:
+def _loss(currency: str, rollout: Rollout, lost: Sequence[_Cell]) -> str:
     """The loss of the whole, if that is sure, and the segment that loses most."""
     parts = [cell for cell in lost if cell.where]
     worst = min(parts, key=lambda cell: cell.interval.difference, default=None)
     loss = lost[0] if worst is None or not lost[0].where else worst
-    less = f"{_money(-loss.interval.difference, use_case)} less per decision than version {rollout.champion.version}"
+    less = f"{money(-loss.interval.difference, currency)} less per decision than version {rollout.champion.version}"
     more = (
-        f"; it loses most in {worst.where}, {_money(-worst.interval.difference, use_case)}"
+        f"; it loses most in {worst.where}, {money(-worst.interval.difference, currency)}"
         if worst and not loss.where
         else ""
     )
     return (
-        f"{f'in {loss.where} ' if loss.where else ''}it is worth {less} ({_bounds(loss.interval, use_case)}, "
-        f"{loss.interval.rows:,} rows){more}{_a_month(-loss.per_month, use_case)}"
+        f"{f'in {loss.where} ' if loss.where else ''}it is worth {less} ({_bounds(loss.interval, currency)}, "
+        f"{loss.interval.rows:,} rows){more}{_a_month(-loss.per_month, currency)}"
     )
 
 
-def _gain(use_case: UseCase, rollout: Rollout, cell: _Cell) -> str:
+def _gain(currency: str, rollout: Rollout, cell: _Cell) -> str:
     return (
-        f"it is worth {_money(cell.interval.difference, use_case)} more per decision than version "
-        f"{rollout.champion.version} ({_bounds(cell.interval, use_case)}, {cell.interval.rows:,} rows)"
-        f"{_a_month(cell.per_month, use_case)}"
+        f"it is worth {money(cell.interval.difference, currency)} more per decision than version "
+        f"{rollout.champion.version} ({_bounds(cell.interval, currency)}, {cell.interval.rows:,} rows)"
+        f"{_a_month(cell.per_month, currency)}"
     )
 
 
-def _a_month(amount: float, use_case: UseCase) -> str:
-    return f"; that is about {_money(amount, use_case)} a month" if amount else ""
+def _a_month(amount: float, currency: str) -> str:
+    return f"; that is about {money(amount, currency)} a month" if amount else ""
 
 
-def _summary(use_case: UseCase, whole: _Cell | None, champion: VersionScores, challenger: VersionScores) -> str:
+def _summary(currency: str, whole: _Cell | None, champion: VersionScores, challenger: VersionScores) -> str:
     rows = f"{len(challenger):,} rows against {len(champion):,} of the champion"
     if whole is None:
         labelled = int(np.count_nonzero(~np.isnan(challenger.money)))
         return f"{rows}, {labelled:,} with a label"
-    return f"{rows}; money per decision {_signed(whole.interval.difference, use_case)} ({_bounds(whole.interval, use_case)})"
+    difference = money(whole.interval.difference, currency, signed=True)
+    return f"{rows}; money per decision {difference} ({_bounds(whole.interval, currency)})"
 
 
-def _bounds(interval: AnytimeInterval, use_case: UseCase) -> str:
-    return f"surely between {_signed(interval.low, use_case)} and {_signed(interval.high, use_case)}"
-
-
-def _money(amount: float, use_case: UseCase) -> str:
-    digits = 0 if abs(amount) >= 100 else 2 if abs(amount) >= 0.1 or amount == 0 else 2 - math.floor(math.log10(abs(amount)))
-    return f"{amount:,.{min(digits, 6)}f} {use_case.business.currency}"
-
-
-def _signed(amount: float, use_case: UseCase) -> str:
-    return ("+" if amount > 0 else "") + _money(amount, use_case).replace("-", "−")
+def _bounds(interval: AnytimeInterval, currency: str) -> str:
+    return f"surely between {money(interval.low, currency, signed=True)} and {money(interval.high, currency, signed=True)}"

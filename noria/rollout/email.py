@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 
+from noria.core.base.formatting import day, display_name, moment
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.use_case import RolloutMode, UseCase, format_duration
 from noria.io.templates import environment
@@ -65,7 +65,7 @@ def rollout_email(use_case: UseCase, rollout: Rollout, *, airflow_url: str, serv
     badge, colour = _WORDS[rollout.event]
     if rollout.event is RolloutEvent.COMPLETED and not rollout.promoted:
         badge, colour = "no difference", _PLAIN
-    name = use_case.name.replace("_", " ").capitalize()
+    name = display_name(use_case.name)
     return RolloutEmail(
         subject=f"[{badge}] {name}, version {rollout.challenger.version}: {_headline(rollout)}",
         badge=badge,
@@ -141,7 +141,7 @@ def _next(rollout: Rollout) -> str:
 
 def _after_this_step(rollout: Rollout) -> str:
     if rollout.policy.mode is RolloutMode.AB and not rollout.shadow:
-        until = _day(rollout.started_at + rollout.policy.stop.at_most)
+        until = day(rollout.started_at + rollout.policy.stop.at_most)
         return f"It goes on until one of them is surely worth more, at the latest until {until}; then the champion stays."
     bake = format_duration(rollout.policy.shadow_for if rollout.shadow else rollout.policy.bake)
     then = "it becomes champion" if rollout.is_last_step else f"it answers {rollout.next_share} %"
@@ -155,14 +155,10 @@ def _facts(rollout: Rollout) -> tuple[tuple[str, str], ...]:
         ("Champion", f"version {_named(rollout.champion.version)}".rstrip(",")),
         ("Challenger", f"version {rollout.challenger.version}"),
         (steps.capitalize(), f"{'shadow, ' if rollout.policy.shadow_for else ''}{shown}"),
-        ("Began", f"{_day(rollout.started_at)}, {rollout.started_at:%H:%M} UTC"),
+        ("Began", moment(rollout.started_at)),
         ("Done by", rollout.actor),
     ]
     return tuple(facts + ([("Approved by", rollout.approved_by)] if rollout.approved_by else []))
-
-
-def _day(instant: datetime) -> str:
-    return f"{instant.day} {instant:%B %Y}"
 
 
 def _named(version: str) -> str:

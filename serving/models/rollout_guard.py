@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from noria.core.base.formatting import number
 from noria.core.stats.confidence_sequence import chance_of_as_many
 from noria.core.use_case import GuardPolicy
 
@@ -104,7 +105,7 @@ class Guard:
             return ""
         limit = max(self._policy.error_rate, self._of_champion(others.failed, others.requests))
         if _refuted(ours.failed, ours.requests, limit):
-            return f"{ours.failed:,} of {ours.requests:,} requests failed; {self._policy.error_rate:.2%} may"
+            return f"{ours.failed:,} of {ours.requests:,} requests failed; {number(100 * self._policy.error_rate)} % may"
         limit = max(_SLOW_SHARE, self._of_champion(others.slow, others.timed))
         if ours.timed >= self._policy.min_requests and _refuted(ours.slow, ours.timed, limit):
             return (

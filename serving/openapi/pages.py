@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
+from noria.core.base.formatting import day, interval, number, plain_name
 from noria.core.model.signature import Field
 from serving.http.app_services import AppServices, parts_of
 from serving.models.example import example_request
@@ -83,10 +84,10 @@ def _facts(model: ServedModel) -> dict[str, str]:
         "stake": what_is_at_stake(model),
         "owner": model.use_case.owner,
         "version": model.version,
-        "kind": model.predictor.manifest.rule or model.predictor.manifest.candidate.replace("_", " "),
+        "kind": model.predictor.manifest.rule or plain_name(model.predictor.manifest.candidate),
         "origin": _ORIGINS[model.origin],
         "since": f"{model.since:%Y-%m-%d %H:%M:%S} UTC",
-        "as_of": f"{provenance.as_of:%Y-%m-%d}" if provenance else "not trained",
+        "as_of": day(provenance.as_of) if provenance else "not trained",
     }
 
 
@@ -98,7 +99,7 @@ def _field(field: Field) -> dict[str, str]:
         "name": field.name,
         "kind": "number" if field.kind == "numeric" else "text",
         "required": "yes" if field.required else "no",
-        "values": f"{low:g} to {high:g}" if low is not None and high is not None else known,
+        "values": interval(low, high, partial(number, digits=6)) or known,
         "unit": field.unit,
         "description": field.description,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from noria.core.base.formatting import number, plain_name
 from noria.core.use_case import ConfusionValue, InputPolicy, Task, UnitValue
 from serving.models.served_model import ServedModel
 
@@ -51,11 +52,16 @@ def what_is_at_stake(model: ServedModel) -> str:
     """The money of each outcome that has any."""
     value, currency = model.use_case.business.value, model.use_case.business.currency
     if isinstance(value, UnitValue):
-        parts = [f"{value.over:g} per unit too high", f"{value.under:g} per unit too low"]
+        parts = [f"{_stated(value.over)} per unit too high", f"{_stated(value.under)} per unit too low"]
     elif isinstance(value, ConfusionValue):
-        named = ((name.replace("_", " "), money) for name, money in value.model_dump().items())
-        parts = [f"{money:g} for a {name}" for name, money in named if money]
+        named = ((plain_name(name), money) for name, money in value.model_dump().items())
+        parts = [f"{_stated(money)} for a {name}" for name, money in named if money]
     else:
         cells = ((decided, came, money) for decided, row in value.items() for came, money in row.items())
-        parts = [f"{money:g} for {decided} when it was {came}" for decided, came, money in cells if money]
+        parts = [f"{_stated(money)} for {decided} when it was {came}" for decided, came, money in cells if money]
     return f"In {currency}: {', '.join(parts)}." if parts else ""
+
+
+def _stated(money: float) -> str:
+    """An amount as it was written down."""
+    return number(money, digits=10)

@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+from noria.core.base.formatting import ascii_minus, number, plain_name
 from noria.core.model.signature import Field, Kind
 from noria.core.use_case import Task, UseCase
 
@@ -32,7 +33,7 @@ def finding(field: Field, value: Any, *, known: bool = True) -> str:
     if field.kind is Kind.CATEGORICAL or isinstance(value, str):
         return f"{name} {are} {value}" + ("" if known else ", which training never saw")
     unit = "" if not field.unit or _says(name, field.unit) else f" {field.unit}"
-    return f"{name} {are} {number(value)}{unit}"
+    return f"{name} {are} {_number(value)}{unit}"
 
 
 def direction(use_case: UseCase, contribution: float, decided: str = "") -> str:
@@ -46,7 +47,7 @@ def direction(use_case: UseCase, contribution: float, decided: str = "") -> str:
     if use_case.task is Task.REGRESSION:
         unit = f" {use_case.label.unit}" if use_case.label.unit else ""
         moves = "raises" if contribution > 0 else "lowers"
-        return f'{moves} "{_spaced(use_case.label.column)}" by {number(abs(contribution))}{unit}'
+        return f'{moves} "{plain_name(use_case.label.column)}" by {_number(abs(contribution))}{unit}'
     side = "for" if contribution > 0 else "against"
     strength = f"{contribution:+.2f}" if abs(contribution) >= 0.005 else f"{contribution:+.0e}"
     return f'speaks {side} "{decided or what_is_predicted(use_case)}" ({strength})'
@@ -55,7 +56,7 @@ def direction(use_case: UseCase, contribution: float, decided: str = "") -> str:
 def what_is_predicted(use_case: UseCase) -> str:
     """What a yes says, such as `arrived late`."""
     label = use_case.label
-    return _spaced(label.column) if label.positive in (True, 1) else f"{_spaced(label.column)} {label.positive}"
+    return plain_name(label.column) if label.positive in (True, 1) else f"{plain_name(label.column)} {label.positive}"
 
 
 def name_of(field: Field) -> str:
@@ -63,17 +64,13 @@ def name_of(field: Field) -> str:
     found = _FIRST_CLAUSE.match(field.description)
     words = found[0].strip() if found else ""
     if not words or words.lower().startswith(_LEANING):
-        words = _spaced(field.name)
+        words = plain_name(field.name)
     return words[0].upper() + words[1:]
 
 
-def number(value: float) -> str:
-    """A number as people write it: four digits, thousands apart."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+def _number(value: float) -> str:
+    """A number with a hyphen for a minus, as answers over REST have always had."""
+    return ascii_minus(number(value))
 
 
 def _is_plural(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _BLOCK = re.compile(r"(?:^\*\*`(?P<path>[^`\n]+)`\*\*\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 _DIGEST = re.compile(r"\b[0-9a-f]{12,}\b|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
-_NUMBER = re.compile(r"-?\d[\d,.:]*\b")
+_NUMBER = re.compile(r"[-−]?\d[\d,.:]*\b")
 _RULE = re.compile(r"[━─╸╺]+")
 
 

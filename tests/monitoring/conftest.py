@@ -109,7 +109,7 @@ def numbers_that_got_worse() -> DriftReport:
     return an_assessment(
         task=Task.REGRESSION,
         verdict=Verdict.QUALITY_LOSS,
-        reason="Error 26.1 % on 27,900 labels; 19.8 % when it was evaluated",
+        reason="Weighted percentage error 26.1 % on 27,900 labels; 19.8 % when it was evaluated",
         prediction=moved("prediction", 0.12, "median 41.2 → 48.9"),
         label=moved("minutes_late", 0.14, "median 40.8 → 52.3"),
         performance=Performance(

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 import pytest
 
 from noria.core.base.errors import BundleError
+from noria.core.base.formatting import decimal
 from noria.core.lifecycle.audit_event import Action
-from noria.core.lifecycle.gate_conditions import number
 from noria.core.lifecycle.gates import check_gates
 from noria.core.model.bundle import specification_digest
 from noria.core.use_case import Business, Task
@@ -95,9 +95,9 @@ def test_the_card_says_what_it_is_for_made_of_and_worth(use_case, tmp_path):
         "Too few rows to judge: depot moon (100 rows).",
         "0 to 61.5 kg",
         "north, south, harbour",
-        "0.12 0.086 to 0.154 0.81 0.56 to 1.06 is undefined",
+        "0.120 0.086 to 0.154 0.810 0.560 to 1.06 is undefined",
         "A strike is <never> seen",
-        "Watched: recall at least 0.3 in every judged segment, found 0.35 in depot south (1 small one not judged) passed",
+        "Watched: recall at least 0.3 in every judged segment, found 0.350 in depot south (1 small one not judged) passed",
         "promoting would cost about EUR 660 a month",
         'noria roll-back parcels --reason "..."',
         "Ready for production? 8 of 12",
@@ -167,11 +167,11 @@ def test_a_card_that_is_written_again_says_what_has_happened_since(use_case, tmp
 @pytest.mark.parametrize(
     ("task", "value", "words"),
     [
-        ("regression", {"over": -1.0, "under": -2.5}, "each unit predicted too low EUR -2.5"),
+        ("regression", {"over": -1.0, "under": -2.5}, "each unit predicted too low EUR −2.5"),
         (
             "multiclass",
             {name: {"a": 1.0, "b": -2.0, "c": 0.0} for name in "abc"},
-            "we decide a, and it is b EUR -2",
+            "we decide a, and it is b EUR −2",
         ),
     ],
 )
@@ -201,7 +201,7 @@ def test_what_a_real_evaluation_found_makes_a_sound_card(task, tmp_path):
     apart = [part.intervals["demographic_parity"] for part in report.fairness]
     apart += [part.intervals["mean_error"] for part in report.group_errors if part.judged]
     assert apart
-    assert all(f"{number(estimate.low)} to {number(estimate.high)}" in page.text for estimate in apart)
+    assert all(f"{decimal(estimate.low)} to {decimal(estimate.high)}" in page.text for estimate in apart)
     assert "NaN" not in (tmp_path / "card" / "card.json").read_text()
     assert "more per 1,000 decisions than today's rule" in page.text
     assert "Too few rows to judge" in page.text

@@ -92,7 +92,7 @@ def test_every_turn_has_its_words(use_case, changes, badge, words):
 def test_shares_that_stay_say_until_when(use_case):
     rollout = a_rollout(mode="ab", share=40, stop={"at_most": "7d"})
     _, text, _ = the_message(use_case, rollout.model_copy(update={"started_at": datetime(2024, 6, 1, tzinfo=UTC)}))
-    assert "at the latest until 8 June 2024; then the champion stays" in text
+    assert "at the latest until 2024-06-08; then the champion stays" in text
 
 
 def test_an_owner_who_also_gets_reports_gets_one_mail(use_case):

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from noria.core.base.formatting import plain_name
+
 APPROVED_BY = "approved_by"
 """Key of the evidence that names who said yes."""
 
@@ -49,7 +51,7 @@ class Action(StrEnum):
     @property
     def words(self) -> str:
         """The event as people read it."""
-        return self.name.replace("_", " ").lower()
+        return plain_name(self.name).lower()
 
 
 MOVES = frozenset(

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from noria.core.use_case import GateMode, Task
 
+MONTH = "event_month"
+"""The segment of months in a report."""
+
 
 class _Model(BaseModel):
     # An undefined figure is NaN: as text it survives strict JSON, where pydantic would write null and not read it back.

@@ -11,14 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 
-from noria.core.lifecycle.evaluation import Difference, Estimate, EvaluationReport, Fairness, ReferenceResult, SegmentMetrics
+from noria.core.base import formatting
+from noria.core.lifecycle.evaluation import (
+    MONTH,
+    Difference,
+    Estimate,
+    EvaluationReport,
+    Fairness,
+    ReferenceResult,
+    SegmentMetrics,
+)
 from noria.core.metrics.direction import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, better, goodness
 from noria.core.use_case import Gate
+from noria.core.use_case.metric_catalog import figure, gap
 
-MONTH = "event_month"
-"""The segment of months in an evaluation report."""
 FAIRNESS = ("demographic_parity", "equalised_odds", "disparate_impact")
 MONEY = "value"
 _MEASURED_LEVEL = 0.95
@@ -64,13 +73,6 @@ def evidence_of(gate: Gate) -> str:
     return {MONEY: "#value", "calibration_error": "#calibration"}.get(gate.metric, "#quality")
 
 
-def number(metric: float) -> str:
-    """A figure as people read it: money and counts in whole units, ratios with four digits."""
-    if not math.isfinite(metric):
-        return "nothing"
-    return f"{metric:,.0f}" if abs(metric) >= 100 else f"{metric:.4g}"
-
-
 def _bounded(gate: Gate, bound: float | str, report: EvaluationReport) -> ConditionResult:
     if gate.metric in FAIRNESS and report.fairness:
         return _fairness(gate, float(bound), report.fairness)
@@ -78,7 +80,7 @@ def _bounded(gate: Gate, bound: float | str, report: EvaluationReport) -> Condit
     if math.isnan(found):
         return ConditionResult(False, f"no {gate.metric}: the evaluation slice cannot give it")
     interval = report.intervals.get(gate.metric)
-    words = number(found) + _interval(interval)
+    words = _shown(gate.metric, found, interval)
     cost = _shortfall(gate, found, float(bound)) if gate.metric == MONEY else None
     return _between(ConditionResult(_holds(gate, found, float(bound)), words, cost=cost), interval)
 
@@ -89,7 +91,10 @@ def _fairness(gate: Gate, bound: float, fairness: Sequence[Fairness]) -> Conditi
     attribute, worst = _worst(found, lowest=gate.metric not in LOWER_IS_BETTER)
     interval = next(part.intervals.get(gate.metric) for part in fairness if part.attribute == attribute)
     return _between(
-        ConditionResult(_holds(gate, worst, bound), f"{number(worst)} over {attribute}{_interval(interval)}"), interval
+        ConditionResult(
+            _holds(gate, worst, bound), f"{_shown(gate.metric, worst)} over {attribute}{_bounds(gate.metric, interval)}"
+        ),
+        interval,
     )
 
 
@@ -105,7 +110,7 @@ def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Co
     passed = compared.difference.p_not_better <= 1 - gate.confidence
     words = compared.words
     if not passed and better(gate.metric, compared.ours, compared.theirs):
-        words += f", which may be chance: p = {compared.difference.p_not_better:.2g}"
+        words += f", which may be chance: p = {formatting.number(compared.difference.p_not_better, 2)}"
     return _between(ConditionResult(passed, words, cost=compared.cost), compared.difference)
 
 
@@ -153,7 +158,7 @@ def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows:
     found = {place: part.metrics.get(gate.metric, math.nan) for place, part in judged.items()}
     place, worst = _worst(found, lowest=_wants_at_least(gate))
     interval = judged[place].intervals.get(gate.metric)
-    words = f"{number(worst)}{_interval(interval)} in {judged[place].value if kind == 'month' else place}"
+    words = f"{_shown(gate.metric, worst, interval)} in {judged[place].value if kind == 'month' else place}"
     words += f" ({small} small one{'s' if small > 1 else ''} not judged)" if small else ""
     missing = _shortfall(gate, worst, bound) if gate.metric == MONEY else None
     share = judged[place].rows / rows if rows else 0.0  # what it costs over all decisions, not over those of the part
@@ -180,11 +185,11 @@ def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | Con
         return ConditionResult(False, f"no {gate.metric}: the evaluation slice cannot give it")
     theirs = rival.metrics.get(gate.metric, math.nan) if rival else math.nan
     if rival is None or math.isnan(theirs):
-        return ConditionResult(False, f"{number(ours)}, but the {name} was not measured")
+        return ConditionResult(False, f"{_shown(gate.metric, ours)}, but the {name} was not measured")
     difference = _difference(gate.metric, rival, report)
     who = "" if name == "baseline" else " of version 0, the rule" if rival.version == "0" else f" of version {rival.version}"
     per = " per 1,000" if gate.metric == MONEY else ""
-    words = f"{number(ours)} against {number(theirs)}{per}{who}{_gap(difference)}"
+    words = f"{_shown(gate.metric, ours)} against {_shown(gate.metric, theirs)}{per}{who}{_gap(gate.metric, difference)}"
     return _Compared(ours, theirs, difference, words, _loss(rival, report))
 
 
@@ -245,17 +250,19 @@ def _between(found: ConditionResult, interval: Estimate | Difference | None) -> 
     return replace(found, low=interval.low, high=interval.high)
 
 
-def _interval(estimate: Estimate | None) -> str:
-    if estimate is None or not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
-        return ""
-    return f" (95 % {number(estimate.low)} to {number(estimate.high)})"
+def _shown(metric: str, value: float, interval: Estimate | None = None) -> str:
+    """A figure with its interval, if it has one."""
+    return (figure(metric, value) if math.isfinite(value) else "nothing") + _bounds(metric, interval)
 
 
-def _gap(difference: Difference | None) -> str:
+def _bounds(metric: str, interval: Estimate | None) -> str:
+    bounds = formatting.interval(interval.low, interval.high, partial(figure, metric)) if interval else ""
+    return f" (95 % {bounds})" if bounds else ""
+
+
+def _gap(metric: str, difference: Difference | None) -> str:
     if difference is None or not math.isfinite(difference.value):
         return ""
-    return f" ({_signed(difference.value)}, 95 % {_signed(difference.low)} to {_signed(difference.high)})"
-
-
-def _signed(gap: float) -> str:
-    return ("+" if gap > 0 else "") + number(gap)
+    shown = partial(gap, metric)
+    bounds = formatting.interval(difference.low, difference.high, shown)
+    return f" ({shown(difference.value)}{f', 95 % {bounds}' if bounds else ''})"

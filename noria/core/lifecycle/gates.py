@@ -5,14 +5,15 @@ How each condition is judged is `noria.core.lifecycle.gate_conditions`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from noria.core.base.formatting import money, rounded
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
-from noria.core.lifecycle.gate_conditions import MONEY, check_condition, evidence_of, number
+from noria.core.lifecycle.gate_conditions import MONEY, check_condition, evidence_of
 from noria.core.model.value import DAYS_PER_MONTH
 from noria.core.use_case import Gate, GateMode, Task, UseCase
+from noria.core.use_case.metric_catalog import definition, figure
 
 SUMMARY_LENGTH = 290
 _HEADLINES: Mapping[Task, tuple[str, ...]] = {
@@ -43,7 +44,7 @@ def summarise(use_case: UseCase, report: EvaluationReport, gates: Sequence[GateR
 def tell(gate: GateResult, report: EvaluationReport, currency: str) -> str:
     """A gate's result in words: its condition, the figure, and the cost of promoting all the same.
 
-    "FAILED: value better than the champion, found EUR 3,900 against 4,010 per 1,000 of version 3 (-110, 95 % -260 to
+    "FAILED: value better than the champion, found EUR 3,900 against 4,010 per 1,000 of version 3 (−110, 95 % −260 to
     +41): promoting would cost about EUR 1,300 a month".
     """
     word = "passed" if gate.passed else "FAILED" if gate.stops else "failed, dry run"
@@ -74,37 +75,28 @@ def _result(gate: Gate, report: EvaluationReport) -> GateResult:
 
 def _price(gate: GateResult, report: EvaluationReport, currency: str) -> str:
     cost = monthly(gate.cost, report) if gate.cost else None
-    return f": promoting would cost about {currency} {_rounded(cost)} a month" if cost and cost >= _SMALL_CHANGE else ""
-
-
-def _rounded(money: float) -> str:
-    """Two digits are all that an estimate bears."""
-    digits = max(0, math.floor(math.log10(money)) - 1)
-    return f"{round(money, -digits):,.0f}"
+    return f": promoting would cost about {money(rounded(cost), currency)} a month" if cost and cost >= _SMALL_CHANGE else ""
 
 
 def _quality(report: EvaluationReport) -> str:
     rule = _rule(report)
     names = [name for name in _HEADLINES[report.task] if name in report.metrics]
-    return ", ".join(f"{name} {_metric(report.metrics[name])}{_beside(rule.get(name), _metric)}" for name in names)
+    return ", ".join(f"{definition(name).title} {_beside(name, report.metrics[name], rule)}" for name in names)
 
 
 def _money(report: EvaluationReport, currency: str) -> str:
-    rule = _rule(report).get(MONEY)
-    return f"{currency} {report.metrics.get(MONEY, math.nan):,.0f} per 1,000 decisions{_beside(rule, '{:,.0f}'.format)}"
+    return f"{currency} {_beside(MONEY, report.metrics.get(MONEY), _rule(report), ' per 1,000 decisions')}"
 
 
-def _beside(rule: float | None, shape: Callable[[float], str]) -> str:
-    return "" if rule is None else f" (rule {shape(rule)})"
+def _beside(metric: str, value: float | None, rule: Mapping[str, float], unit: str = "") -> str:
+    """A figure, and the baseline's in brackets."""
+    theirs = f" (rule {figure(metric, rule[metric])})" if metric in rule else ""
+    return f"{figure(metric, value)}{unit}{theirs}"
 
 
 def _rule(report: EvaluationReport) -> Mapping[str, float]:
     baseline = report.rival("baseline")
     return baseline.metrics if baseline else {}
-
-
-def _metric(found: float) -> str:
-    return f"{found:.3f}" if not math.isfinite(found) or abs(found) < 10 else number(found)
 
 
 def _shorten(text: str) -> str:

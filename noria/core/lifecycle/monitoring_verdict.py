@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from noria.core.base.formatting import percent, plain_name
 from noria.core.metrics.direction import LOWER_IS_BETTER
-from noria.core.stats.drift import percent
 from noria.core.use_case import DriftPolicy, Task
+from noria.core.use_case.metric_catalog import definition, figure
 
 HEADLINE: Mapping[Task, str] = {
     Task.BINARY_CLASSIFICATION: "roc_auc",
@@ -39,7 +40,7 @@ class Verdict(StrEnum):
     @property
     def words(self) -> str:
         """The verdict for people."""
-        return self.value.replace("_", " ")
+        return plain_name(self.value)
 
     @property
     def is_alarm(self) -> bool:
@@ -84,11 +85,11 @@ class QualityComparison:
     @property
     def name(self) -> str:
         """The metric for people."""
-        return {"roc_auc": "ROC AUC", "wape": "Error"}.get(self.metric, self.metric)
+        return definition(self.metric).title
 
-    def shown(self, value: float, digits: int = 3) -> str:
-        """A value of the metric for people: `0.712`, or a share as `7.1 %`; two digits less of a share."""
-        return f"{100 * value:.{digits - 2}f} %" if self.metric == "wape" else f"{value:.{digits}f}"
+    def shown(self, value: float) -> str:
+        """A value of the metric for people: `0.712`, or a share as `7.1 %`."""
+        return figure(self.metric, value)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from noria.core.base.formatting import day, moment
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.use_case import RetrainPolicy, format_duration
@@ -75,11 +76,11 @@ def decide_retrain(policy: RetrainPolicy, interval: Interval, evidence: RetrainE
 def _hold_back(policy: RetrainPolicy, as_of: datetime, evidence: RetrainEvidence) -> RetrainDecision | None:
     """What keeps a justified request from being made, if anything."""
     if later := [request for request in evidence.requests if request >= as_of]:
-        return RetrainDecision(False, f"training was already requested as of {max(later):%Y-%m-%d}")
+        return RetrainDecision(False, f"training was already requested as of {day(max(later))}")
     if evidence.requests and as_of - max(evidence.requests) < policy.cooldown:
         until = max(evidence.requests) + policy.cooldown
         return RetrainDecision(
-            False, f"cooldown of {format_duration(policy.cooldown)} until {until:%Y-%m-%d %H:%M} UTC since the last request"
+            False, f"cooldown of {format_duration(policy.cooldown)} until {moment(until)} since the last request"
         )
     if evidence.new_labels < policy.min_new_labels:
         return RetrainDecision(

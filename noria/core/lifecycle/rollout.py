@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from noria.core.base.formatting import plain_name
 from noria.core.base.results import Result
 from noria.core.use_case.rollout import RolloutPolicy
 
@@ -56,7 +57,7 @@ class RolloutState(StrEnum):
     @property
     def words(self) -> str:
         """The state as people read it."""
-        return self.name.replace("_", " ").lower()
+        return plain_name(self.name).lower()
 
 
 _LIVE = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHING)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-LOWER_IS_BETTER = frozenset(
-    {
-        "log_loss", "brier", "calibration_error",
-        "mae", "rmse", "mape", "wape", "pinball",
-        "demographic_parity", "equalised_odds",
-        "parity", "latency_ms", "size_mb",
-    }
-)  # fmt: skip
+from noria.core.use_case.metric_catalog import DEFINITIONS, Direction
+
+LOWER_IS_BETTER = frozenset(name for name, metric in DEFINITIONS.items() if metric.direction is Direction.LOWER)
 """Metrics of which less is better. Of the others more is, except those of `NEARER_ZERO_IS_BETTER`."""
-NEARER_ZERO_IS_BETTER = frozenset({"bias"})
+NEARER_ZERO_IS_BETTER = frozenset(name for name, metric in DEFINITIONS.items() if metric.direction is Direction.NEARER_ZERO)
 """Metrics that can be wrong on either side."""
 
 

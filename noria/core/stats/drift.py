@@ -13,17 +13,20 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from noria.core.base.formatting import interval, number, percent
 from noria.core.model.signature import Field, Kind, Signature
 
 Shares = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
 MISSING = "missing"
+_number = partial(number, digits=3)
 _BINS = 10
 _FREQUENT = 0.01
 """A category with at least this share of the reference has a bin of its own; the rare ones share one."""
@@ -170,15 +173,15 @@ def _explain_numbers(before: Shares, now: Shares, unit: str) -> str:
         return "no values to compare"
     suffix = f" {unit}" if unit else ""
     (was_low, was, was_high), (low, new, high) = (np.quantile(values, [0.1, 0.5, 0.9]).tolist() for values in (before, now))
-    median = f"median {number(was)} → {number(new)}{suffix}"
-    span = f"middle 80 % {number(was_low)} to {number(was_high)} → {number(low)} to {number(high)}{suffix}"
-    same_median = number(was) == number(new)
-    same_span = (number(was_low), number(was_high)) == (number(low), number(high))
+    median = f"median {_number(was)} → {_number(new)}{suffix}"
+    span = f"middle 80 % {interval(was_low, was_high, _number)} → {interval(low, high, _number)}{suffix}"
+    same_median = _number(was) == _number(new)
+    same_span = (_number(was_low), _number(was_high)) == (_number(low), _number(high))
     if not same_median and (same_span or abs(_rank(before, new) - 0.5) >= _NOTICEABLE):
         return median
     if not same_span:
         return span
-    return f"mean {number(float(before.mean()))} → {number(float(now.mean()))}{suffix}"
+    return f"mean {_number(float(before.mean()))} → {_number(float(now.mean()))}{suffix}"
 
 
 def _rank(values: Shares, value: float) -> float:
@@ -195,14 +198,3 @@ def _explain_categories(binned: _Binned) -> str:
 def _shares(counts: Shares) -> Shares:
     total = counts.sum()
     return counts / total if total else counts
-
-
-def percent(share: float) -> str:
-    """A share for people: `0.4 %`, `31 %`."""
-    value = 100 * float(share)
-    return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
-
-
-def number(value: float) -> str:
-    """A number for people: three significant digits, thousands with separators."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

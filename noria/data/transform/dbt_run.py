@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import make_url, text
 
 from noria.core.base.errors import TransformError, UseCaseError
+from noria.core.base.formatting import plain_name
 from noria.core.base.interval import Interval
 from noria.core.base.results import TransformResult
 from noria.core.use_case import UseCase
@@ -153,7 +154,7 @@ def _explain(use_case: UseCase, interval: Interval, outcome: Any, folder: Path) 
 
 def _failure(result: Any) -> str:
     node = result.node
-    kind = str(node.resource_type).replace("_", " ")
+    kind = plain_name(str(node.resource_type))
     count = f": {result.failures} rows fail" if result.failures and kind == "test" else ""
     message = " ".join(str(result.message or "no message").split())
     query = getattr(node, "compiled_path", None)

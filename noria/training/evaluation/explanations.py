@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.base.formatting import ascii_minus, number, plain_name
 from noria.core.lifecycle.evaluation import Contribution, Example, ReasonCode
 from noria.core.model.decision import Scores
 from noria.core.use_case import Features, Task
@@ -97,7 +98,7 @@ def in_words(features: Features, name: str, value: Any) -> str:
     """A feature and its value as the use case describes them, such as `Age of the plane: 24 years`."""
     numeric = features.numeric.get(name)
     described = numeric or features.categorical[name]
-    title = described.description or name.replace("_", " ")
+    title = described.description or plain_name(name)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return f"{title}: not known"
     unit = f" {numeric.unit}" if numeric is not None and numeric.unit else ""
@@ -168,4 +169,5 @@ def _first(why: str, among: npt.NDArray[np.bool_], rank: Scores) -> Iterator[tup
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    """A number with a hyphen for a minus: reasons are part of a bundle."""
+    return ascii_minus(number(value))

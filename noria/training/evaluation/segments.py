@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from noria.core.lifecycle.evaluation import Estimate, SegmentMetrics
+from noria.core.lifecycle.evaluation import MONTH, Estimate, SegmentMetrics
 from noria.core.use_case import Gate, Task
 from noria.training.data.dataset import TrainingSet
 from noria.training.evaluation.bootstrap import Resampler
@@ -22,7 +22,6 @@ MAIN_METRIC: Mapping[Task, str] = {
     Task.REGRESSION: "mae",
 }
 """Has an interval in every segment value, as do money and the metrics of gates on segments."""
-MONTH = "event_month"
 OTHERS = "(others)"
 
 

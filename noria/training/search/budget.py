@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 
+from noria.core.base.formatting import money
 from noria.core.use_case import UseCase
 
 
@@ -70,11 +71,11 @@ class Budget:
         return self.began + self.seconds - time.monotonic()
 
     def in_words(self) -> str:
-        """What is left, such as `2.4 min and 0.31 EUR left`; empty if there is no limit."""
+        """What is left, such as `2.4 min and EUR 0.31 left`; empty if there is no limit."""
         if math.isinf(self.seconds):
             return ""
         left, limits = max(self.left, 0.0), self.limits
         # Money and time end together, as the tighter one sets `seconds`: the time left costs the money left.
         priced = limits.money is not None and limits.per_second
-        money = f" and {left * limits.per_second:.2f} {limits.currency}" if priced else ""
-        return f"{left / 60:.1f} min{money} left"
+        cost = f" and {money(left * limits.per_second, limits.currency)}" if priced else ""
+        return f"{left / 60:.1f} min{cost} left"

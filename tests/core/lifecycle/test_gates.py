@@ -61,16 +61,16 @@ def judge(report: EvaluationReport | None = None, **gate):
 @pytest.mark.parametrize(
     ("gate", "passed", "found"),
     [
-        ({"metric": "roc_auc", "at_least": 0.7}, True, "0.71"),
-        ({"metric": "roc_auc", "at_least": 0.71}, True, "0.71"),
-        ({"metric": "roc_auc", "at_least": 0.72}, False, "0.71"),
-        ({"metric": "log_loss", "at_most": 0.5}, True, "0.5"),
-        ({"metric": "log_loss", "at_most": 0.4}, False, "0.5"),
-        ({"metric": "recall", "worst_segment_at_least": 0.3}, True, "0.35 in depot south (1 small one not judged)"),
-        ({"metric": "recall", "worst_segment_at_least": 0.4}, False, "0.35 in depot south (1 small one not judged)"),
-        ({"metric": "brier", "worst_segment_at_most": 0.2}, False, "0.3 in depot south (1 small one not judged)"),
-        ({"metric": "recall", "worst_month_at_least": 0.2}, True, "0.2 in 2024-05"),
-        ({"metric": "brier", "worst_month_at_most": 0.3}, False, "0.4 in 2024-06"),
+        ({"metric": "roc_auc", "at_least": 0.7}, True, "0.710"),
+        ({"metric": "roc_auc", "at_least": 0.71}, True, "0.710"),
+        ({"metric": "roc_auc", "at_least": 0.72}, False, "0.710"),
+        ({"metric": "log_loss", "at_most": 0.5}, True, "0.500"),
+        ({"metric": "log_loss", "at_most": 0.4}, False, "0.500"),
+        ({"metric": "recall", "worst_segment_at_least": 0.3}, True, "0.350 in depot south (1 small one not judged)"),
+        ({"metric": "recall", "worst_segment_at_least": 0.4}, False, "0.350 in depot south (1 small one not judged)"),
+        ({"metric": "brier", "worst_segment_at_most": 0.2}, False, "0.300 in depot south (1 small one not judged)"),
+        ({"metric": "recall", "worst_month_at_least": 0.2}, True, "0.200 in 2024-05"),
+        ({"metric": "brier", "worst_month_at_most": 0.3}, False, "0.400 in 2024-06"),
     ],
 )
 def test_promises_are_held_against_what_was_found(gate, passed, found):
@@ -102,7 +102,7 @@ def test_a_comparison_must_be_surer_than_chance(gate, passed):
 
 def test_a_lead_that_may_be_chance_is_said_to_be_one():
     result = judge(metric="roc_auc", better_than="champion")
-    assert result.found == "0.71 against 0.7 of version 3 (+0.01, 95 % -0.01 to +0.03), which may be chance: p = 0.2"
+    assert result.found == "0.710 against 0.700 of version 3 (+0.010, 95 % −0.010 to +0.030), which may be chance: p = 0.2"
     assert (result.low, result.high) == pytest.approx((-0.01, 0.03))
 
 
@@ -169,8 +169,8 @@ def test_fairness_is_judged_on_the_worst_attribute():
     )
     report = a_report(fairness=fairness)
     result = judge(report, metric="demographic_parity", at_most=0.2)
-    assert (result.passed, result.found, result.evidence) == (False, "0.3 over depot", "#fairness")
-    assert judge(report, metric="disparate_impact", at_least=0.7).found == "0.7 over depot"
+    assert (result.passed, result.found, result.evidence) == (False, "0.300 over depot", "#fairness")
+    assert judge(report, metric="disparate_impact", at_least=0.7).found == "0.700 over depot"
     unknown = fairness[0].model_copy(update={"attribute": "agent", "demographic_parity": None})
     worst = judge(a_report(fairness=(*fairness, unknown)), metric="demographic_parity", at_most=0.9)
     assert (worst.passed, worst.found) == (False, "nothing over agent")
@@ -198,7 +198,7 @@ def test_failed_gate_says_what_promoting_would_cost():
     assert judge(report, metric="value", better_than="baseline").cost is None
     told = tell(judge(report, metric="value", better_than="champion"), report, "EUR")
     assert told == (
-        "FAILED: value better than the champion, found EUR 812 against 922 per 1,000 of version 3 (-110, 95 % -260 to +40): "
+        "FAILED: value better than the champion, found EUR 812 against 922 per 1,000 of version 3 (−110, 95 % −260 to +40): "
         "promoting would cost about EUR 3,300 a month"
     )
 
@@ -212,7 +212,7 @@ def test_money_a_month_is_that_of_the_slices_volume():
 def test_an_interval_is_shown_and_kept():
     report = a_report(intervals={"roc_auc": Estimate(value=0.71, low=0.69, high=0.73)})
     result = judge(report, metric="roc_auc", at_least=0.7)
-    assert (result.found, result.low, result.high, result.metric) == ("0.71 (95 % 0.69 to 0.73)", 0.69, 0.73, "roc_auc")
+    assert (result.found, result.low, result.high, result.metric) == ("0.710 (95 % 0.690 to 0.730)", 0.69, 0.73, "roc_auc")
 
 
 def test_modes_decide_what_a_failed_gate_does():
@@ -230,9 +230,9 @@ def test_summary_says_quality_money_and_failed_gates_enforced_first(tmp_path):
     ]
     text = summarise(a_use_case(tmp_path), a_report(), check_gates(gates, a_report()))
     assert text == (
-        "roc_auc 0.710 (rule 0.600), average_precision 0.410 (rule 0.300); EUR 812 per 1,000 decisions (rule 300); "
-        "FAILED: roc_auc at least 0.8, found 0.71; "
-        "failed, dry run: recall at least 0.4 in every judged segment, found 0.35 in depot south (1 small one not judged)"
+        "ROC AUC 0.710 (rule 0.600), Average precision 0.410 (rule 0.300); EUR 812 per 1,000 decisions (rule 300); "
+        "FAILED: roc_auc at least 0.8, found 0.710; "
+        "failed, dry run: recall at least 0.4 in every judged segment, found 0.350 in depot south (1 small one not judged)"
     )
 
 
@@ -242,12 +242,12 @@ def test_summary_says_quality_money_and_failed_gates_enforced_first(tmp_path):
         (
             "multiclass",
             {"log_loss": 0.8, "macro_f1": 0.5, "value": 12.0},
-            "log_loss 0.800, macro_f1 0.500; EUR 12 per 1,000 decisions",
+            "Log loss 0.800, Macro F1 0.500; EUR 12 per 1,000 decisions",
         ),
         (
             "regression",
             {"rmse": 1234.5, "wape": 0.21, "value": -900.0},
-            "rmse 1,234, wape 0.210; EUR -900",
+            "Root mean squared error 1,234, Weighted percentage error 21.0 %; EUR −900",
         ),
     ],
 )

@@ -48,7 +48,7 @@ def error(found: float | None, promised: float | None) -> QualityComparison:
         (
             MonitoringFindings(1_900, 1_800, 10, 0, error(0.26, 0.2)),
             Verdict.QUALITY_LOSS,
-            "Error 26.0 % on 1,800 labels; 20.0 % when it was evaluated",
+            "Weighted percentage error 26.0 % on 1,800 labels; 20.0 % when it was evaluated",
         ),
         (
             MonitoringFindings(
@@ -60,7 +60,7 @@ def error(found: float | None, promised: float | None) -> QualityComparison:
         (
             MonitoringFindings(900, 800, 10, 0, error(0.02, 0.01)),  # twice the error is a loss, however small the error was
             Verdict.QUALITY_LOSS,
-            "Error 2.0 % on 800 labels; 1.0 % when it was evaluated",
+            "Weighted percentage error 2.0 % on 800 labels; 1.0 % when it was evaluated",
         ),
         (MonitoringFindings(900, 800, 10, 3, error(0.1, 0.2)), Verdict.DRIFT, "3 of 10 features moved by 0.1 or more"),
     ],

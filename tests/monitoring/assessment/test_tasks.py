@@ -66,7 +66,7 @@ def test_a_quiet_month_is_stable(task: Task, tmp_path: Path) -> None:
 def test_worthless_predictions_are_a_loss_of_quality(task: Task, tmp_path: Path) -> None:
     use_case = use_case_of(task, tmp_path)
     found = judged(use_case, make_up(use_case, ROWS, 2, noise=0.8))
-    name, metric = ("Error", "wape") if task is Task.REGRESSION else ("ROC AUC", "roc_auc")
+    name, metric = ("Weighted percentage error", "wape") if task is Task.REGRESSION else ("ROC AUC", "roc_auc")
     assert found.verdict is Verdict.QUALITY_LOSS
     assert found.reason.startswith(f"{name} ")
     assert found.quality.metric == metric
@@ -170,8 +170,14 @@ def test_the_letter_speaks_of_the_task(task: Task, tmp_path: Path) -> None:
     page = letter_of(use_case, judged(use_case, make_up(use_case, ROWS, 2, noise=0.8)))
     said = {
         Task.BINARY_CLASSIFICATION: ("ROC AUC", "Precision", "Recall", "Decisions were worth", "scores moved by"),
-        Task.MULTICLASS: ("ROC AUC", "Log loss", "Decided right", "Decisions were worth", "decisions moved by"),
-        Task.REGRESSION: ("Error", "Mean error", "Bias (+ too high)", "Errors cost", "predictions moved by"),
+        Task.MULTICLASS: ("ROC AUC", "Log loss", "Accuracy", "Decisions were worth", "decisions moved by"),
+        Task.REGRESSION: (
+            "Weighted percentage error",
+            "Mean absolute error",
+            "Bias (+ too high)",
+            "Errors cost",
+            "predictions moved by",
+        ),
     }
     assert all(words in page for words in said[task])
     foreign = {words for other in Task if other is not task for words in said[other]} - set(said[task])

@@ -58,10 +58,10 @@ def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, fou
 @pytest.mark.parametrize(
     ("changes", "subject"),
     [
-        ({}, "[drift] Parcels, May 2013: weight, median 6.2 → 11.9 kg"),
-        ({"verdict": Verdict.QUALITY_LOSS}, "[quality loss] Parcels, May 2013: ROC AUC 0.68, promised 0.71"),
-        ({"verdict": Verdict.STABLE}, "[stable] Parcels, May 2013: +14,747 EUR against the rule"),
-        ({"verdict": Verdict.TOO_FEW_ROWS, "rows": 12}, "[too few rows] Parcels, May 2013: 12 predictions"),
+        ({}, "[drift] Parcels, 2013-05: weight, median 6.2 → 11.9 kg"),
+        ({"verdict": Verdict.QUALITY_LOSS}, "[quality loss] Parcels, 2013-05: ROC AUC 0.681, promised 0.710"),
+        ({"verdict": Verdict.STABLE}, "[stable] Parcels, 2013-05: EUR +14,747 against the rule"),
+        ({"verdict": Verdict.TOO_FEW_ROWS, "rows": 12}, "[too few rows] Parcels, 2013-05: 12 predictions"),
         (
             {
                 "verdict": Verdict.STABLE,
@@ -71,7 +71,7 @@ def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, fou
                 "label": None,
                 "reference_rows": 0,
             },
-            "[stable] Parcels, May 2013: the rule serves, +11,506 EUR",
+            "[stable] Parcels, 2013-05: the rule serves, EUR +11,506",
         ),
     ],
 )
@@ -84,11 +84,11 @@ def test_the_subject_says_the_verdict_first(use_case: UseCase, changes: dict[str
 
 def test_money_is_said_both_ways(use_case: UseCase) -> None:
     assert a_letter(use_case, an_assessment()).cost == (
-        "The model's decisions were worth 14,868 EUR more than the rule's on the same rows. "
-        "Per 1,000 decisions it made 186 EUR less than in its own evaluation: 5,181 EUR over this period."
+        "The model's decisions were worth EUR 14,868 more than the rule's on the same rows. "
+        "Per 1,000 decisions it made EUR 186 less than in its own evaluation: EUR 5,181 over this period."
     )
     worse = an_assessment(money=an_assessment().money.model_copy(update={"value": -4_000.0}))
-    assert a_letter(use_case, worse).cost.startswith("The model's decisions were worth 638 EUR less than the rule's")
+    assert a_letter(use_case, worse).cost.startswith("The model's decisions were worth EUR 638 less than the rule's")
     unknown = Performance(labelled=0, positives=0, metrics={}, promised={}, baseline={})
     nothing = an_assessment(performance=unknown, money=an_assessment().money.model_copy(update={"labelled": 0}), label=None)
     assert a_letter(use_case, nothing).cost == "No label has arrived yet, so no money can be counted."
@@ -100,7 +100,7 @@ def test_money_is_said_both_ways(use_case: UseCase) -> None:
         (
             Verdict.DRIFT,
             RetrainDecision(True, "because", FIRST_OF_JUNE),
-            "Training is asked for as of 1 June 2013: because.",
+            "Training is asked for as of 2013-06-01: because.",
         ),
         (Verdict.DRIFT, RetrainDecision(False, "cooldown"), "No training for now: cooldown. The model goes on serving."),
         (Verdict.STABLE, RetrainDecision(False, "nothing to mend"), "Nothing to do. Planned training goes on as scheduled."),
@@ -130,7 +130,7 @@ def test_the_html_is_made_for_mail_programs(use_case: UseCase) -> None:
 def test_errors_are_drawn_as_what_they_cost(tmp_path: Path) -> None:
     ledger = [LedgerRow(MAY.start, "1", -9_000, -12_000, 10)]
     assert describe_money(a_use_case(tmp_path, task="regression"), ledger) == (
-        "Cost of errors. 1 May: 9,000 EUR, rule 12,000 EUR"
+        "Cost of errors. 2013-05-01: EUR 9,000, rule EUR 12,000"
     )
 
 
@@ -140,7 +140,7 @@ def test_the_picture_is_a_png_of_the_same_bytes_every_time(use_case: UseCase) ->
     assert picture.startswith(b"\x89PNG")
     assert picture == draw_money(use_case, ledger)
     assert describe_money(use_case, ledger) == (
-        "Worth of decisions. 1 May: −9,000 EUR, rule −9,000 EUR; 1 Jun: 11,506 EUR, rule −3,362 EUR"
+        "Worth of decisions. 2013-05-01: EUR −9,000, rule EUR −9,000; 2013-06-01: EUR 11,506, rule EUR −3,362"
     )
 
 

@@ -134,7 +134,7 @@ def test_the_budget_counts_down_and_says_what_is_left(tmp_path):
     assert (limits.trials, limits.seconds) == (8, 150)
     assert Budget.of(limits, spent=0).left == pytest.approx(150, abs=5)
     assert Budget.of(limits, spent=100).left == pytest.approx(50, abs=5)
-    assert Budget.of(limits, spent=0).in_words() in ("2.5 min and 0.50 EUR left", "2.5 min and 0.49 EUR left")
+    assert Budget.of(limits, spent=0).in_words() in ("2.5 min and EUR 0.50 left", "2.5 min and EUR 0.49 left")
     by_time = search_limits(parcels(tmp_path / "by_time", training={"minutes": 5}))
     assert Budget.of(by_time, spent=301).in_words() == "0.0 min left"
     assert Budget.of(SearchLimits(8), spent=0).left == math.inf

@@ -145,7 +145,7 @@ def test_a_line_per_trial_says_how_far_the_search_is(snapshot, database_url, tmp
     first, second = (record.getMessage() for record in caplog.records if record.getMessage().startswith("trial "))
     pattern = (
         r"trial 0: linear, average_precision 0\.\d+ \(best 0\.\d+\), \d+\.\d s, "
-        r"1 of 2 trials, \d\.\d min and 0\.\d\d EUR left, linear_c=0\.1 .*"
+        r"1 of 2 trials, \d\.\d min and EUR 0\.\d\d left, linear_c=0\.1 .*"
     )
     assert re.fullmatch(pattern, first)
     assert "2 of 2 trials" in second
@@ -157,7 +157,7 @@ def test_a_trial_s_line_moves_the_bar_in_a_terminal():
     progress = Progress(*search_bar.COLUMNS, console=console)
     bar = progress.add_task("searching", total=40, best="", left="")
     for line in (
-        "trial 3: linear, average_precision 0.4123 (best 0.4410), 0.2 s, 3 of 40 trials, 1.5 min and 0.1 EUR left, x=1",
+        "trial 3: linear, average_precision 0.4123 (best 0.4410), 0.2 s, 3 of 40 trials, 1.5 min and EUR 0.10 left, x=1",
         "trial 4: linear, given up after fold 1: others are ahead, 0.1 s, 5 of 40 trials, 1.4 min left, linear_c=0.3",
         "trial 2: linear, average_precision 0.4510 (best 0.4510), 0.2 s, 4 of 40 trials, linear_c=0.2",
         "trial 9 was interrupted; offering it again (attempt 1)",
