@@ -173,7 +173,9 @@ def month_lines(months: Sequence[SegmentMetrics], metric: str, unit: str) -> Plo
         axes.grid(visible=True, axis="y")
         _calm(axes)
         axes.yaxis.set_major_formatter(lambda found, _: number(found))
-        caption = "; ".join(f"{month.value} {definition(metric).shown(found)}" for month, found in zip(judged, y, strict=True))
+        caption = "; ".join(
+            f"{month.value} {definition(metric).shown(found)}" for month, found in zip(judged, y, strict=True)
+        )
         return _plot(figure, f"{definition(metric).title} by month: {caption}.")
 
 
