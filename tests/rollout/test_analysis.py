@@ -72,7 +72,7 @@ def test_equal_models_seldom_differ_however_often_one_looks(use_case):
 
 def test_a_worse_model_is_found_with_its_price(use_case):
     found = Traffic(np.random.default_rng(2), effect=-1.0).judged(use_case, a_rollout(), 6000)
-    assert found.worse.startswith("it is worth 1.")
+    assert found.worse.startswith("it is worth EUR 1.")
     assert " less per decision than version 1 (surely between EUR −" in found.worse
     assert (
         "; it loses most in depot harbour, EUR 1.38; that is about EUR 2" in found.worse
