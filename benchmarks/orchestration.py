@@ -33,7 +33,7 @@ from noria.demo.airflow_api import AirflowApi
 from noria.jobs import data, release, scoring, training
 from noria.local.postgres import PostgresServer
 from noria.settings import load_settings
-from noria.testing.ports import free_port
+from noria.testing.free_ports import free_port
 from noria.testing.waiting import wait_until
 
 NORIA = Path(sys.executable).with_name("noria")

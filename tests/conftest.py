@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,16 +16,11 @@ from noria.ports.audit_trail import AuditTrail
 from noria.release.audit import PostgresAuditTrail
 from noria.testing.audit_trail import InMemoryAuditTrail
 from noria.testing.clock import TickingClock
+from noria.testing.free_ports import free_port
+from noria.testing.mlflow_server import MlflowServer
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The root of the project."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 SERVER_FIXTURES = frozenset({"postgres", "_catcher", "catcher", "stack", "airflow"})
@@ -91,41 +78,12 @@ def warehouse_url(postgres: PostgresServer, migrated_database: str) -> Iterator[
 def mlflow_url(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real MLflow server on PostgreSQL, with proxied artifacts, for the whole session."""
     postgres.create_database("mlflow_tests")
-    folder = tmp_path_factory.mktemp("mlflow")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", postgres.url("mlflow_tests").replace("postgresql:", "postgresql+psycopg2:")),
-        *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
-    ]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    log = folder / "mlflow.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | quiet, stdout=output, stderr=output, start_new_session=True
-        )
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"), postgres.url("mlflow_tests"))
     try:
-        _wait_for(f"{url}/health", process, log)
-        yield url
+        server.start()
+        yield server.url
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer:\n{log.read_text(errors='replace')[-3000:]}")
+        server.stop()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from noria.jobs import release, training
 from noria.jobs.access import create_key
 from noria.settings import Settings
 from noria.testing.builders import write_use_case
-from noria.testing.ports import free_port
+from noria.testing.free_ports import free_port
 from noria.testing.processes import status_of, stop_group, wait_until_ready
 from noria.testing.waiting import wait_until
 

@@ -11,7 +11,7 @@ from benchmarks.chaos.bundles import Behaviour
 from benchmarks.chaos.outcome import FaultOutcome
 from benchmarks.chaos.serving_stack import PARCELS, ROLLED_OUT, ServingProcess, ServingStack
 from noria.core.lifecycle.promotion import PromotionRequest
-from noria.core.lifecycle.rollout import RolloutState
+from noria.core.lifecycle.rollout import GuardReport, RolloutState
 from noria.jobs import rollout
 from noria.testing.waiting import wait_until
 
@@ -86,16 +86,11 @@ def bad_challenger(stack: ServingStack, serving: ServingProcess, behaviour: Beha
     champion = stack.champion(ROLLED_OUT)
     report = None
     with AppLoad(serving.port, ROLLED_OUT, stack.key, f"challenger{number}") as load:
-        rollout.start(
+        begun = rollout.start(
             stack.services, use_case, PromotionRequest(stack.candidate(ROLLED_OUT, version), actor="chaos", reason="chaos")
         )
         with suppress(TimeoutError):
-            report = wait_until(
-                lambda: stack.services.registry.guard_report(ROLLED_OUT),
-                "the guard reports",
-                seconds=_GUARD_SECONDS,
-                pause=0.25,
-            )
+            report = wait_until(lambda: _guard_report(stack, begun.id), seconds=_GUARD_SECONDS, pause=0.25)
         load.wait_for_version(champion)
         load.wait_for(200)
     ended = rollout.advance(stack.services, use_case, actor="chaos")
@@ -107,6 +102,12 @@ def bad_challenger(stack: ServingStack, serving: ServingProcess, behaviour: Beha
     why = f" ({report.reason})" if report else ""
     until = f"the last answer by it, from its first on{why}"
     return FaultOutcome(f"a challenger: {behaviour.value}", load.requests, stored, seconds, until, broken=tuple(broken))
+
+
+def _guard_report(stack: ServingStack, rollout_id: str) -> GuardReport | None:
+    """The guard's report on a rollout; None where there is none, or the last report is on another rollout."""
+    report = stack.services.registry.guard_report(ROLLED_OUT)
+    return report if report is not None and report.rollout == rollout_id else None
 
 
 def _registered(stack: ServingStack) -> list[str]:

@@ -41,7 +41,7 @@ from benchmarks.serving.model_servers import ModelServer
 from benchmarks.serving.targets import targets
 from benchmarks.shared.folders import CACHE
 from benchmarks.shared.peer_environments import MissingPeerError
-from noria.testing.ports import free_port
+from noria.testing.free_ports import free_port
 from noria.testing.processes import ProcessEndedError
 
 _LOGS = CACHE / "serving" / "logs"

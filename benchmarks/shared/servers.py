@@ -8,13 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from noria.local import sessions
 from noria.local.postgres import PostgresServer
+from noria.testing.free_ports import free_port
 from noria.testing.mlflow_server import MlflowServer
-from noria.testing.ports import free_port
-from noria.testing.waiting import wait_until
+from noria.testing.postgres import kill_postgres
 
 WAREHOUSE, MLFLOW = "noria", "mlflow"
 """Databases of the server."""
@@ -41,12 +38,7 @@ class Servers:
 
     def kill_postgres(self) -> None:
         """Kill PostgreSQL and all its processes with SIGKILL, as a lost machine would; it can be started again."""
-        pid_file = self.postgres.data / "postmaster.pid"
-        process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
-        family = [process, *process.children(recursive=True)]
-        sessions.kill(family)
-        wait_until(lambda: not any(map(sessions.is_alive, family)), "PostgreSQL is dead", pause=0.02)
-        pid_file.unlink()  # its process may stay a zombie, which would seem to run on
+        kill_postgres(self.postgres)
 
     def kill(self) -> None:
         """Kill both with SIGKILL."""

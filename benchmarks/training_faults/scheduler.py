@@ -17,7 +17,7 @@ from benchmarks.training_faults.sandbox import Sandbox, fill
 from benchmarks.training_faults.search import TRIALS, states
 from noria.local import sessions
 from noria.local.postgres import PostgresServer
-from noria.testing.ports import free_port
+from noria.testing.free_ports import free_port
 from tests.dags.live_airflow import LiveAirflow
 
 _SOON = {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from noria.testing.ports import free_port
+from noria.testing.free_ports import free_port
 from noria.testing.processes import signal_group, stop_group, wait_until_ready
 
 

@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -18,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from noria.testing.waiting import wait_until
 
 _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 _OVER = {"success", "failed"}
@@ -113,13 +114,18 @@ class LiveAirflow:
 
     def wait(self, ready: Callable[[], bool], what: str, *, pause: float = 0.5, seconds: float = 240) -> None:
         """Wait until something is so; a process that has ended, or the time being over, fails with the logs."""
-        deadline = time.monotonic() + seconds
-        while not ready():
-            ended = [process.args for process in self._processes if process.poll() is not None]
-            if ended or time.monotonic() > deadline:
-                logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in sorted(self._folder.glob("*.log")))
-                raise AssertionError(f"waited for {what}; ended: {ended}\n{logs}")
-            time.sleep(pause)
+
+        def ready_or_ended() -> bool:
+            if ready():
+                return True
+            if ended := [process.args for process in self._processes if process.poll() is not None]:
+                raise AssertionError(f"waited for {what}; ended: {ended}\n{self._logs()}")
+            return False
+
+        wait_until(ready_or_ended, lambda: f"{what}\n{self._logs()}", seconds=seconds, pause=pause)
+
+    def _logs(self) -> str:
+        return "\n".join(path.read_text(errors="replace")[-2000:] for path in sorted(self._folder.glob("*.log")))
 
     def _run(self, *arguments: str) -> None:
         with (self._folder / f"{arguments[0]}.log").open("wb") as log:

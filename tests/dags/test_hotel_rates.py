@@ -17,7 +17,7 @@ from noria.core.model.encoder_columns import RuleColumn
 from noria.io.bundle_files import read_manifest
 from noria.local.postgres import PostgresServer
 from noria.settings import Settings
-from tests.conftest import free_port
+from noria.testing.free_ports import free_port
 from tests.dags.live_airflow import LiveAirflow
 from tests.notify.catcher import mail_catcher
 

@@ -13,7 +13,8 @@ import pytest
 
 from noria.local.postgres import PostgresServer
 from noria.testing.builders import write_use_case
-from tests.conftest import PROJECT, free_port
+from noria.testing.free_ports import free_port
+from tests.conftest import PROJECT
 from tests.dags.live_airflow import LiveAirflow
 from tests.notify.catcher import Catcher, mail_catcher
 

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,9 @@ import yaml
 
 from noria.io.catalog import load_use_case
 from noria.local.postgres import PostgresServer
-from tests.conftest import PROJECT, free_port
+from noria.testing.free_ports import free_port
+from noria.testing.waiting import wait_until
+from tests.conftest import PROJECT
 from tests.docs.guide import Block, not_printed, read_guide
 from tests.notify.catcher import Catcher, mail_catcher
 
@@ -95,12 +96,10 @@ class Walk:
         return str(httpx.get(f"{self.serving_url}/v1/wet_ramp").json()["serves"]["version"])
 
     def wait_until_serves(self, version: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if httpx.get(f"{self.serving_url}/v1/wet_ramp").is_success and self.serves() == version:
-                return
-            time.sleep(0.2)
-        raise AssertionError(f"serving did not take up version {version}")
+        def takes_up() -> bool:
+            return httpx.get(f"{self.serving_url}/v1/wet_ramp").is_success and self.serves() == version
+
+        wait_until(takes_up, f"serving answers with version {version}", seconds=seconds, pause=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ import yaml
 from noria.bootstrap import Services, bootstrap
 from noria.demo.airflow_api import AirflowApi
 from noria.settings import load_settings
-from tests.conftest import PROJECT, free_port
+from noria.testing.free_ports import free_port
+from tests.conftest import PROJECT
 
 PORTS = ("POSTGRES", "AIRFLOW", "MLFLOW", "SERVING", "SMTP", "MAIL")
 

@@ -19,6 +19,7 @@ from noria.local.ports import Ports
 from noria.local.sessions import MARK
 from noria.local.stack import Stack
 from noria.settings import ENV_FILE, Settings
+from noria.testing.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 PROCESSES = {"postgres", "mlflow", "api-server", "dag-processor", "scheduler", "triggerer", "serving", "mail"}
@@ -64,10 +65,7 @@ def pids(home, ports):
 
 
 def wait_until_up(home, ports, seconds=180):
-    deadline = time.monotonic() + seconds
-    while not report(home, ports).is_up:
-        assert time.monotonic() < deadline, report(home, ports)
-        time.sleep(0.3)
+    wait_until(lambda: report(home, ports).is_up, lambda: str(report(home, ports)), seconds=seconds, pause=0.3)
 
 
 def get(url):

@@ -5,7 +5,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 
 import psutil
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from noria.local.processes import Process
 from noria.local.state import LOCK, Condition, StackPhase, read_state
 from noria.local.supervisor import Supervisor
+from noria.testing.waiting import wait_until
 
 SLEEP = "import time; time.sleep(600)"
 FAMILY = """
@@ -52,13 +52,11 @@ def run(tmp_path):
 
 
 def until(home, wanted, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    def state_if_wanted():
         state = read_state(home)
-        if state and wanted(state):
-            return state
-        time.sleep(0.05)
-    raise AssertionError(f"never so: {read_state(home)}")
+        return state if state and wanted(state) else None
+
+    return wait_until(state_if_wanted, lambda: str(read_state(home)), seconds=seconds)
 
 
 def named(state, name):

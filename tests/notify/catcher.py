@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import free_port
+from noria.testing.free_ports import free_port
+from noria.testing.processes import wait_until_ready
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,14 @@ class Catcher:
 def mail_catcher(folder: Path) -> Iterator[Catcher]:
     smtp_port, http_port = free_port(), free_port()
     command = [sys.executable, "-m", "noria.local.mail_catcher", "--folder", str(folder)]
-    process = subprocess.Popen([*command, "--smtp-port", str(smtp_port), "--http-port", str(http_port)])
+    log = folder.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--smtp-port", str(smtp_port), "--http-port", str(http_port)], stdout=output, stderr=output
+        )
     catcher = Catcher(smtp_port, f"http://127.0.0.1:{http_port}", process)
     try:
-        for _ in range(300):
-            assert process.poll() is None, "the mail catcher ended"
-            try:
-                catcher.messages()
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
+        wait_until_ready(process, http_port, "/api/messages", log, seconds=60)
         yield catcher
     finally:
         process.terminate()

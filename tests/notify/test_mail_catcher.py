@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port
+from noria.testing.free_ports import free_port
 from tests.notify.catcher import Catcher, mail_catcher
 
 PIXEL = b"\x89PNG\r\n\x1a\n-not-really"

@@ -20,7 +20,7 @@ from noria.core.base.errors import NotifyError
 from noria.data.postgres.warehouse import Warehouse
 from noria.notify.mailer import SmtpMailer
 from noria.settings import Settings
-from tests.conftest import free_port
+from noria.testing.free_ports import free_port
 from tests.notify.catcher import Catcher
 
 NOON = datetime(2013, 6, 2, 12, tzinfo=UTC)

@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -23,7 +21,8 @@ from noria.core.model.bundle import MANIFEST, MODEL
 from noria.core.use_case import Task
 from noria.inference.predictor import load_predictor
 from noria.registry.mlflow_registry import MlflowRegistry
-from tests.conftest import free_port
+from noria.testing.free_ports import free_port
+from noria.testing.processes import stop_group, wait_until_ready
 from tests.registry.bundles import CLASSES, ENCODER, made_up_rows, model_bundle
 from tests.registry.test_model_registry import a_bundle, register_trained
 
@@ -223,14 +222,12 @@ def test_mlflow_models_serve_answers_with_the_same_numbers(registry, mlflow_url,
             command, cwd=tmp_path, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process, log)
+        wait_until_ready(process, port, "/health", log)
         answer = _post(f"http://127.0.0.1:{port}/invocations", {"dataframe_records": records})
         bare = {"dataframe_records": [{"hour": 7, "weight": None}]}  # an integer, nothing but null, columns left out
         single = _post(f"http://127.0.0.1:{port}/invocations", bare)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        stop_group(process)
     pd.testing.assert_frame_equal(pd.DataFrame(answer["predictions"]), expected(bundle, columns), rtol=0, atol=1e-6)
     wanted = expected(bundle, {"weight": [None], "hour": [7.0], "depot": [None], "street": [None]})
     pd.testing.assert_frame_equal(pd.DataFrame(single["predictions"]), wanted, rtol=0, atol=1e-6)
@@ -253,17 +250,6 @@ def client_files(client, tmp_path):
         return Path(client.download_artifacts(run_id, "bundle", str(into)))
 
     return fetch
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +25,8 @@ from noria.io.bundle_files import read_manifest
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
 from noria.testing.builders import write_use_case
+from noria.testing.free_ports import free_port
+from noria.testing.waiting import wait_until
 from serving.http.app_services import AppServices, assemble
 from serving.models.bundle_store import BundleStore, Pointer
 from tests.serving import bundles
@@ -185,7 +184,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Settings], Server]]:
             process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stdout=output, stderr=output)
         server = Server(settings, port, log, process)
         servers.append(server)
-        wait_until(lambda: _is_alive(server), what=log.read_text)
+        wait_until(lambda: _is_alive(server), log.read_text)
         return server
 
     yield start
@@ -202,14 +201,6 @@ def _is_alive(server: Server) -> bool:
         return server.client.get("/healthz").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def wait_until(condition: Callable[[], object], what: Callable[[], str] = lambda: "", seconds: float = 240) -> None:
-    """Wait for something that a background thread does; the limit is for a hopeless case, not a measurement."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -233,19 +224,3 @@ def stored() -> Callable[[str], list[str]]:
 def unused_port() -> int:
     """A port that nobody listens on, nor will by chance."""
     return free_port()
-
-
-def free_port() -> int:
-    """A port below those that the kernel hands out.
-
-    One of those could be given to another process in between; and whoever keeps connecting to one that nobody listens on
-    may be given the very same as its own end, and be connected to itself.
-    """
-    while True:
-        port = 15_000 + secrets.randbelow(17_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

@@ -19,7 +19,8 @@ from noria.data.ingest.ingest import ingest
 from noria.data.ingest.privacy import LENGTH, pseudonym
 from noria.data.postgres.warehouse import Warehouse
 from noria.settings import source_url
-from tests.data.slice import FIRST, KEY, NOW, SECOND, THIRD, wait_until
+from noria.testing.waiting import wait_until
+from tests.data.slice import FIRST, KEY, NOW, SECOND, THIRD
 
 Fingerprint = Callable[[Warehouse, str], str]
 FLIGHTS = "raw.flight_delays__flights"

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from noria.data.migrations.schema import check_schema, migrate, pending, read_sc
 from noria.data.postgres.warehouse import Warehouse
 from noria.local.postgres import PostgresServer
 from noria.settings import Settings
+from noria.testing.waiting import wait_until
 from tests.data.migrations.catalogue import catalogue, rows
 
 LAST = revisions()[-1]
@@ -320,7 +320,7 @@ def test_a_kill_in_the_middle_leaves_the_migration_before_and_the_next_run_goes_
         _wait_until_blocked(warehouse)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    _wait_until(lambda: not _sessions(warehouse, "true"))
+    wait_until(lambda: not _sessions(warehouse, "true"))
     assert (catalogue(warehouse), rows(warehouse)) == before
     assert [migration.revision for migration in migrate(warehouse)] == list(revisions()[1:])
     assert_kept(before[1], rows(warehouse))
@@ -346,7 +346,7 @@ def test_two_at_once_do_it_once(copy_of, start: str | None) -> None:
 
 
 def _wait_until_blocked(warehouse: Warehouse) -> None:
-    _wait_until(lambda: _sessions(warehouse, "wait_event_type = 'Lock'"))
+    wait_until(lambda: _sessions(warehouse, "wait_event_type = 'Lock'"))
 
 
 def _sessions(warehouse: Warehouse, which: str) -> int:
@@ -357,10 +357,3 @@ def _sessions(warehouse: Warehouse, which: str) -> int:
             f"and state <> 'idle' and {which}"
         )
         return connection.exec_driver_sql(query).scalar() or 0
-
-
-def _wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

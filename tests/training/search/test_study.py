@@ -1,6 +1,5 @@
 """The shared study with real PostgreSQL, real processes, a real kill -9 and a real restart of the server."""
 
-import contextlib
 import json
 import os
 import signal
@@ -10,12 +9,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
 from noria.core.base.errors import NoriaError
 from noria.local.postgres import PostgresServer
+from noria.testing.free_ports import free_port
+from noria.testing.postgres import kill_postgres
 from noria.training.search import storage, trial_queue
 from noria.training.search.budget import SearchLimits
 from noria.training.search.plan import SearchPlan, search_plan
@@ -24,7 +24,7 @@ from noria.training.search.selection import best_trial
 from noria.training.search.study import open_study
 from noria.training.search.trial_queue import TrialQueue
 from noria.training.search.worker import run_worker
-from tests.conftest import PROJECT, free_port
+from tests.conftest import PROJECT
 from tests.training.conftest import parcels
 
 WORKER = """
@@ -176,19 +176,6 @@ def own_server(tmp_path):
     server.stop()
 
 
-def kill_server(server: PostgresServer) -> None:
-    """Kill -9 the server and all that it started, as a lost machine would, and let it be started again."""
-    process = psutil.Process(int((server.data / "postmaster.pid").read_text().splitlines()[0]))
-    family = [process, *process.children(recursive=True)]
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    for member in family:
-        while member.is_running() and member.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.02)
-    (server.data / "postmaster.pid").unlink()  # where nobody reaps orphans, its process would seem to run for ever
-
-
 @pytest.mark.parametrize("end", ["restart", "kill -9"])
 def test_a_server_that_goes_away_in_mid_search_costs_nothing(snapshot, own_server, tmp_path, end):
     use_case = parcels(tmp_path, training={"trials": 4})
@@ -199,7 +186,7 @@ def test_a_server_that_goes_away_in_mid_search_costs_nothing(snapshot, own_serve
     if end == "restart":
         own_server.stop()
     else:
-        kill_server(own_server)
+        kill_postgres(own_server)
     (tmp_path / "go-on").touch()  # the worker finds that its connections are gone
     time.sleep(1)
     own_server.start()
