@@ -89,8 +89,10 @@ def bad_challenger(stack: ServingStack, serving: ServingProcess, behaviour: Beha
         begun = rollout.start(
             stack.services, use_case, PromotionRequest(stack.candidate(ROLLED_OUT, version), actor="chaos", reason="chaos")
         )
+        assert begun is not None  # the version has no rollout behind it
+        rollout_id = begun.id
         with suppress(TimeoutError):
-            report = wait_until(lambda: _guard_report(stack, begun.id), seconds=_GUARD_SECONDS, pause=0.25)
+            report = wait_until(lambda: _guard_report(stack, rollout_id), seconds=_GUARD_SECONDS, pause=0.25)
         load.wait_for_version(champion)
         load.wait_for(200)
     ended = rollout.advance(stack.services, use_case, actor="chaos")
