@@ -14,6 +14,17 @@ Scores = npt.NDArray[np.float64]
 _EDGE = 1e-12
 
 
+def sigmoid(odds: Scores) -> Scores:
+    """Probabilities of log odds; same shape."""
+    return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
+
+
+def softmax(margins: Scores) -> Scores:
+    """Probabilities of log weights of classes; shape ``(rows, classes)``, each row adds up to 1."""
+    weights = np.exp(margins - margins.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
 class Calibration(BaseModel):
     """A map from score to score of the same shape, fitted by `noria.training` on rows the model has not seen.
 
@@ -43,11 +54,9 @@ class Calibration(BaseModel):
         if self.kind == "sigmoid":
             clipped = np.clip(scores, _EDGE, 1 - _EDGE)
             odds = self.slope * (np.log(clipped) - np.log1p(-clipped)) + self.intercept
-            return np.asarray(1 / (1 + np.exp(-odds)), dtype=np.float64)
+            return sigmoid(odds)
         if self.kind == "temperature":
-            powered = np.log(np.clip(scores, _EDGE, 1.0)) / self.temperature
-            weights = np.exp(powered - powered.max(axis=1, keepdims=True))
-            return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+            return softmax(np.log(np.clip(scores, _EDGE, 1.0)) / self.temperature)
         return np.interp(scores, *self._points) if self.scores else scores
 
     def apply_one(self, score: float) -> float:

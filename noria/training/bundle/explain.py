@@ -9,6 +9,7 @@ from noria.core.model.explainer import read_explainer, write_explainer
 from noria.training.bundle.export import with_gaps
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode
+from noria.training.data.sampling import even_sample
 from noria.training.fit.pipeline import FittedPipeline
 
 TOLERANCE = 1e-4
@@ -29,7 +30,7 @@ def explainer_file(model: FittedPipeline, rows: TrainingSet, seed: int) -> bytes
         BundleError: its contributions differ from those of the model's own library; it must not be served.
     """
     content = write_explainer(model.estimator.explained(), model.target.outputs, model.encoder.width)
-    some = rows.take(np.linspace(0, len(rows) - 1, min(CHECKED_ROWS // 2, len(rows))).astype(np.intp))
+    some = even_sample(rows, CHECKED_ROWS // 2)
     matrix = np.concatenate([encode(model.encoder, part) for part in (some, with_gaps(some, seed))])
     expected, explained = model.estimator.contributions(matrix), read_explainer(content).contributions(matrix)
     worst = float(np.max(np.abs(expected - explained), initial=0.0))

@@ -20,6 +20,7 @@ from noria.core.use_case import Features, Task
 from noria.inference.predictor import PARITY, OnnxPredictor
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
+from noria.training.data.sampling import even_positions
 from noria.training.fit.pipeline import FittedPipeline
 
 MOST_CATEGORIES = 200
@@ -100,7 +101,7 @@ def with_gaps(rows: TrainingSet, seed: int) -> TrainingSet:
 
 def latency(predictor: OnnxPredictor, rows: TrainingSet, calls: int = LATENCY_CALLS) -> float:
     """Median milliseconds to score one row given as a mapping, as an app sends it; differs from run to run."""
-    chosen = rows.take(_evenly(len(rows), calls))
+    chosen = rows.take(even_positions(len(rows), calls))
     instances = [[chosen.row(index)] for index in range(len(chosen))]
     predictor.score_rows(instances[0])  # the first call sets things up
     seconds = []
@@ -113,7 +114,7 @@ def latency(predictor: OnnxPredictor, rows: TrainingSet, calls: int = LATENCY_CA
 
 def golden_requests(predictor: OnnxPredictor, rows: TrainingSet, seed: int) -> tuple[GoldenRequest, ...]:
     """Requests over the whole slice with their scores: half with missing and unseen values, one with no value at all."""
-    chosen = rows.take(_evenly(len(rows), GOLDEN_ROWS // 2))
+    chosen = rows.take(even_positions(len(rows), GOLDEN_ROWS // 2))
     parts = (chosen, with_gaps(chosen, seed))
     instances: list[dict[str, Any]] = [part.row(index) for part in parts for index in range(len(part))]
     instances.append(dict.fromkeys(rows.columns))
@@ -153,7 +154,7 @@ def reference_parquet(features: Features, rows: TrainingSet, scores: Scores, pol
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = _evenly(len(rows), MOST_REFERENCE_ROWS)
+    chosen = even_positions(len(rows), MOST_REFERENCE_ROWS)
     sample, judged = rows.take(chosen), scores[chosen]
     columns: dict[str, Any] = {}
     for name in sample.columns:
@@ -207,7 +208,3 @@ def _categorical_field(field: Field, values: Categories) -> Field:
     ranked = sorted((-count, name) for name, count in zip(values.names, counts.tolist(), strict=True) if count)
     names = tuple(name for _, name in ranked)
     return field.model_copy(update={"categories": names[:MOST_CATEGORIES], "example": names[0] if names else None})
-
-
-def _evenly(rows: int, most: int) -> Any:
-    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.intp))

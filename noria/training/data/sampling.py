@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from noria.training.data.dataset import TrainingSet
 
@@ -23,6 +24,16 @@ class Sampling:
 
 
 DEFAULT_SAMPLING = Sampling()
+
+
+def even_positions(rows: int, most: int) -> npt.NDArray[np.intp]:
+    """Positions of at most `most` rows, evenly spread over all; the same every time; shape ``(min(rows, most),)``."""
+    return np.unique(np.linspace(0, max(rows - 1, 0), min(rows, most)).astype(np.intp))
+
+
+def even_sample(rows: TrainingSet, most: int) -> TrainingSet:
+    """The rows, or at most `most` of them, evenly spread over time."""
+    return rows if len(rows) <= most else rows.take(even_positions(len(rows), most))
 
 
 def sampled(rows: TrainingSet, seed: int, sampling: Sampling) -> TrainingSet:

@@ -1,4 +1,4 @@
-"""What is predicted, as far as a kind of model must know."""
+"""The prediction target of a model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ class PredictionTarget:
     """What is predicted.
 
     Attributes:
-        task: yes or no, one of several classes, or a number.
-        classes: multiclass: how many.
-        quantile: regression: the quantile that costs least (`noria.core.model.decision.best_quantile`), at least 0.01 and at
-            most 0.99: where one way to be wrong costs nothing, the last rows at that end would decide alone.
-        anchor: regression: an expression over features, of which the number is predicted as a multiple; empty for the number
-            itself.
+        task: binary classification, multiclass or regression.
+        classes: multiclass: number of classes.
+        quantile: regression: the quantile that costs least, see `cheapest_quantile`.
+        anchor: regression: an expression over features; the model predicts the ratio of label and anchor. Empty for the
+            label itself.
     """
 
     task: Task = Task.BINARY_CLASSIFICATION
@@ -30,19 +29,24 @@ class PredictionTarget:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a model gives for a row before they become a score: one per class, else one."""
+        """Number of margins per row: one per class for multiclass, else one."""
         return self.classes if self.task is Task.MULTICLASS else 1
 
 
 BINARY = PredictionTarget()
 
 
+def cheapest_quantile(value: UnitValue) -> float:
+    """The quantile that costs least, at least 0.01 and at most 0.99: beyond, the last rows alone would decide."""
+    return min(max(best_quantile(value), _EDGE), 1 - _EDGE)
+
+
 def target_of(use_case: UseCase) -> PredictionTarget:
-    """The goal of a use case."""
+    """The prediction target of a use case."""
     value = use_case.business.value
     return PredictionTarget(
         task=use_case.task,
         classes=len(use_case.label.classes) if use_case.task is Task.MULTICLASS else 2,
-        quantile=min(max(best_quantile(value), _EDGE), 1 - _EDGE) if isinstance(value, UnitValue) else 0.5,
+        quantile=cheapest_quantile(value) if isinstance(value, UnitValue) else 0.5,
         anchor=use_case.training.anchor or "",
     )

@@ -20,7 +20,8 @@ from noria.core.stats.bootstrap import (
 )
 from noria.core.use_case import Gate, Split, SplitBy
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.scored_slice import Positions, RowGroups, ScoredSlice, evenly
+from noria.training.data.sampling import even_positions
+from noria.training.evaluation.scored_slice import Positions, RowGroups, ScoredSlice
 
 MOST_ROWS = 50_000
 """More rows are replaced by an even sample of this size: intervals become a little too wide, never too narrow."""
@@ -61,14 +62,14 @@ class Resampler:
             return None
         if metric == "value":
             return _estimate(mean_interval(outcome.money, seed=self.seed, groups=self.groups, rounds=self.rounds))
-        rows = evenly(len(outcome), MOST_ROWS)
+        rows = even_positions(len(outcome), MOST_ROWS)
         part, groups = outcome.take(rows), self._groups_of(rows)
         interval = bootstrap_interval(part.statistic(metric), len(part), seed=self.seed, groups=groups, rounds=self.rounds)
         return _estimate(interval, outcome.metrics.get(metric))
 
     def difference(self, metric: str, candidate: ScoredSlice, rival: ScoredSlice) -> Difference | None:
         """Candidate less rival with its 95 % interval; None if the rows cannot give it."""
-        rows = evenly(len(candidate), MOST_ROWS)
+        rows = even_positions(len(candidate), MOST_ROWS)
         paired = paired_difference(
             metric,
             candidate.take(rows).statistic(metric),
@@ -90,7 +91,7 @@ class Resampler:
             kinds: number of kinds.
         """
         if self.groups is None:  # rows of a kind are exchangeable, so their counts are multinomial
-            some = cells[evenly(len(cells), MOST_ROWS)]
+            some = cells[even_positions(len(cells), MOST_ROWS)]
             shares = np.bincount(some, minlength=kinds) / max(len(some), 1)
             return np.random.default_rng(self.seed).multinomial(len(some), shares, size=self.rounds)
         return self.sums(np.ones(len(cells)), cells, kinds).astype(np.int64)
@@ -103,7 +104,7 @@ class Resampler:
             cells: kind of each row, from 0; shape ``(rows,)``.
             kinds: number of kinds.
         """
-        rows = evenly(len(cells), MOST_ROWS)
+        rows = even_positions(len(cells), MOST_ROWS)
         values, cells, groups = values[rows], cells[rows], self._groups_of(rows)
         unit = np.arange(len(rows)) if groups is None else np.unique(groups, return_inverse=True)[1]
         units = int(unit.max(initial=-1)) + 1

@@ -1,4 +1,4 @@
-"""Money first: what everybody's decisions on the judged rows were worth, and what other thresholds would have been."""
+"""Business value: money of the candidate's and other decisions on the evaluated rows, and over other thresholds."""
 
 from __future__ import annotations
 
@@ -7,65 +7,66 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from noria.core.lifecycle.evaluation import CurvePoint, Estimate, ValueLine
-from noria.core.model.decision import Decisions, Scores, money, nothing, perfect
+from noria.core.model.decision import Decisions, Money, money, nothing, perfect
 from noria.core.stats.bootstrap import mean_interval
-from noria.core.use_case import Task
+from noria.core.use_case import ConfusionValue, Task
 from noria.training.evaluation.bootstrap import Resampler
 from noria.training.evaluation.comparators import ReferenceModel
 from noria.training.evaluation.scored_slice import PER, ScoredSlice
+from noria.training.fit.threshold import threshold_curve
 
 _POINTS = 51
 _SHIFTS = 41
 
 
 def value_lines(candidate: ScoredSlice, rivals: Sequence[ReferenceModel], resampler: Resampler) -> Iterator[ValueLine]:
-    """Candidate, champion, rule, doing nothing and perfect foresight; who cannot be judged on these rows is left out."""
-    known = {rival.name: rival.outcome.money for rival in rivals if rival.outcome is not None}
-    lines = {"candidate": candidate.money} | {name: known[name] for name in ("champion", "baseline") if name in known}
+    """Money per 1,000 decisions of candidate, champion, baseline, doing nothing and perfect foresight.
+
+    A reference model that cannot be compared is left out.
+
+    Args:
+        candidate: the candidate's scores.
+        rivals: the reference models on the same rows.
+        resampler: draws the rows for intervals.
+    """
+    compared = {rival.name: rival.outcome.money for rival in rivals if rival.outcome is not None}
+    lines = {"candidate": candidate.money}
+    lines |= {name: compared[name] for name in ("champion", "baseline") if name in compared}
     idle = nothing(candidate.policy.task, len(candidate))
     if idle is not None:
         lines["nothing"] = _money(candidate, idle)
     lines["perfect"] = _money(candidate, perfect(candidate.value, candidate.labels, candidate.policy.classes))
     for name, per_row in lines.items():
-        found = mean_interval(per_row, seed=resampler.seed, groups=resampler.groups, rounds=resampler.rounds)
-        if np.isfinite([found.value, found.low, found.high]).all():
-            yield ValueLine(name=name, per_1000=Estimate(value=found.value, low=found.low, high=found.high))
+        mean = mean_interval(per_row, seed=resampler.seed, groups=resampler.groups, rounds=resampler.rounds)
+        if np.isfinite([mean.value, mean.low, mean.high]).all():
+            yield ValueLine(name=name, per_1000=Estimate(value=mean.value, low=mean.low, high=mean.high))
 
 
 def value_curve(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
-    """Money per 1,000 decisions over thresholds, or over what is added to each number; at most 101 points.
+    """Money per 1,000 decisions over thresholds, or over an amount added to each number; at most 101 points.
 
     Thresholds lie evenly between the lowest and the highest score, and evenly over rows as well, since scores of a rare
-    event crowd near 0. None for a choice among classes, which has no threshold.
+    event lie close to 0. Empty for several classes, which have no threshold.
     """
-    if candidate.policy.task is Task.BINARY_CLASSIFICATION:
-        return _over_thresholds(candidate)
+    if isinstance(candidate.value, ConfusionValue):
+        return _over_thresholds(candidate, candidate.value)
     return _over_shifts(candidate) if candidate.policy.task is Task.REGRESSION else ()
 
 
-def _over_thresholds(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
+def _over_thresholds(candidate: ScoredSlice, value: ConfusionValue) -> tuple[CurvePoint, ...]:
     scores = candidate.scores
     ends = np.linspace(scores.min(), scores.max(), _POINTS)
     thresholds = np.unique(np.concatenate((ends, np.quantile(scores, np.linspace(0, 1, _POINTS)[1:]))))
-    order = np.argsort(scores)
-    every = np.ones(len(scores), dtype=np.bool_)
-    yes, no = _money(candidate, every)[order], _money(candidate, ~every)[order]
-    no_below = np.concatenate(([0.0], np.cumsum(no)))
-    yes_from = yes.sum() - np.concatenate(([0.0], np.cumsum(yes)))
-    cuts = np.searchsorted(scores[order], thresholds, side="left")
-    worth = (no_below + yes_from)[cuts] / len(scores)
-    return tuple(CurvePoint(x=float(x), y=float(y)) for x, y in zip(thresholds, worth, strict=True))
+    per_1000 = threshold_curve(value, candidate.labels, scores, thresholds)
+    return tuple(CurvePoint(x=float(x), y=float(y)) for x, y in zip(thresholds, per_1000, strict=True))
 
 
 def _over_shifts(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
     errors = candidate.labels - candidate.scores
     shifts = np.unique(np.append(np.quantile(errors, np.linspace(0.05, 0.95, _SHIFTS)), 0.0))
-    return tuple(CurvePoint(x=float(by), y=_mean_money(candidate, candidate.scores + by)) for by in shifts)
+    means = (float(np.mean(_money(candidate, candidate.scores + shift))) for shift in shifts)
+    return tuple(CurvePoint(x=float(shift), y=mean) for shift, mean in zip(shifts, means, strict=True))
 
 
-def _mean_money(candidate: ScoredSlice, decisions: Decisions) -> float:
-    return float(np.mean(_money(candidate, decisions)))
-
-
-def _money(candidate: ScoredSlice, decisions: Decisions) -> Scores:
+def _money(candidate: ScoredSlice, decisions: Decisions) -> Money:
     return PER * money(candidate.value, candidate.labels, decisions, candidate.policy.classes)

@@ -14,8 +14,9 @@ from noria.core.lifecycle.evaluation import Contribution, Example, ReasonCode
 from noria.core.model.decision import Scores
 from noria.core.use_case import Features, Task
 from noria.training.data.dataset import TrainingSet
+from noria.training.data.sampling import even_positions
 from noria.training.evaluation.input import ExplainableModel, ExportFacts
-from noria.training.evaluation.scored_slice import Positions, ScoredSlice, evenly
+from noria.training.evaluation.scored_slice import Positions, ScoredSlice
 from noria.training.evaluation.segments import large_segments
 
 MOST_ROWS = 2_000
@@ -39,7 +40,7 @@ def explained_rows(rows: int, export: ExportFacts) -> Positions:
     """
     size = export.graph_bytes or int(1e6 * (export.size_mb or 0.0))
     affordable = BYTES_TIMES_ROWS // size if size else MOST_ROWS
-    return evenly(rows, min(max(affordable, FEWEST_EXPLAINED_ROWS), MOST_ROWS))
+    return even_positions(rows, min(max(affordable, FEWEST_EXPLAINED_ROWS), MOST_ROWS))
 
 
 def contributions(

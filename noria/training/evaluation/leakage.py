@@ -18,7 +18,8 @@ from noria.core.metrics import binary, multiclass, regression
 from noria.core.model.decision import DecisionPolicy, Labels, Scores
 from noria.core.use_case import Features, Task
 from noria.training.data.dataset import Fold
-from noria.training.evaluation.scored_slice import ScoredSlice, evenly, texts
+from noria.training.data.sampling import even_positions
+from noria.training.evaluation.scored_slice import ScoredSlice, texts
 
 MOST_ROWS = 20_000
 TOO_GOOD = 0.9
@@ -81,8 +82,8 @@ def leakage_warnings(features: Features, fold: Fold, outcome: ScoredSlice) -> tu
         fold: the evaluated rows, and the rows that the evaluated model was fitted to.
         outcome: scores of the evaluated rows.
     """
-    chosen = evenly(len(fold.validation), MOST_ROWS)
-    training, judged = fold.training.take(evenly(len(fold.training), MOST_ROWS)), fold.validation.take(chosen)
+    chosen = even_positions(len(fold.validation), MOST_ROWS)
+    training, judged = fold.training.take(even_positions(len(fold.training), MOST_ROWS)), fold.validation.take(chosen)
     if min(len(training), len(judged)) == 0:
         return ()
     policy = outcome.policy

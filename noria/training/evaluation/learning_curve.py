@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from noria.core.lifecycle.evaluation import LearningPoint
-from noria.core.metrics import regression
-from noria.core.model.decision import best_quantile
+from noria.core.metrics.regression import pinball
 from noria.core.use_case import Task, UnitValue
 from noria.training.data.dataset import TrainingSet
+from noria.training.data.sampling import even_positions
+from noria.training.data.target import cheapest_quantile
 from noria.training.evaluation.input import EvaluationInput, Refittable
-from noria.training.evaluation.scored_slice import ScoredSlice, evenly
+from noria.training.evaluation.scored_slice import ScoredSlice
 from noria.training.fit.pipeline import Pipeline
 from noria.training.models.base.estimator import Params
 
@@ -47,7 +48,7 @@ def learning_curve(
     rows = min(wanted, _affordable(pipeline, len(training.columns)))
     if rows < wanted:
         _log.info("the learning curve ends at %s of %s rows: more would take too long", f"{rows:,}", f"{len(training):,}")
-    chosen = evenly(len(outcome), MOST_JUDGED_ROWS)
+    chosen = even_positions(len(outcome), MOST_JUDGED_ROWS)
     judged_rows, part = judged.fold.validation.take(chosen), outcome.take(chosen)
     for some in _latest_shares(training, rows, outcome):
         value = search_metric(metric, replace(part, scores=pipeline.fit(some).score(judged_rows)))
@@ -58,12 +59,8 @@ def learning_curve(
 def search_metric(name: str, outcome: ScoredSlice) -> float | None:
     """A search metric of scores; None if the rows cannot give it."""
     if name == "pinball" and isinstance(outcome.value, UnitValue):
-        return regression.pinball(outcome.labels, outcome.scores, _inside(best_quantile(outcome.value)))
+        return pinball(outcome.labels, outcome.scores, cheapest_quantile(outcome.value))
     return outcome.metrics.get(name)
-
-
-def _inside(quantile: float) -> float:
-    return min(max(quantile, 0.01), 0.99)
 
 
 def _latest_shares(training: TrainingSet, rows: int, outcome: ScoredSlice) -> Iterator[TrainingSet]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from noria.core.lifecycle.evaluation import CalibrationBin, CurvePoint
 from noria.core.metrics import binary, multiclass
 from noria.core.use_case import Task
-from noria.training.evaluation.scored_slice import ScoredSlice, evenly
+from noria.training.data.sampling import even_positions
+from noria.training.evaluation.scored_slice import ScoredSlice
 
 MOST_RESIDUALS = 500
 
@@ -33,6 +34,6 @@ def residual_sample(outcome: ScoredSlice) -> tuple[CurvePoint, ...]:
     """An even sample of prediction and error (prediction less label); empty unless the task is regression."""
     if outcome.policy.task is not Task.REGRESSION:
         return ()
-    some = outcome.take(evenly(len(outcome), MOST_RESIDUALS))
+    some = outcome.take(even_positions(len(outcome), MOST_RESIDUALS))
     errors = some.scores - some.labels
     return tuple(CurvePoint(x=float(x), y=float(y)) for x, y in zip(some.scores, errors, strict=True))

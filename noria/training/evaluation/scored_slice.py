@@ -1,4 +1,4 @@
-"""What somebody's scores of the judged rows led to: decisions, money, and every metric as a number or a statistic."""
+"""A slice of rows with labels and scores: decisions, money, and every metric as a number or a statistic."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Positions = npt.NDArray[np.intp]
 PER = 1000.0
 """Money is reported per this many decisions."""
 MISSING = "(missing)"
-"""The text that stands for a missing category."""
+"""Stands for a missing category."""
 
 
 @dataclass(frozen=True)
 class ScoredSlice:
-    """Scores of rows, held against what happened.
+    """Scores of rows, with their labels.
 
     Attributes:
-        policy: how the scores become decisions.
+        policy: turns scores into decisions.
         value: money per outcome.
-        labels: what happened; shape ``(rows,)``.
-        scores: what was said; shape ``(rows,)`` or ``(rows, classes)``.
+        labels: shape ``(rows,)``.
+        scores: shape ``(rows,)`` or ``(rows, classes)``.
     """
 
     policy: DecisionPolicy
@@ -50,12 +50,12 @@ class ScoredSlice:
 
     @cached_property
     def decisions(self) -> Decisions:
-        """What the policy decides."""
+        """Decisions of the policy; shape ``(rows,)``."""
         return self.policy.decide(self.scores)
 
     @cached_property
     def money(self) -> Money:
-        """Money per 1,000 decisions like each row's; its mean is the metric `value`."""
+        """Money per 1,000 decisions like each row's, shape ``(rows,)``; the mean is the metric `value`."""
         return PER * money(self.value, self.labels, self.decisions, self.policy.classes)
 
     @cached_property
@@ -64,11 +64,11 @@ class ScoredSlice:
         return measure_predictions(self.policy, self.value, self.labels, self.scores, self.decisions)
 
     def take(self, rows: Positions) -> ScoredSlice:
-        """The outcome of these rows alone."""
+        """The rows at these positions."""
         return ScoredSlice(self.policy, self.value, self.labels[rows], self.scores[rows])
 
     def statistic(self, metric: str) -> Statistic:
-        """A metric as a function of drawn rows."""
+        """A metric as a function of resampled rows."""
         if metric == "value":
             return mean_of_rows(self.money)
         if self.policy.task is Task.BINARY_CLASSIFICATION:
@@ -80,11 +80,11 @@ class ScoredSlice:
 
 @dataclass(frozen=True)
 class RowGroups:
-    """Rows told apart by a text, each text kept once.
+    """Rows grouped by a text; iterates over names and row positions.
 
     Attributes:
-        names: every text that a row has, in order.
-        number: which of them each row has; shape ``(rows,)``.
+        names: distinct texts, sorted; shape ``(groups,)``.
+        number: index into `names` of each row; shape ``(rows,)``.
     """
 
     names: npt.NDArray[np.str_]
@@ -92,7 +92,7 @@ class RowGroups:
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> RowGroups:
-        """The parts of a categorical column; rows without a text are the part `MISSING`."""
+        """Groups of a categorical column; rows without a text form the group `MISSING`."""
         if isinstance(values, Categories):
             names, rank = np.unique(np.array([*values.names, MISSING], dtype=np.str_), return_inverse=True)
             return cls(names, rank[values.codes]).used
@@ -101,23 +101,23 @@ class RowGroups:
 
     @property
     def rows(self) -> Positions:
-        """Rows of each part."""
+        """Number of rows of each group; shape ``(groups,)``."""
         return np.bincount(self.number, minlength=len(self.names))
 
     @property
     def used(self) -> RowGroups:
-        """Without the texts that no row has."""
+        """Without the groups that have no row."""
         kept = self.rows > 0
         return RowGroups(self.names[kept], (np.cumsum(kept) - 1)[self.number])
 
     def largest(self, most: int, others: str) -> RowGroups:
-        """At most so many parts told apart, the largest ones; the rows of all others are one part more."""
+        """Keep the `most` largest groups; merge the rest into one, named `others`."""
         if len(self.names) <= most:
             return self
         kept = np.zeros(len(self.names), dtype=np.bool_)
         kept[np.lexsort((self.names, -self.rows))[:most]] = True
-        place = np.where(kept, np.cumsum(kept) - 1, most)
-        return RowGroups(np.append(self.names[kept], others), place[self.number])
+        number = np.where(kept, np.cumsum(kept) - 1, most)
+        return RowGroups(np.append(self.names[kept], others), number[self.number])
 
     def __iter__(self) -> Iterator[tuple[str, Positions]]:
         order = np.argsort(self.number, kind="stable")
@@ -126,10 +126,5 @@ class RowGroups:
 
 
 def texts(values: Sequence[Any]) -> npt.NDArray[np.str_]:
-    """A categorical column as an array of texts, `MISSING` where there is none."""
+    """A categorical column as an array of texts, `MISSING` for a missing value; shape ``(rows,)``."""
     return np.array([MISSING if value is None else value for value in values], dtype=np.str_)
-
-
-def evenly(rows: int, most: int) -> Positions:
-    """Positions of at most `most` rows, evenly over all of them: the same ones every time."""
-    return np.unique(np.linspace(0, max(rows - 1, 0), min(rows, most)).astype(np.intp))

@@ -14,13 +14,14 @@ from noria.core.use_case import Features, Task
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import MOST_IN_MEMORY
+from noria.training.data.sampling import even_sample
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Estimator, FitContext, Params
 from noria.training.models.base.margin import FittedEstimator, MarginModel
 from noria.training.models.blend import BlendedModel, BlendMember
 from noria.training.models.catalog import make_estimator
 from noria.training.models.trees.boosting_objective import aim_of
-from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches, evenly, is_stored
+from noria.training.models.trees.external_memory import EncodedBatches, FitsBatches, is_stored
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _fit(pipeline: Pipeline, candidate: Estimator, params: Params, rows: Trainin
     if isinstance(candidate, FitsBatches) and (context.cluster or is_stored(rows)):
         estimator = candidate.fit_batches(EncodedBatches.of(encoder, rows, options), rows.labels, params, context)
     else:
-        some = evenly(rows, MOST_IN_MEMORY)
+        some = even_sample(rows, MOST_IN_MEMORY)
         estimator = candidate.fit(encode_for_training(encoder, some, options), some.labels, params, context)
     return FittedPipeline(pipeline.target, encoder, estimator, pipeline.features.names)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from noria.core.metrics.regression import pinball
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
@@ -230,8 +231,7 @@ def _loss(base: BoostingObjective, labels: Labels, margins: Margins) -> float:
     if base.target.task is not Task.REGRESSION or base.loss == SQUARED:
         return loss_of(base.target, labels, margins)
     quantile = base.target.quantile if base.loss == QUANTILE else 0.5
-    short = labels - margins[:, 0]
-    return float(np.mean(np.maximum(quantile * short, (quantile - 1) * short)))
+    return pinball(labels, margins[:, 0], quantile)
 
 
 def _parameters(base: BoostingObjective, params: Params, context: FitContext) -> dict[str, Any]:

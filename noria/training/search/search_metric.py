@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -41,18 +42,8 @@ def search_measure(name: str, target: PredictionTarget) -> SearchMeasure:
         KeyError: the task has no such metric.
     """
     if name == "pinball":
-        return SearchMeasure(name, pinball(target.quantile), lower_is_better=True)
+        return SearchMeasure(name, partial(regression.pinball, quantile=target.quantile), lower_is_better=True)
     return SearchMeasure(name, _METRICS[target.task][name], lower_is_better=name in LOWER_IS_BETTER)
-
-
-def pinball(quantile: float) -> Metric:
-    """Mean pinball loss of a quantile, in the label's unit; least for the true quantile (Koenker and Bassett, 1978)."""
-
-    def loss(labels: Labels, scores: Scores) -> float:
-        short = labels - scores
-        return float(np.mean(np.maximum(quantile * short, (quantile - 1) * short)))
-
-    return loss
 
 
 def _accuracy(labels: Labels, scores: Scores) -> float:

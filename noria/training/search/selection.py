@@ -18,13 +18,12 @@ from noria.core.base.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
 from noria.training.data.parquet_columns import MOST_IN_MEMORY
-from noria.training.data.sampling import sampled
+from noria.training.data.sampling import even_sample, sampled
 from noria.training.data.splits import search_folds
 from noria.training.models.base.estimator import Params
 from noria.training.models.base.threads import limited_threads
 from noria.training.models.blend import BlendCandidate, BlendMember, BlendSelection, select_blend
 from noria.training.models.catalog import BLEND, make_estimator
-from noria.training.models.trees.external_memory import evenly
 from noria.training.search.best_trial import BestTrial, read_trial, record_trial
 from noria.training.search.oof_predictions import HeldOutScores
 from noria.training.search.plan import SearchPlan, search_plan
@@ -128,7 +127,7 @@ def _blend_candidates(plan: SearchPlan, rows: int, trials: Sequence[optuna.trial
 
 def _in_memory(fold: Fold) -> Fold:
     """The fold, or an even sample of it if it has more rows than memory should hold."""
-    training, validation = evenly(fold.training, MOST_IN_MEMORY), evenly(fold.validation, MOST_IN_MEMORY)
+    training, validation = even_sample(fold.training, MOST_IN_MEMORY), even_sample(fold.validation, MOST_IN_MEMORY)
     return Fold(training, validation, fold.window)
 
 

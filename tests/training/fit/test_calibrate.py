@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from noria.core.metrics.binary import log_loss, roc_auc
+from noria.core.model.value import NEVER
 from noria.core.use_case import ConfusionValue, Task
 from noria.training.data.target import PredictionTarget
-from noria.training.fit.calibrate import at_level, calibrate, choose_calibration, isotonic
+from noria.training.fit.calibrate import at_level, calibrate, choose_calibration, isotonic_map
 from noria.training.fit.threshold import choose_threshold, threshold_curve
 
 
@@ -37,8 +38,8 @@ def test_the_order_of_scores_stays():
 @pytest.mark.parametrize("scores", [np.full(500, 0.3), np.array([0.0] * 250 + [1.0] * 250)])
 def test_scores_of_few_values_do_not_break_it(scores):
     labels = np.arange(500) % 3 == 0
-    assert (np.diff(isotonic(scores, labels).scores) > 0).all()
-    assert np.isfinite(isotonic(scores, labels).apply(scores)).all()
+    assert (np.diff(isotonic_map(scores, labels).scores) > 0).all()
+    assert np.isfinite(isotonic_map(scores, labels).apply(scores)).all()
     assert np.isfinite(calibrate(scores, labels).apply(scores)).all()
 
 
@@ -131,12 +132,13 @@ VALUE = ConfusionValue(true_positive=5, false_positive=-1, false_negative=-3, tr
 
 def test_the_curve_is_what_each_threshold_is_worth():
     scores, labels = overconfident(3000)
-    curve = threshold_curve(VALUE, labels, scores, points=20)
-    for threshold, found in zip(curve.thresholds, curve.per_1000, strict=True):
+    thresholds = np.append(np.quantile(scores, np.linspace(0, 1, 20)), NEVER)
+    curve = threshold_curve(VALUE, labels, scores, thresholds)
+    for threshold, per_1000 in zip(thresholds, curve, strict=True):
         yes = scores >= threshold
-        worth = 5 * (yes & labels).sum() - (yes & ~labels).sum() - 3 * (~yes & labels).sum()
-        assert found == pytest.approx(1000 * worth / 3000)
-    assert curve.per_1000[-1] == pytest.approx(-3000 * labels.mean())  # nobody is warned
+        money = 5 * (yes & labels).sum() - (yes & ~labels).sum() - 3 * (~yes & labels).sum()
+        assert per_1000 == pytest.approx(1000 * money / 3000)
+    assert curve[-1] == pytest.approx(-3000 * labels.mean())  # always no
 
 
 def test_a_computed_threshold_is_kept_unless_a_searched_one_is_clearly_worth_more():

@@ -14,6 +14,7 @@ from noria.core.use_case import Engine, Training, UseCase
 from noria.training.data.dataset import TrainingSet, read_snapshot, snapshot_schema
 from noria.training.data.encoding import EncodingOptions, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import StoredColumns
+from noria.training.data.sampling import even_sample
 from noria.training.data.target import target_of
 from noria.training.fit.pipeline import FittedPipeline, Pipeline
 from noria.training.models.base.estimator import FitContext
@@ -21,7 +22,7 @@ from noria.training.models.base.margin import loss_of, margins_of
 from noria.training.models.catalog import make_estimator
 from noria.training.models.trees.booster import cluster_of
 from noria.training.models.trees.dask_engine import boosted_on_cluster
-from noria.training.models.trees.external_memory import EncodedBatches, RowMetaInfo, evenly, is_stored
+from noria.training.models.trees.external_memory import EncodedBatches, RowMetaInfo, is_stored
 
 FEW = 500
 ROWS = 3000
@@ -150,10 +151,10 @@ class TestBatches:
         assert loss(streamed, in_memory) < 1.05 * loss(pipeline.fit(in_memory), in_memory)
 
     def test_a_kind_that_wants_all_rows_gets_some_of_every_time(self, on_disk: TrainingSet) -> None:
-        some = evenly(on_disk, 300)
+        some = even_sample(on_disk, 300)
         assert len(some) == 300
         assert (some.times[0], some.times[-1]) == (on_disk.times[0], on_disk.times[-1])
-        assert evenly(some, 300) is some
+        assert even_sample(some, 300) is some
 
     def test_an_error_while_reading_is_raised_where_the_fit_was_asked_for(self, stored: tuple[UseCase, SnapshotRef]) -> None:
         pipeline = small_recipe(stored[0], "gradient_boosting")

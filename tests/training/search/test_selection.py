@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from noria.core.use_case import Task
 from noria.training.bundle.environment import record_environment
 from noria.training.data.dataset import read_snapshot, snapshot_schema
 from noria.training.data.sampling import Sampling
 from noria.training.data.splits import search_folds, split_plan
-from noria.training.data.target import target_of
+from noria.training.data.target import PredictionTarget, target_of
 from noria.training.search import selection
 from noria.training.search.budget import Budget, SearchLimits, search_limits
 from noria.training.search.oof_predictions import HeldOutScores, forget_search
 from noria.training.search.plan import search_plan
 from noria.training.search.pruning import FEWEST, Pruner
-from noria.training.search.search_metric import pinball, search_measure
+from noria.training.search.search_metric import search_measure
 from noria.training.search.selection import best_trial, select
 from noria.training.search.study import open_study
 from noria.training.search.worker import run_plan, run_worker
@@ -87,7 +88,7 @@ def test_regression_search_metrics_are_those_of_scikit_learn(tmp_path, metric, s
 
 def test_the_pinball_loss_is_least_at_its_quantile():
     labels = np.random.default_rng(0).gamma(2.0, 5.0, 2000)
-    loss = pinball(0.8)
+    loss = search_measure("pinball", PredictionTarget(Task.REGRESSION, quantile=0.8)).measure
     losses = {share: loss(labels, np.full(2000, np.quantile(labels, share))) for share in (0.6, 0.7, 0.8, 0.9)}
     assert min(losses, key=losses.__getitem__) == 0.8
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.model.calibration import softmax
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
@@ -74,11 +75,10 @@ def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
     if target.task is Task.REGRESSION:
         return margins[:, 0]
     if target.task is Task.BINARY_CLASSIFICATION:
-        # the form that does not overflow, whichever the sign
+        # Not `sigmoid`: margins of trees can be so large that it overflows.
         small = np.exp(-np.abs(margins[:, 0]))
         return np.where(margins[:, 0] >= 0, 1 / (1 + small), small / (1 + small))
-    weights = np.exp(margins - margins.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+    return softmax(margins)
 
 
 def margins_of(target: PredictionTarget, scores: Scores) -> Margins:

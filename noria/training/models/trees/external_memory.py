@@ -154,10 +154,3 @@ def binned(batches: EncodedBatches, facts: RowMetaInfo, *, max_bin: int, threads
 def is_stored(rows: TrainingSet) -> bool:
     """Whether the rows are too many to be in memory."""
     return isinstance(rows.columns, StoredColumns)
-
-
-def evenly(rows: TrainingSet, most: int) -> TrainingSet:
-    """The rows, or of very many one of every so many in order of time: for kinds that want them all in memory."""
-    if len(rows) <= most:
-        return rows
-    return rows.take(np.linspace(0, len(rows) - 1, most).astype(np.intp))

@@ -1,4 +1,4 @@
-"""Fitted trees that tell all classes apart at once: every leaf holds the rate of each class, and a forest averages them."""
+"""Fitted trees of scikit-learn for several classes: every leaf holds the rate of each class, and a forest averages them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from noria.core.model.link_functions import LogarithmPart
 from noria.core.model.tree_shap import Forest
 from noria.training.models.base.margin import Margins
 from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
+from noria.training.models.trees.tree_ensemble import LeafWeights, ensemble_attributes
 
 _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class SklearnTree:
-    """One tree as arrays over its nodes; children stand behind their parents.
+    """One tree as arrays over its nodes; children come after their parents. Of shape ``(nodes,)`` unless said otherwise.
 
     Attributes:
-        left, right: positions of the children; -1 for a leaf's.
-        features: encoded column that a branch asks about.
-        thresholds: float32; a branch is left for values below it.
-        missing_left: which branches send a missing value to the left.
-        rates: of each class among the training rows that came by; shape ``(nodes, classes)``.
-        covers: how many training rows came by.
+        left, right: positions of the children; -1 for a leaf.
+        features: encoded column that a branch reads.
+        thresholds: a branch goes left below its threshold.
+        missing_left: whether a branch sends a missing value to the left.
+        rates: share of each class among the training rows of a node; shape ``(nodes, classes)``.
+        covers: number of training rows of a node.
     """
 
     left: npt.NDArray[np.int64]
@@ -41,16 +42,16 @@ class SklearnTree:
     covers: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, tree: Any, places: npt.NDArray[np.int64], classes: int) -> SklearnTree:
+    def of(cls, tree: Any, present: npt.NDArray[np.int64], classes: int) -> SklearnTree:
         """From a tree of scikit-learn.
 
         Args:
             tree: the `tree_` of a fitted classifier.
-            places: class that each of its columns of rates is of.
-            classes: how many there are, also of those that no row has.
+            present: class of each of its columns of rates.
+            classes: number of classes, with those that no row has.
         """
         rates = np.zeros((tree.node_count, classes))
-        rates[:, places] = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
+        rates[:, present] = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
         return cls(
             left=tree.children_left.astype(np.int64),
             right=tree.children_right.astype(np.int64),
@@ -63,14 +64,14 @@ class SklearnTree:
 
     @property
     def leaf(self) -> npt.NDArray[np.bool_]:
-        """Which nodes are leaves."""
+        """Whether a node is a leaf; shape ``(nodes,)``."""
         return np.asarray(self.left == -1)
 
     @cached_property
     def undecided(self) -> npt.NDArray[np.bool_]:
-        """Which nodes have leaves below them that differ in the rate of a class; shape ``(nodes, classes)``.
+        """Whether the leaves below a node differ in the rate of a class; shape ``(nodes, classes)``.
 
-        Of that class, all others may be taken for leaves.
+        For that class, all other nodes may be treated as leaves.
         """
         low, high = self.rates.copy(), self.rates.copy()
         for parent in np.flatnonzero(~self.leaf)[::-1]:
@@ -87,8 +88,8 @@ class SklearnTrees:
     Attributes:
         trees: the trees.
         width: number of encoded columns.
-        least: a smaller rate is taken for this one.
-        slope: what a logarithm counts.
+        least: lower limit of a mean rate.
+        slope: factor of the logarithm.
     """
 
     trees: tuple[SklearnTree, ...]
@@ -97,7 +98,7 @@ class SklearnTrees:
     slope: float = 1.0
 
     def rates(self, matrix: Matrix) -> _Numbers:
-        """Mean rate of each class in the leaves that rows come to; shape ``(rows, classes)``."""
+        """Mean rate of each class in the leaves that the rows reach; shape ``(rows, classes)``."""
         total = np.zeros((len(matrix), self.trees[0].rates.shape[1]))
         rows = np.arange(len(matrix))
         for tree in self.trees:
@@ -115,9 +116,9 @@ class SklearnTrees:
         return np.asarray(self.slope * np.log(np.maximum(self.rates(matrix), self.least)), dtype=np.float64)
 
     def contributions(self, matrix: Matrix) -> _Numbers:
-        """What the columns moved of the margins: SHAP values of the rates, taken on to their logarithms.
+        """SHAP values of the rates, converted to logarithms; shape ``(rows, classes, width)``.
 
-        Shape ``(rows, classes, width)``; with one constant for each class they add up to the margins.
+        With one constant for each class they add up to the margins.
         """
         return self._explainer.contributions(matrix)
 
@@ -134,7 +135,7 @@ class SklearnTrees:
         return GraphPart(nodes, constants, f"{name}_margins")
 
     def explained(self) -> tuple[TreesPart, LogarithmPart]:
-        """The same trees, once for each class, and what takes rates to margins, to explain rows without this library."""
+        """The same trees, once for each class, and the logarithm, which explain rows without scikit-learn."""
         return (TreesPart(self._forest, self.width), self._logarithm)
 
     @cached_property
@@ -143,7 +144,7 @@ class SklearnTrees:
 
     @cached_property
     def _logarithm(self) -> LogarithmPart:
-        """Around the rates of who knows nothing of a row: each leaf by its share of the training rows."""
+        """The logarithm around the expected rates: each leaf weighted by its share of the training rows."""
         usual = np.mean([(tree.covers[tree.leaf] / tree.covers[0]) @ tree.rates[tree.leaf] for tree in self.trees], axis=0)
         return LogarithmPart(self.width, np.asarray(usual, dtype=np.float64), self.slope, self.least)
 
@@ -172,34 +173,15 @@ class SklearnTrees:
 
     @cached_property
     def _ensemble(self) -> dict[str, Any]:
-        """Attributes of the ONNX operator TreeEnsembleRegressor; a leaf names only the classes that it has."""
-        trees = self.trees
-        found = [np.nonzero(np.where(tree.leaf[:, None], tree.rates, 0.0)) for tree in trees]
-        return {
-            "n_targets": trees[0].rates.shape[1],
-            "aggregate_function": "SUM",
-            "post_transform": "NONE",
-            "nodes_treeids": _joined([np.full(len(tree.left), index) for index, tree in enumerate(trees)]),
-            "nodes_nodeids": _joined([np.arange(len(tree.left)) for tree in trees]),
-            "nodes_featureids": _joined([np.where(tree.leaf, 0, tree.features) for tree in trees]),
-            "nodes_values": _joined([np.where(tree.leaf, 0.0, tree.thresholds) for tree in trees]),
-            "nodes_modes": ["LEAF" if leaf else "BRANCH_LT" for leaf in _joined([tree.leaf for tree in trees])],
-            "nodes_truenodeids": _joined([np.where(tree.leaf, 0, tree.left) for tree in trees]),
-            "nodes_falsenodeids": _joined([np.where(tree.leaf, 0, tree.right) for tree in trees]),
-            "nodes_missing_value_tracks_true": _joined([(tree.missing_left & ~tree.leaf).astype(int) for tree in trees]),
-            "target_treeids": _joined([np.full(len(nodes), index) for index, (nodes, _) in enumerate(found)]),
-            "target_nodeids": _joined([nodes for nodes, _ in found]),
-            "target_ids": _joined([classes for _, classes in found]),
-            "target_weights": _joined([tree.rates[place] / len(trees) for tree, place in zip(trees, found, strict=True)]),
-        }
+        return ensemble_attributes(self.trees, [self._leaves(tree) for tree in self.trees], self.trees[0].rates.shape[1])
+
+    def _leaves(self, tree: SklearnTree) -> LeafWeights:
+        """Weights of the leaves of a tree; classes that a leaf does not have are left out."""
+        nodes, classes = np.nonzero(np.where(tree.leaf[:, None], tree.rates, 0.0))
+        return LeafWeights(nodes, classes, tree.rates[nodes, classes] / len(self.trees))
 
 
 def _above(thresholds: _Numbers) -> npt.NDArray[np.float32]:
-    """The smallest float32 above each threshold: scikit-learn goes left up to it, ONNX below it."""
+    """The smallest float32 above each threshold, same shape: scikit-learn goes left up to it, ONNX below it."""
     near = thresholds.astype(np.float32)
     return np.where(near.astype(np.float64) > thresholds, near, np.nextafter(near, np.float32(np.inf))).astype(np.float32)
-
-
-def _joined(parts: list[Any]) -> list[Any]:
-    joined: list[Any] = np.concatenate(parts).tolist()
-    return joined

@@ -14,6 +14,7 @@ from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import TreesPart
 from noria.core.model.tree_shap import Forest
 from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
+from noria.training.models.trees.tree_ensemble import LeafWeights, ensemble_attributes
 
 _Numbers = npt.NDArray[np.float64]
 
@@ -25,7 +26,7 @@ class XgboostTrees:
     Attributes:
         booster: an `xgboost.Booster`, grown around a margin of zero.
         base: margin of a row before any tree; shape ``(outputs,)``.
-        slope: what a leaf counts; regression grows trees for labels of standard deviation 1 and scales them back here.
+        slope: factor of the leaves; regression trees are grown for labels of standard deviation 1 and scaled back here.
     """
 
     booster: Any
@@ -41,8 +42,8 @@ class XgboostTrees:
         """SHAP values by the trees themselves (TreeSHAP, Lundberg et al., 2020); shape ``(rows, outputs, width)``."""
         from xgboost import DMatrix
 
-        found = self.booster.predict(DMatrix(matrix), pred_contribs=True)
-        shaped = np.asarray(found, dtype=np.float64).reshape(len(matrix), len(self.base), matrix.shape[1] + 1)
+        shap = self.booster.predict(DMatrix(matrix), pred_contribs=True)
+        shaped = np.asarray(shap, dtype=np.float64).reshape(len(matrix), len(self.base), matrix.shape[1] + 1)
         return self.slope * shaped[:, :, :-1]
 
     def part(self, name: str) -> GraphPart:
@@ -57,15 +58,15 @@ class XgboostTrees:
         return GraphPart(nodes, constants, f"{name}_margins")
 
     def explained(self) -> tuple[TreesPart]:
-        """The same trees with how many rows went where, to explain rows without XGBoost."""
+        """The same trees with the number of rows of each node, which explain rows without XGBoost."""
         trees, outputs = self._trees
-        starts = np.cumsum([0, *(len(tree.ids) for tree in trees)], dtype=np.intp)
+        starts = np.cumsum([0, *(len(tree.left) for tree in trees)], dtype=np.intp)
         forest = Forest.of(
             roots=starts[:-1],
             left=_moved([tree.left for tree in trees], starts),
             right=_moved([tree.right for tree in trees], starts),
             outputs=np.array(outputs),
-            missing_left=np.concatenate([tree.missing_left for tree in trees]) == 1,
+            missing_left=np.concatenate([tree.missing_left for tree in trees]),
             features=np.concatenate([tree.features for tree in trees]),
             values=np.concatenate([tree.values for tree in trees]),
             covers=np.concatenate([tree.covers for tree in trees]),
@@ -76,54 +77,49 @@ class XgboostTrees:
     def _trees(self) -> tuple[list[_Tree], list[int]]:
         """The trees, read from the booster's own JSON, and the output that each adds to."""
         model = json.loads(bytes(self.booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
-        return [_Tree.read(index, tree) for index, tree in enumerate(model["trees"])], model["tree_info"]
+        return [_Tree.read(tree) for tree in model["trees"]], model["tree_info"]
 
     @cached_property
     def _ensemble(self) -> dict[str, Any]:
-        """Attributes of the ONNX operator TreeEnsembleRegressor."""
         trees, outputs = self._trees
-        leaves = [tree.nodes[tree.leaf] for tree in trees]
-        counts = [len(found) for found in leaves]
-        return {
-            "n_targets": len(self.base),
-            "aggregate_function": "SUM",
-            "post_transform": "NONE",
-            "nodes_treeids": _joined([tree.ids for tree in trees]),
-            "nodes_nodeids": _joined([tree.nodes for tree in trees]),
-            "nodes_featureids": _joined([np.where(tree.leaf, 0, tree.features) for tree in trees]),
-            "nodes_values": _joined([np.where(tree.leaf, 0.0, tree.values) for tree in trees]),
-            "nodes_modes": ["LEAF" if leaf else "BRANCH_LT" for leaf in _joined([tree.leaf for tree in trees])],
-            "nodes_truenodeids": _joined([np.where(tree.leaf, 0, tree.left) for tree in trees]),
-            "nodes_falsenodeids": _joined([np.where(tree.leaf, 0, tree.right) for tree in trees]),
-            "nodes_missing_value_tracks_true": _joined([tree.missing_left for tree in trees]),
-            "target_treeids": _joined([np.full(count, index) for index, count in enumerate(counts)]),
-            "target_nodeids": _joined(leaves),
-            "target_ids": _joined([np.full(count, output) for output, count in zip(outputs, counts, strict=True)]),
-            "target_weights": _joined([tree.values[tree.leaf] for tree in trees]),
-        }
+        leaves = [tree.leaves(output) for tree, output in zip(trees, outputs, strict=True)]
+        return ensemble_attributes(trees, leaves, len(self.base))
 
 
 @dataclass(frozen=True, eq=False)
 class _Tree:
-    """One tree as arrays over its nodes."""
+    """One tree as arrays over its nodes; all of shape ``(nodes,)``.
 
-    ids: npt.NDArray[np.int64]
-    nodes: npt.NDArray[np.int64]
+    Attributes:
+        left, right: positions of the children; -1 for a leaf.
+        features: encoded column that a branch reads.
+        values: threshold of a branch, which goes left below it; weight of a leaf.
+        missing_left: whether a branch sends a missing value to the left.
+        covers: curvature of the loss over the training rows of a node, which is about their number.
+    """
+
     left: npt.NDArray[np.int64]
     right: npt.NDArray[np.int64]
     features: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
-    """Threshold of a branch, which is taken to the left below it; weight of a leaf."""
-    missing_left: npt.NDArray[np.int64]
+    missing_left: npt.NDArray[np.bool_]
     covers: npt.NDArray[np.float32]
-    """Curvature of the loss over the training rows that came by: about how many they were."""
 
     @property
     def leaf(self) -> npt.NDArray[np.bool_]:
         return np.asarray(self.left == -1)
 
+    @property
+    def thresholds(self) -> npt.NDArray[np.float32]:
+        return self.values
+
+    def leaves(self, output: int) -> LeafWeights:
+        """The leaves of the tree, which adds to one output."""
+        nodes = np.flatnonzero(self.leaf)
+        return LeafWeights(nodes, np.full(len(nodes), output), self.values[nodes])
+
     @classmethod
-    def read(cls, index: int, tree: dict[str, Any]) -> _Tree:
+    def read(cls, tree: dict[str, Any]) -> _Tree:
         """From the JSON of a booster; nodes that pruning cut off are left out."""
         left = np.array(tree["left_children"], dtype=np.int64)
         right = np.array(tree["right_children"], dtype=np.int64)
@@ -131,19 +127,17 @@ class _Tree:
         number = np.cumsum(reached) - 1
         is_leaf = left[reached] == -1
         return cls(
-            ids=np.full(int(reached.sum()), index, dtype=np.int64),
-            nodes=np.arange(int(reached.sum()), dtype=np.int64),
             left=np.where(is_leaf, -1, number[left[reached]]),
             right=np.where(is_leaf, -1, number[right[reached]]),
             features=np.array(tree["split_indices"], dtype=np.int64)[reached],
             values=np.array(tree["split_conditions"], dtype=np.float32)[reached],
-            missing_left=np.where(is_leaf, 0, np.array(tree["default_left"], dtype=np.int64)[reached]),
+            missing_left=~is_leaf & (np.array(tree["default_left"], dtype=np.int64)[reached] == 1),
             covers=np.array(tree["sum_hessian"], dtype=np.float32)[reached],
         )
 
 
 def _reached(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which nodes can be come to from the root."""
+    """Which nodes can be reached from the root; shape ``(nodes,)``."""
     reached = np.zeros(len(left), dtype=np.bool_)
     level = np.array([0])
     while len(level):
@@ -154,11 +148,6 @@ def _reached(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.N
 
 
 def _moved(children: list[npt.NDArray[np.int64]], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Positions of children among the nodes of all trees, which begin at `starts`; -1 for a leaf's."""
+    """Positions of children among the nodes of all trees, which begin at `starts`; -1 for a leaf; shape ``(all nodes,)``."""
     parts = zip(children, starts, strict=False)
     return np.concatenate([np.where(part == -1, -1, part + start) for part, start in parts]).astype(np.intp)
-
-
-def _joined(parts: list[Any]) -> list[Any]:
-    joined: list[Any] = np.concatenate(parts).tolist()
-    return joined
