@@ -1,1 +1,1 @@
-"""Runs a bundle: the encoder, the ONNX graph, the calibration. Needs numpy and ONNX Runtime, nothing else."""
+"""Scores and explains rows with a bundle: encoder, ONNX graph, calibration. Needs numpy and ONNX Runtime alone."""

@@ -1,4 +1,4 @@
-"""Which fields moved a prediction, from the bundle's own explainer; the words for it are made where they are shown."""
+"""Contributions of the fields to a prediction, from the bundle's own explainer."""
 
 from __future__ import annotations
 
@@ -32,36 +32,36 @@ class FieldExplainer:
         self._centred = manifest.task is Task.MULTICLASS
         self.fields = tuple(dict.fromkeys(column.name for column in self._encoder.columns))
         """The fields that the model reads, in the order of `contributions`."""
-        places = {name: place for place, name in enumerate(self.fields)}
+        index = {name: number for number, name in enumerate(self.fields)}
         feeds = np.array(
-            [places[column.name] for column in self._encoder.columns for _ in range(column.width)], dtype=np.intp
+            [index[column.name] for column in self._encoder.columns for _ in range(column.width)], dtype=np.intp
         )
         self._sums = (feeds[:, None] == np.arange(len(self.fields))).astype(np.float64)
 
     @property
     def steps(self) -> int:
-        """What a row costs, see `Explainer.steps`."""
+        """Cost of one row, see `Explainer.steps`."""
         return self._explainer.steps
 
     def contributions(self, rows: Sequence[Mapping[str, Any]]) -> Numbers:
-        """SHAP values of the fields, the columns of each added up; shape ``(rows, outputs, fields)``.
+        """SHAP values of the fields, summed over their encoded columns; shape ``(rows, outputs, fields)``.
 
-        Log odds of yes before calibration; the label's unit; or of every class its log weight against the mean of all of
-        them (the centred log ratio of Aitchison, 1982): what raises all classes alike moves no probability.
+        Log odds of yes before calibration, or the label's unit. For several classes the log weight of each class against
+        the mean of all (the centred log ratio of Aitchison, 1982): raising all classes alike changes no probability.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self._explainer.contributions(self._encoder.encode_rows(rows)) @ self._sums
+            shap = self._explainer.contributions(self._encoder.encode_rows(rows)) @ self._sums
             if self._centred:
-                found -= found.mean(axis=1, keepdims=True)
-        return np.asarray(np.nan_to_num(found), dtype=np.float64)
+                shap -= shap.mean(axis=1, keepdims=True)
+        return np.asarray(np.nan_to_num(shap), dtype=np.float64)
 
     def knows(self, field: str, value: str) -> bool:
-        """Whether training saw a value of a categorical field."""
-        known = self._known.get(field)
-        return known is None or value in known
+        """Whether the training rows had a value of a categorical field; True for a numeric field."""
+        categories = self._categories.get(field)
+        return categories is None or value in categories
 
     @cached_property
-    def _known(self) -> Mapping[str, frozenset[str]]:
+    def _categories(self) -> Mapping[str, frozenset[str]]:
         columns = self._encoder.columns
         lookups = {column.name: frozenset(column.values) for column in columns if isinstance(column, LookupColumn)}
         return lookups | {
@@ -74,17 +74,17 @@ def load_explainer(path: Path, manifest: Manifest) -> FieldExplainer:
 
     Args:
         path: the file.
-        manifest: the bundle's; says which checksum the file must have.
+        manifest: of the bundle; has the checksum of the file.
 
     Raises:
-        BundleError: it is gone, altered, or of another model.
+        BundleError: the file is missing, altered, or of another model.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); fetch the bundle again") from error
-    if (found := sha256(content)) != (expected := manifest.files.get(path.name)):
-        raise BundleError(f"{path}: SHA-256 is {found}, the manifest says {expected}; fetch the bundle again")
+    if (actual := sha256(content)) != (expected := manifest.files.get(path.name)):
+        raise BundleError(f"{path}: SHA-256 is {actual}, the manifest says {expected}; fetch the bundle again")
     explainer = read_explainer(content)
     outputs = len(manifest.classes) if manifest.task is Task.MULTICLASS else 1
     width = manifest.encoder.width if manifest.encoder else 0

@@ -1,4 +1,4 @@
-"""One predictor for training's parity gate, batch scoring and REST."""
+"""Predictors: the same scores for the parity check of training, batch scoring and REST."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ PARITY = 1e-5
 
 
 class Predictor(Protocol):
-    """Gives the scores of rows: probabilities of yes or numbers ``(rows,)``, or probabilities ``(rows, classes)``."""
+    """Scores rows: probabilities of yes or numbers, shape ``(rows,)``, or probabilities, shape ``(rows, classes)``."""
 
     manifest: Manifest
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """Scores of a few rows given as mappings."""
+        """Scores of a few rows given as mappings; shape ``(rows,)`` or ``(rows, classes)``."""
         ...
 
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
-        """Scores of many rows given as equally long columns."""
+        """Scores of many rows given as equally long columns; shape ``(rows,)`` or ``(rows, classes)``."""
         ...
 
 
 class RulePredictor:
-    """Version 0: what the rule says, as a probability of 0 or 1, or as a number."""
+    """The baseline: the value of its expression, as a probability of 0 or 1, or as a number."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self._rule = Rule(manifest.rule or "")
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """Scores of a few rows given as mappings."""
+        """Scores of a few rows given as mappings; shape ``(rows,)`` or ``(rows, classes)``."""
         return self._scores([self._rule.value(row) for row in rows])
 
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
-        """Scores of many rows given as equally long columns."""
+        """Scores of many rows given as equally long columns; shape ``(rows,)`` or ``(rows, classes)``."""
         rows = len(next(iter(columns.values()))) if columns else 0
         return self._scores(self._rule.values(columns, rows))
 
@@ -69,7 +69,10 @@ class OnnxPredictor:
     Args:
         manifest: of the bundle.
         graph: the bundle's ONNX graph.
-        explainer: the bundle's file that explains predictions; read when it is first asked for.
+        explainer: the bundle's explainer file, read at first use; None if the bundle has none.
+
+    Raises:
+        BundleError: the manifest has no encoder, or the graph cannot be loaded.
     """
 
     def __init__(self, manifest: Manifest, graph: bytes, explainer: Path | None = None) -> None:
@@ -79,15 +82,15 @@ class OnnxPredictor:
         self._encoder = manifest.encoder
         self._explainer_file = explainer
         self._session = OnnxSession(graph)
-        self._place = 1 if manifest.task is Task.BINARY_CLASSIFICATION else 0
-        """Where a single row's score stands in what the graph gives."""
+        self._score_index = 1 if manifest.task is Task.BINARY_CLASSIFICATION else 0
+        """Position of a single row's score in the output of the graph."""
 
     @cached_property
     def explainer(self) -> FieldExplainer | None:
-        """What explains its predictions; None where the bundle was made before there were explanations.
+        """Explainer of the predictions; None if the bundle has none.
 
         Raises:
-            BundleError: the bundle's file is gone or altered.
+            BundleError: the file is missing or altered.
         """
         return None if self._explainer_file is None else load_explainer(self._explainer_file, self.manifest)
 
@@ -97,36 +100,36 @@ class OnnxPredictor:
         return "explainer" in self.__dict__
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """Scores of a few rows given as mappings."""
+        """Scores of a few rows given as mappings; shape ``(rows,)`` or ``(rows, classes)``."""
         return self.score_matrix(self._encoder.encode_rows(rows))
 
     def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
-        """Scores of many rows given as equally long columns."""
+        """Scores of many rows given as equally long columns; shape ``(rows,)`` or ``(rows, classes)``."""
         return self.score_matrix(self._encoder.encode_columns(columns))
 
     def score_row(self, row: Mapping[str, Any]) -> float:
-        """Score of one row, to the last bit what `score_rows` gives, without arrays; not for several classes."""
-        found = self._session.run(self._encoder.encode_rows((row,)))
-        return self.manifest.calibration.apply_one(found.item(self._place))
+        """Score of one row, the same bits as `score_rows`, without arrays; not for several classes."""
+        output = self._session.run(self._encoder.encode_rows((row,)))
+        return self.manifest.calibration.apply_one(output.item(self._score_index))
 
     def score_matrix(self, encoded: Matrix) -> Scores:
-        """Scores of encoded rows."""
-        found = np.asarray(self._session.run(encoded), dtype=np.float64)
-        return self.manifest.calibration.apply(self._raw(found))
+        """Scores of encoded rows; shape ``(rows,)`` or ``(rows, classes)``."""
+        output = np.asarray(self._session.run(encoded), dtype=np.float64)
+        return self.manifest.calibration.apply(self._raw(output))
 
-    def _raw(self, found: Scores) -> Scores:
-        """What the graph gives, in the shape of the task."""
+    def _raw(self, output: Scores) -> Scores:
+        """Output of the graph in the shape of the task."""
         if self.manifest.task is Task.REGRESSION:
-            return found.reshape(len(found))
-        return found if self.manifest.task is Task.MULTICLASS else found[:, 1]
+            return output.reshape(len(output))
+        return output if self.manifest.task is Task.MULTICLASS else output[:, 1]
 
 
 def load_predictor(folder: Path, digest: str | None = None) -> Predictor:
     """Load a bundle, after checking its checksums and replaying its golden requests.
 
     Args:
-        folder: where the bundle is.
-        digest: what the registry says the bundle's digest is; None to skip that check.
+        folder: of the bundle.
+        digest: of the bundle, from the registry; None to skip that check.
 
     Raises:
         BundleError: the bundle is incomplete or altered, or gives other scores than when it was made.
@@ -145,7 +148,7 @@ def load_predictor(folder: Path, digest: str | None = None) -> Predictor:
 
 
 def baseline_predictor(use_case: UseCase) -> Predictor:
-    """Version 0 of a use case."""
+    """Predictor of the baseline of a use case."""
     return RulePredictor(baseline_manifest(use_case))
 
 
@@ -154,17 +157,17 @@ def _replay_golden(folder: Path, predictor: Predictor) -> None:
         golden = read_golden(folder)
         if not golden:
             return
-        found = predictor.score_rows([request.instance for request in golden])
+        scores = predictor.score_rows([request.instance for request in golden])
     except Exception as error:  # anything that a graph or a golden file can make fail
         raise BundleError(f"{folder}: golden requests cannot be replayed ({error}); make the bundle again") from error
     expected = np.array([request.score for request in golden], dtype=np.float64)
-    if found.shape != expected.shape:
-        raise BundleError(f"{folder}: golden requests give {found.shape} scores, expected {expected.shape}; make it again")
-    differences = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))  # relative where numbers are large
+    if scores.shape != expected.shape:
+        raise BundleError(f"{folder}: golden requests give {scores.shape} scores, expected {expected.shape}; make it again")
+    differences = np.abs(scores - expected) / np.maximum(1.0, np.abs(expected))  # relative where numbers are large
     worst = int(np.argmax(differences.reshape(len(golden), -1).max(axis=1)))
     if not differences[worst].max() <= PARITY:
         raise BundleError(
-            f"{folder}: golden request {worst} gives {_shown(found[worst])}, it gave {_shown(expected[worst])} when the "
+            f"{folder}: golden request {worst} gives {_shown(scores[worst])}, it gave {_shown(expected[worst])} when the "
             "bundle was made; the runtime differs from the one it was made with"
         )
 

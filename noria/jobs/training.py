@@ -123,10 +123,10 @@ def fit(services: Services, request: FitRequest) -> ModelBundle:
 
     settings, use_case, against = services.settings, request.use_case, request.against
     cluster = cluster_of(use_case.training, settings.dask_scheduler)
-    rival = load_predictor(services.registry.download(against, settings.bundles), against.bundle_digest)
+    predictor = load_predictor(services.registry.download(against, settings.bundles), against.bundle_digest)
     best = request.best or best_trial(use_case, request.snapshot, settings.warehouse_url.get_secret_value())
     return fit_bundle(
-        use_case, request.snapshot, best, champion=(against.version, rival), folder=request.folder, cluster=cluster
+        use_case, request.snapshot, best, champion=(against.version, predictor), folder=request.folder, cluster=cluster
     )
 
 

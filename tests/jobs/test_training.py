@@ -65,7 +65,7 @@ def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_r
     assert services.audit.version_in_force(use_case.name, AS_OF) == "0"
 
 
-def test_what_trials_kept_is_there_until_the_fit_is_registered(services, use_case, snapshot):
+def test_scores_of_trials_are_deleted_after_registration(services, use_case, snapshot):
     training.ensure_baseline(services, use_case)
     training.search(services, use_case, snapshot, worker=0)
     (kept,) = Path(snapshot.path).parent.glob("*.search/*")
@@ -74,7 +74,7 @@ def test_what_trials_kept_is_there_until_the_fit_is_registered(services, use_cas
     assert not kept.parent.exists()
 
 
-def test_a_candidate_judged_against_a_champion_that_is_gone_is_judged_again(services, use_case, snapshot, tmp_path):
+def test_candidate_compared_with_a_retired_champion_is_evaluated_again(services, use_case, snapshot, tmp_path):
     candidate = train(services, use_case, snapshot)
     fewer = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000, seed=1), AS_OF)
     other = train(services, use_case, fewer)

@@ -9,7 +9,7 @@ from noria.core.lifecycle.evaluation import EvaluationReport, GateResult, Leakag
 from noria.core.use_case import GateMode, Task
 from noria.reports import evaluation_page
 from noria.training.evaluation.report import evaluate
-from tests.training.evaluation.judged_rows import EXPORT, judged_candidate, parcels_of, training_set
+from tests.training.evaluation.evaluated_rows import EXPORT, evaluated_candidate, parcels_of, training_set
 
 GATES = (
     GateResult(condition="value better than the baseline", found="416 against −399", passed=True, mode=GateMode.ENFORCED,
@@ -56,14 +56,14 @@ class Page(HTMLParser):
 def judged(request, tmp_path_factory):
     """Use case, report and page of each task."""
     use_case = parcels_of(tmp_path_factory.mktemp("use_cases"), request.param)
-    report = evaluate(use_case, judged_candidate(use_case, training_set(request.param, 6000)), EXPORT)
+    report = evaluate(use_case, evaluated_candidate(use_case, training_set(request.param, 6000)), EXPORT)
     return use_case, report, evaluation_page.render(report, use_case, GATES)
 
 
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory):
     use_case = parcels_of(tmp_path_factory.mktemp("use_cases"), Task.BINARY_CLASSIFICATION)
-    return use_case, evaluate(use_case, judged_candidate(use_case, training_set(use_case.task, 4000)), EXPORT)
+    return use_case, evaluate(use_case, evaluated_candidate(use_case, training_set(use_case.task, 4000)), EXPORT)
 
 
 def test_the_page_asks_nothing_of_anybody(judged, tmp_path):
@@ -146,7 +146,7 @@ def test_fairness_is_shown_with_how_sure_it_is(binary):
 
 def test_many_small_segments_are_folded(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION, segments=["street"])
-    report = evaluate(use_case, judged_candidate(use_case, training_set(use_case.task, 4000)), EXPORT)
+    report = evaluate(use_case, evaluated_candidate(use_case, training_set(use_case.task, 4000)), EXPORT)
     page = Page(evaluation_page.render(report, use_case))
     assert len(page.all("details")) >= 1
     assert re.search(r"\d+ more, too small to judge", page.text)

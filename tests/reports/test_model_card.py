@@ -16,7 +16,7 @@ from noria.reports.operations import Operations
 from noria.training.evaluation.report import evaluate
 from tests.release.test_audit import note
 from tests.reports.made_up import JUNE, MAY, a_lineage, a_manifest, a_report, a_whole_use_case, judged
-from tests.training.evaluation.judged_rows import EXPORT, judged_candidate, parcels_of, training_set
+from tests.training.evaluation.evaluated_rows import EXPORT, evaluated_candidate, parcels_of, training_set
 
 
 class Page(HTMLParser):
@@ -194,7 +194,7 @@ def test_a_card_without_lineage_or_money_is_still_a_card(use_case, tmp_path):
 @pytest.mark.parametrize("task", list(Task), ids=str)
 def test_what_a_real_evaluation_found_makes_a_sound_card(task, tmp_path):
     use_case = parcels_of(tmp_path, task, protected=["depot"])
-    report = evaluate(use_case, judged_candidate(use_case, training_set(task, 3000)), EXPORT)
+    report = evaluate(use_case, evaluated_candidate(use_case, training_set(task, 3000)), EXPORT)
     card = up_to_date(a_card(use_case, report, gates=check_gates(use_case.gates, report)), use_case, "")
     page = page_of(tmp_path / "card", card)
     assert read_card(tmp_path / "card") == card

@@ -39,7 +39,7 @@ def test_a_killed_snapshot_leaves_nothing_and_is_the_same_again(sandbox):
         assert found.same
 
 
-def test_a_worker_killed_in_its_trials_loses_these_and_ends_as_if_nobody_had_disturbed_it(sandbox):
+def test_killed_worker_ends_with_the_same_trials(sandbox):
     found = search.killed_in_each_trial(sandbox, (3, 8, 11))
     assert found.broken == ()
     assert (found.trials, found.versions, found.same) == (1, (1,), True)
@@ -89,7 +89,7 @@ def test_a_move_killed_between_any_two_of_its_writes_is_completed_once(sandbox, 
     assert found.times >= 2
 
 
-def test_a_broken_promise_is_seen(sandbox):
+def test_second_version_is_reported_as_broken(sandbox):
     """The table must be able to say no: a version that was registered behind the step's back counts as a second one."""
     name = sandbox.a_use_case("planted", training={"trials": 1})
     snapshot = sandbox.searched(name)

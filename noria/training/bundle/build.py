@@ -38,6 +38,7 @@ from noria.training.bundle.environment import record_environment
 from noria.training.bundle.explain import explainer_file
 from noria.training.bundle.export import check_parity, golden_requests, latency, learnt_signature, reference_parquet
 from noria.training.data.dataset import TrainingSet, read_snapshot, snapshot_schema
+from noria.training.data.parquet_columns import MOST_IN_MEMORY
 from noria.training.data.splits import calibration_split, final_split, split_plan
 from noria.training.data.target import target_of
 from noria.training.evaluation.input import EvaluationInput, ExportFacts
@@ -89,7 +90,7 @@ class _Fits:
         snapshot: the training set.
         rows: of the training set.
         best: the trial that is fitted.
-        judged: the evaluated model and its rows.
+        evaluated: the evaluated model and its rows.
         calibrated: calibration of the shipped model.
         shipped: the model that is exported.
     """
@@ -98,7 +99,7 @@ class _Fits:
     snapshot: SnapshotRef
     rows: TrainingSet
     best: BestTrial
-    judged: EvaluationInput
+    evaluated: EvaluationInput
     calibrated: Calibrated
     shipped: FittedPipeline
 
@@ -111,6 +112,7 @@ def fit_bundle(
     champion: tuple[str, Predictor],
     folder: Path,
     cluster: str = "",
+    most_in_memory: int = MOST_IN_MEMORY,
 ) -> ModelBundle:
     """Fit a trial, evaluate it, and write the bundle. The same snapshot and trial give the same bytes.
 
@@ -122,22 +124,25 @@ def fit_bundle(
         folder: where the bundle is written.
         cluster: address of a Dask scheduler; empty to fit on this machine. A cluster gives an equally good bundle, not the
             same bytes.
+        most_in_memory: features of more rows than this stay on disk.
 
     Raises:
         SettingsError: the cluster does not answer.
         NotEnoughDataError: the training set lacks rows or a column.
         BundleError: the ONNX graph or the explainer differs from the fitted model.
     """
-    rows = read_snapshot(snapshot_schema(use_case), snapshot)
+    rows = read_snapshot(snapshot_schema(use_case), snapshot, most_in_memory=most_in_memory)
     threads = _THREADS_OF_STORED_ROWS if is_stored(rows) else _THREADS
     context = FitContext(use_case.training.seed, threads, cluster)
-    pipeline = Pipeline(best.candidate, best.params, use_case.features, context, target_of(use_case), best.members)
+    pipeline = Pipeline(
+        best.candidate, best.params, use_case.features, context, target_of(use_case), best.members, most_in_memory
+    )
     with limited_threads(_THREADS):
-        judged, calibrated = _evaluated(use_case, pipeline, rows, champion)
-        return _seal(_Fits(use_case, snapshot, rows, best, judged, calibrated, pipeline.fit(rows)), folder)
+        evaluated, calibrated = _fit_evaluated(use_case, pipeline, rows, champion)
+        return _seal(_Fits(use_case, snapshot, rows, best, evaluated, calibrated, pipeline.fit(rows)), folder)
 
 
-def _evaluated(
+def _fit_evaluated(
     use_case: UseCase, pipeline: Pipeline, rows: TrainingSet, champion: tuple[str, Predictor]
 ) -> tuple[EvaluationInput, Calibrated]:
     """The model that is evaluated, and the calibration that its scores give the shipped model."""
@@ -147,17 +152,17 @@ def _evaluated(
     threshold = _threshold(use_case.business.value, first, earlier.validation.labels)
     model = pipeline.fit(final.training)
     raw = model.score(final.validation)
-    judged = EvaluationInput(
+    evaluated = EvaluationInput(
         fold=final,
         pipeline=pipeline,
         model=model,
         policy=policy_of(use_case, threshold.value if threshold else 0.5),
         scores=first.calibration.apply(raw),
-        rivals=(("baseline", "0", baseline_predictor(use_case)), ("champion", *champion)),
+        references=(("baseline", "0", baseline_predictor(use_case)), ("champion", *champion)),
         calibrated_by=first.name,
         note=f"{NOTE} {threshold.note[0].upper()}{threshold.note[1:]}." if threshold else NOTE,
     )
-    return judged, _calibrated(pipeline, raw, final.validation.labels)
+    return evaluated, _calibrated(pipeline, raw, final.validation.labels)
 
 
 def _calibrated(pipeline: Pipeline, scores: Scores, labels: Labels) -> Calibrated:
@@ -169,13 +174,13 @@ def _threshold(value: Value, calibrated: Calibrated, labels: Labels) -> Threshol
 
 
 def _seal(fits: _Fits, folder: Path) -> ModelBundle:
-    rows, manifest, graph = fits.judged.fold.validation, _manifest(fits), fits.shipped.to_onnx()
+    rows, manifest, graph = fits.evaluated.fold.validation, _manifest(fits), fits.shipped.to_onnx()
     parity = check_parity(fits.shipped, manifest, graph, rows, fits.use_case.training.seed)
     predictor = OnnxPredictor(manifest, graph)
     files = {MODEL: graph, **_other_files(fits, predictor)}
     size = sum(map(len, files.values())) + len(manifest.model_dump_json(indent=1))
     export = ExportFacts(parity, size_mb=round(size / 1e6, 4), graph_bytes=len(graph))
-    report = evaluate(fits.use_case, fits.judged, export)
+    report = evaluate(fits.use_case, fits.evaluated, export)
     files[EVALUATION] = report.model_dump_json(indent=1).encode()
     digest = write_bundle(folder, manifest.model_copy(update={"metrics": report.metrics}), files)
     timed = report.model_copy(update={"metrics": report.metrics | {LATENCY: latency(predictor, rows)}})
@@ -184,19 +189,19 @@ def _seal(fits: _Fits, folder: Path) -> ModelBundle:
 
 def _other_files(fits: _Fits, predictor: OnnxPredictor) -> dict[str, bytes]:
     """Files of the bundle beside graph and evaluation."""
-    judged, seed = fits.judged, fits.use_case.training.seed
-    rows = judged.fold.validation
+    evaluated, seed = fits.evaluated, fits.use_case.training.seed
+    rows = evaluated.fold.validation
     golden = golden_requests(predictor, rows, seed)
     return {
         EXPLAINER: explainer_file(fits.shipped, rows, seed),
         GOLDEN: json.dumps([request.model_dump() for request in golden], indent=1).encode(),
-        REFERENCE: reference_parquet(fits.use_case.features, rows, judged.scores, judged.policy),
+        REFERENCE: reference_parquet(fits.use_case.features, rows, evaluated.scores, evaluated.policy),
     }
 
 
 def _manifest(fits: _Fits) -> Manifest:
     """The manifest without metrics."""
-    use_case, policy = fits.use_case, fits.judged.policy
+    use_case, policy = fits.use_case, fits.evaluated.policy
     return Manifest(
         use_case=use_case.name,
         kind="onnx",

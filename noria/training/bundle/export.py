@@ -155,18 +155,18 @@ def reference_parquet(features: Features, rows: TrainingSet, scores: Scores, pol
     import pyarrow.parquet as pq
 
     chosen = even_positions(len(rows), MOST_REFERENCE_ROWS)
-    sample, judged = rows.take(chosen), scores[chosen]
+    sample, sample_scores = rows.take(chosen), scores[chosen]
     columns: dict[str, Any] = {}
     for name in sample.columns:
         numeric = name in features.numeric
         values = sample.columns[name] if numeric else sample.categories(name).tolist()
         columns[name] = pa.array(values, type=pa.float64() if numeric else pa.string(), from_pandas=numeric)
-    decisions = policy.decide(judged)
+    decisions = policy.decide(sample_scores)
     columns["event_time"] = pa.array(sample.times, type=pa.timestamp("us", tz="UTC"))
-    columns["score"] = pa.array(policy.chosen_scores(judged, decisions), type=pa.float64())
+    columns["score"] = pa.array(policy.chosen_scores(sample_scores, decisions), type=pa.float64())
     columns["decision"] = pa.array([_text(word) for word in policy.words(decisions)], type=pa.string())
     for index, name in enumerate(policy.classes):
-        columns[f"probability_{name}"] = pa.array(judged[:, index], type=pa.float64())
+        columns[f"probability_{name}"] = pa.array(sample_scores[:, index], type=pa.float64())
     columns["label"] = _label_column(sample.labels, policy)
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")

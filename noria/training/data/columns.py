@@ -1,4 +1,4 @@
-"""Texts of many rows, each kept once: a column of categories takes four bytes a row instead of a Python object."""
+"""Dictionary-encoded text columns: four bytes per row instead of a Python object."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MISSING = -1
 
 @dataclass(frozen=True, eq=False)
 class Categories(Sequence[str | None]):
-    """A column of texts; reads as a sequence of str or None.
+    """A text column; reads as a sequence of str or None.
 
     Attributes:
-        names: every text that can stand in the column, without repeats.
-        codes: index into `names` of every row, -1 where the value is missing; shape ``(rows,)``.
+        names: distinct texts; some may have no row.
+        codes: index into `names` of every row, -1 for a missing value; shape ``(rows,)``.
     """
 
     names: tuple[str, ...]
@@ -28,7 +28,7 @@ class Categories(Sequence[str | None]):
 
     @classmethod
     def of(cls, values: Sequence[str | None]) -> Categories:
-        """From texts, row by row."""
+        """From one text or None per row."""
         index: dict[str, int] = {}
         codes = [_MISSING if value is None else index.setdefault(value, len(index)) for value in values]
         return cls(tuple(index), np.array(codes, dtype=np.int32))
@@ -50,13 +50,13 @@ class Categories(Sequence[str | None]):
         return iter(self.tolist())
 
     def tolist(self) -> list[str | None]:
-        """The texts, row by row."""
+        """One text or None per row."""
         texts: list[str | None] = self.objects.tolist()
         return texts
 
     @property
     def objects(self) -> npt.NDArray[np.object_]:
-        """The texts, row by row, as an array of str and None."""
+        """One text or None per row, as an array; shape ``(rows,)``."""
         return self.spread(self._vocabulary)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Categories:
@@ -64,17 +64,17 @@ class Categories(Sequence[str | None]):
         return Categories(self.names, self.codes[rows])
 
     def spread(self, per_name: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What is known of each text, given to every row that has it.
+        """One entry per row, looked up by its text; shape ``(rows, ...)``.
 
         Args:
-            per_name: one entry per text of `names`, and last the one of a missing value.
+            per_name: one entry per text of `names`, and a last one for a missing value; shape ``(names + 1, ...)``.
         """
         return per_name[self.codes]  # -1 is the last entry
 
     def counts(self, weights: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
-        """Rows (or the sum of their weights) by text of `names`, and last of missing values."""
-        places = np.where(self.codes == _MISSING, len(self.names), self.codes)
-        return np.bincount(places, weights, minlength=len(self.names) + 1).astype(np.float64)
+        """Rows (or the sum of their weights) by text, and last of missing values; shape ``(names + 1,)``."""
+        entries = np.where(self.codes == _MISSING, len(self.names), self.codes)
+        return np.bincount(entries, weights, minlength=len(self.names) + 1).astype(np.float64)
 
     @cached_property
     def _vocabulary(self) -> npt.NDArray[np.object_]:

@@ -1,4 +1,4 @@
-"""A training set in memory: its columns, its labels and its times."""
+"""Training sets: columns, labels and times of a snapshot's rows."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ class TrainingSet:
     """Rows in order of time.
 
     Attributes:
-        columns: a numeric column is float64 with NaN where missing; a categorical one is `Categories`, or any other
-            sequence of str and None. Of very many rows they are on disk, and read when they are looked at.
-        labels: bool (binary classification), index into `label.classes` as int64 (multiclass), or float64 (regression).
-        times: event times, microseconds since 1970 UTC.
-        known: when each label became known, in the same unit; None where the snapshot does not say.
+        columns: a numeric column is float64 with NaN for missing values, shape ``(rows,)``; a categorical one is
+            `Categories`, or another sequence of str and None. Columns of very many rows are on disk, and read when used.
+        labels: bool (binary classification), index into `label.classes` as int64 (multiclass), or float64 (regression);
+            shape ``(rows,)``.
+        times: event times, microseconds since 1970 UTC; shape ``(rows,)``.
+        known_at: times at which the labels became known, in the same unit and shape; None if the snapshot has none.
     """
 
     columns: Mapping[str, Any]
     labels: Labels
     times: npt.NDArray[np.int64]
-    known: npt.NDArray[np.int64] | None = None
+    known_at: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,8 +50,8 @@ class TrainingSet:
             columns = self.columns.take(rows)
         else:
             columns = {name: _take(values, rows) for name, values in self.columns.items()}
-        known = None if self.known is None else self.known[rows]
-        return TrainingSet(columns, self.labels[rows], self.times[rows], known)
+        known_at = None if self.known_at is None else self.known_at[rows]
+        return TrainingSet(columns, self.labels[rows], self.times[rows], known_at)
 
     def between(self, start: datetime | None, end: datetime) -> TrainingSet:
         """The rows with event times ``start <= t < end``."""
@@ -59,8 +60,8 @@ class TrainingSet:
         return self.take(np.arange(first, max(first, last)))
 
     def labelled_by(self, instant: datetime) -> TrainingSet:
-        """The rows whose labels were known before an instant; all of them where nobody says when."""
-        return self if self.known is None else self.take(np.flatnonzero(self.known < _micros(instant)))
+        """The rows whose labels were known before an instant; all rows if the snapshot has no such times."""
+        return self if self.known_at is None else self.take(np.flatnonzero(self.known_at < _micros(instant)))
 
     def categories(self, name: str) -> Categories:
         """A categorical column."""
@@ -68,18 +69,23 @@ class TrainingSet:
         return values if isinstance(values, Categories) else Categories.of(values)
 
     def row(self, index: int) -> dict[str, Any]:
-        """One row as an app would send it: a missing value is None."""
+        """One row as an app sends it; a missing value is None."""
         return {name: _plain(values[index]) for name, values in self.columns.items()}
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to learn from, and later rows to be judged on."""
+    """Training rows and validation rows.
+
+    Attributes:
+        training: rows to learn from.
+        validation: other rows, later ones if the split is by time.
+        window: event times of the validation rows.
+    """
 
     training: TrainingSet
     validation: TrainingSet
     window: Interval
-    """Event times of the validation rows."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +128,14 @@ def read_snapshot(schema: SnapshotSchema, snapshot: SnapshotRef, *, most_in_memo
     features = schema.features
     wanted = [schema.event_time, *features.names, LABEL]
     if not path.exists():
-        raise NotEnoughDataError(f"snapshot {path} is gone: run the snapshot step again, it gives the same file")
+        raise NotEnoughDataError(f"snapshot {path} is gone: run the snapshot step again, it writes the same file")
     if lacking := set(wanted) - set(pq.read_schema(path).names):
         raise NotEnoughDataError(f"snapshot {path} lacks {', '.join(sorted(lacking))}: take it again with this use case")
     dated = [schema.event_time, *({LABEL_KNOWN_AT} & set(pq.read_schema(path).names))]
     table = pq.read_table(path, columns=[*dated, LABEL])
-    times, *known = (table[name].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy() for name in dated)
+    times, *known_at = (table[name].cast(pa.timestamp("us", tz="UTC")).cast("int64").to_numpy() for name in dated)
     columns = StoredColumns(path, frozenset(features.numeric), features.names, range(len(times)), most_in_memory)
-    rows = TrainingSet(columns, _labels(schema, table[LABEL], path), times, *known)
+    rows = TrainingSet(columns, _labels(schema, table[LABEL], path), times, *known_at)
     in_order = bool(np.all(times[1:] >= times[:-1]))
     if in_order and len(rows) > most_in_memory:
         return rows

@@ -1,10 +1,9 @@
-"""Fits the encoder: which columns become which numbers, learnt from training rows alone.
+"""Fits the encoder: how columns become numbers, learnt from training rows alone.
 
-A category that few rows have would tell a model its own label through the mean of its labels. So the matrix that a model is
-trained on gets every row's mean from *other* rows (out of fold), as scikit-learn's TargetEncoder does, and
-means are drawn towards the overall mean by `smoothing` imagined rows. What is kept of a mean is centred and of one scale for
-every feature, so that a linear model can take it as it is: for yes or no its log odds against the overall rate, for one of
-several classes the same of every class, for a number its distance from the overall mean in standard deviations.
+The mean label of a rare category would leak the labels of its rows. So the training matrix has out-of-fold means, as in
+scikit-learn's TargetEncoder, and means are shrunk to the overall mean by `smoothing` pseudo-rows. Means are centred and have
+one scale for every feature, so that a linear model can use them: log odds against the overall rate (binary, and of every
+class for multiclass), or the distance from the overall mean in standard deviations (regression).
 """
 
 from __future__ import annotations
@@ -26,40 +25,48 @@ from noria.training.data.dataset import TrainingSet
 from noria.training.data.target import BINARY, PredictionTarget
 
 MOST_CLASS_MEANS = 12
-"""A feature gets a column of means for each of the first so many classes; more would drown the other features."""
+"""Most classes with a column of means per feature: more columns would outnumber the other features."""
 MOST_TEXTS = 20_000
-"""So many of a feature's texts are told apart, the most frequent; rarer ones count as unseen. A feature with a text of its
-own in every row would make a bundle as large as the data, and teach nothing."""
+"""Most texts of a feature in the encoder, the most frequent ones; the others count as unseen. A feature with a distinct text
+in every row would make the bundle as large as the data."""
 _FOLDS = 5
 _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class EncodingOptions:
-    """How a kind of model wants its rows."""
+    """Encoding that a kind of model needs.
+
+    Attributes:
+        scale: centre and scale numbers, and replace missing ones; otherwise numbers are unchanged, NaN for missing.
+        one_hot_up_to: most values of a category with one column each; others become means and a frequency.
+        smoothing: weight of the overall mean in a category's mean, in rows.
+        target: what is predicted; means are of the label, or of its ratio to the anchor, which is the last column then.
+    """
 
     scale: bool
-    """Centre and scale numbers and fill in missing ones; otherwise they stay as they are, with NaN for missing."""
     one_hot_up_to: int
-    """A category of at most this many values becomes one column per value; others become means and a frequency."""
     smoothing: float
-    """Weight of the overall mean in a category's mean, in rows."""
     target: PredictionTarget = BINARY
-    """What is predicted: means are taken of it, or of its multiples of the anchor, which then is the last column."""
 
 
 LEAST_ANCHOR = 0.1
-"""An anchor is at least so many times its median over the training rows: a label can be any multiple of a tiny one."""
+"""Lower limit of an anchor, as a share of its median over the training rows: ratios to tiny anchors have no limit."""
 
 
 def fit_encoder(features: Features, rows: TrainingSet, options: EncodingOptions) -> Encoder:
-    """Learn scales, categories, means and frequencies.
+    """Fit scales, categories, means and frequencies.
+
+    Args:
+        features: names and kinds of the columns.
+        rows: the training rows.
+        options: encoding of the kind of model.
 
     Raises:
         NotEnoughDataError: `training.anchor` gives no number above 0 for any row.
     """
     last = _anchor_column(options.target.anchor, rows)
-    targets = _targets(_multiples(rows, last), options.target)
+    targets = _targets(_ratios(rows, last), options.target)
     numeric = (_numeric(name, np.asarray(rows.columns[name]), options.scale) for name in features.numeric)
     categorical = (
         column for name in features.categorical for column in _categorical(name, rows.categories(name), targets, options)
@@ -68,23 +75,23 @@ def fit_encoder(features: Features, rows: TrainingSet, options: EncodingOptions)
 
 
 def encode(encoder: Encoder, rows: TrainingSet) -> Matrix:
-    """What `encoder.encode_columns` gives of the rows, with every text encoded once instead of once a row."""
+    """As `encoder.encode_columns`, with every text encoded once instead of once per row; shape ``(rows, width)``."""
     matrix = np.empty((len(rows), encoder.width), dtype=np.float32)
     position = 0
     for column in encoder.columns:
-        place = matrix[:, position : position + column.width]
+        part = matrix[:, position : position + column.width]
         if isinstance(column, RuleColumn):
-            place[:] = column.encode_all(rows.columns)
+            part[:] = column.encode_all(rows.columns)
         elif isinstance(values := rows.columns[column.name], Categories):
-            place[:] = values.spread(column.encode_many([*values.names, None]).astype(np.float32))
+            part[:] = values.spread(column.encode_many([*values.names, None]).astype(np.float32))
         else:
-            place[:] = column.encode_many(values)
+            part[:] = column.encode_many(values)
         position += column.width
     return matrix
 
 
 def encode_for_training(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> Matrix:
-    """The matrix to train on: as `encoder` gives it, but with the means of categories taken out of fold."""
+    """The training matrix: as `encode`, with out-of-fold means of categories; shape ``(rows, width)``."""
     matrix = encode(encoder, rows)
     for means in out_of_fold(encoder, rows, options):
         means.write(matrix, rows.categories(means.name), 0)
@@ -93,13 +100,13 @@ def encode_for_training(encoder: Encoder, rows: TrainingSet, options: EncodingOp
 
 @dataclass(frozen=True, eq=False)
 class FoldMeans:
-    """What the labels of other folds say of every text of a feature.
+    """Out-of-fold means of every text of a feature.
 
     Attributes:
         name: the feature.
-        position: where the encoded matrix holds the first of its means.
-        texts: every text that the feature has.
-        tables: shape ``(folds, texts + 1, means)``; last is what is said of a missing value.
+        position: column of its first mean in the encoded matrix.
+        texts: every text of the feature.
+        tables: means of the other folds' labels; shape ``(folds, texts + 1, means)``, the last text is a missing value.
     """
 
     name: str
@@ -108,54 +115,54 @@ class FoldMeans:
     tables: _Numbers
 
     def write(self, matrix: Matrix, values: Categories, start: int) -> None:
-        """Put the means of some rows, one after another, in their place in the encoded matrix.
+        """Write the means of consecutive rows into the encoded matrix.
 
         Args:
-            matrix: the encoded rows.
+            matrix: the encoded rows; shape ``(rows, width)``.
             values: the feature of these rows.
             start: position of the first of them among the rows that the encoder was fitted to.
         """
-        index = {text: place for place, text in enumerate(self.texts)}
-        known = [*(index[text] for text in values.names), len(self.texts)]
+        index = {text: number for number, text in enumerate(self.texts)}
+        entries = [*(index[text] for text in values.names), len(self.texts)]
         columns = slice(self.position, self.position + self.tables.shape[2])
         folds = _folds(start, start + len(values))
         for fold, table in enumerate(self.tables):
             rows = np.flatnonzero(folds == fold)
-            matrix[rows, columns] = values.take(rows).spread(table[known])
+            matrix[rows, columns] = values.take(rows).spread(table[entries])
 
 
 def out_of_fold(encoder: Encoder, rows: TrainingSet, options: EncodingOptions) -> tuple[FoldMeans, ...]:
-    """The means of categories to train with: of every fold, what the other folds say."""
+    """Out-of-fold means of every feature that is encoded by means."""
     last = tuple(column for column in encoder.columns if isinstance(column, RuleColumn))
-    targets = _targets(_multiples(rows, last), options.target)
+    targets = _targets(_ratios(rows, last), options.target)
     return tuple(
         _fold_means(name, position, rows.categories(name), targets, options) for position, name in _mean_positions(encoder)
     )
 
 
 def _anchor_column(expression: str, rows: TrainingSet) -> tuple[RuleColumn, ...]:
-    """The column of the anchor, where there is one."""
+    """The column of the anchor; empty if there is none."""
     if not expression:
         return ()
     rule = Rule(expression)
-    asked = RuleColumn(name=rule.reads[0], expression=expression, least=0.0, missing=np.nan)
-    found = asked.encode_all(rows.columns)
-    if not np.isfinite(found).any():
+    column = RuleColumn(name=rule.reads[0], expression=expression, least=0.0, missing=np.nan)
+    values = column.encode_all(rows.columns)
+    if not np.isfinite(values).any():
         raise NotEnoughDataError(f"training.anchor: {expression!r} gives no number above 0 for any of {len(rows)} rows")
-    usual = float(np.nanmedian(found))
-    return (asked.model_copy(update={"least": LEAST_ANCHOR * usual, "missing": usual}),)
+    median = float(np.nanmedian(values))
+    return (column.model_copy(update={"least": LEAST_ANCHOR * median, "missing": median}),)
 
 
-def _multiples(rows: TrainingSet, last: tuple[RuleColumn, ...]) -> Labels:
-    """The labels, or how many times the anchor they are."""
+def _ratios(rows: TrainingSet, last: tuple[RuleColumn, ...]) -> Labels:
+    """The labels, or their ratios to the anchor; shape ``(rows,)``."""
     for column in last:
-        # As float32, which is what is multiplied back.
+        # In float32, as the prediction is multiplied by the float32 anchor.
         return rows.labels / column.encode_all(rows.columns)[:, 0].astype(np.float32).astype(np.float64)
     return rows.labels
 
 
 def _targets(labels: Labels, target: PredictionTarget) -> _Numbers:
-    """The numbers whose means are taken; shape ``(rows, means)``."""
+    """Numbers whose means are encoded; shape ``(rows, means)``."""
     if target.task is Task.MULTICLASS:
         return np.asarray(labels[:, None] == np.arange(min(target.classes, MOST_CLASS_MEANS)), dtype=np.float64)
     numbers: _Numbers = labels.astype(np.float64)[:, None]
@@ -167,41 +174,41 @@ def _targets(labels: Labels, target: PredictionTarget) -> _Numbers:
 def _numeric(name: str, values: _Numbers, scale: bool) -> NumericColumn:
     if not scale:
         return NumericColumn(name=name)
-    known = values[~np.isnan(values)]
-    center, spread = (float(np.mean(known)), float(np.std(known))) if len(known) else (0.0, 1.0)
+    present = values[~np.isnan(values)]
+    center, spread = (float(np.mean(present)), float(np.std(present))) if len(present) else (0.0, 1.0)
     return NumericColumn(name=name, center=center, scale=spread or 1.0, missing=0.0)
 
 
 def _categorical(name: str, values: Categories, targets: _Numbers, options: EncodingOptions) -> Iterator[Column]:
     counts = values.counts()
-    known = sorted((values.names[index], index) for index in _told_apart(values, counts))
-    if len(known) <= options.one_hot_up_to:
-        yield OneHotColumn(name=name, categories=tuple(text for text, _ in known))
+    kept = sorted((values.names[index], index) for index in _kept(values, counts))
+    if len(kept) <= options.one_hot_up_to:
+        yield OneHotColumn(name=name, categories=tuple(text for text, _ in kept))
         return
     # The means come first: `_mean_positions` relies on it.
     for mean in _means(values, targets, options).T:
         yield LookupColumn(
-            name=name, values={text: float(mean[index]) for text, index in known}, unseen=0.0, missing=float(mean[-1])
+            name=name, values={text: float(mean[index]) for text, index in kept}, unseen=0.0, missing=float(mean[-1])
         )
     shares = np.log10((counts + 1) / (len(values) + 1))
     yield LookupColumn(
         name=name,
-        values={text: float(shares[index]) for text, index in known},
+        values={text: float(shares[index]) for text, index in kept},
         unseen=float(np.log10(1 / (len(values) + 1))),
         missing=float(shares[-1]),
     )
 
 
-def _told_apart(values: Categories, counts: _Numbers) -> list[int]:
-    """Which texts are told apart: those that rows have, or the most frequent of very many."""
-    found = np.flatnonzero(counts[:-1]).tolist()
-    if len(found) <= MOST_TEXTS:
-        return found
-    return sorted(found, key=lambda index: (-counts[index], values.names[index]))[:MOST_TEXTS]
+def _kept(values: Categories, counts: _Numbers) -> list[int]:
+    """Indices of the texts in the encoder: those that rows have, or the most frequent of very many."""
+    present: list[int] = np.flatnonzero(counts[:-1]).tolist()
+    if len(present) <= MOST_TEXTS:
+        return present
+    return sorted(present, key=lambda index: (-counts[index], values.names[index]))[:MOST_TEXTS]
 
 
 def _mean_positions(encoder: Encoder) -> Iterator[tuple[int, str]]:
-    """Where the encoded matrix holds the first mean of which feature."""
+    """Column of the first mean of each feature in the encoded matrix, and the feature."""
     position, previous = 0, ""
     for column in encoder.columns:
         if isinstance(column, LookupColumn) and column.name != previous:
@@ -215,27 +222,31 @@ def _fold_means(name: str, position: int, values: Categories, targets: _Numbers,
     sums = [_Sums.of(values.take(rows), targets[rows]) for rows in parts]
     tables = [_smoothed(_Sums.together([*sums[:fold], *sums[fold + 1 :]]), options) for fold in range(_FOLDS)]
     unseen = np.ones(len(values.names) + 1, dtype=bool)
-    unseen[[*_told_apart(values, values.counts()), -1]] = False
+    unseen[[*_kept(values, values.counts()), -1]] = False
     return FoldMeans(name, position, values.names, np.where(unseen[:, None], 0.0, np.stack(tables)))
 
 
 def _folds(start: int, stop: int) -> npt.NDArray[np.int8]:
-    """The fold of the rows from one position to another, spread evenly over all of them whatever their order means.
+    """The fold of each row between two positions, spread evenly over every stretch of rows; shape ``(stop - start,)``.
 
-    Stretches would not do: in a file that happens to lie in order of its labels, or where rates move with time, a stretch
-    is told by its means, and its labels with it.
+    Consecutive rows must not form a fold: if rows are sorted by label, or rates change with time, the means of a fold would
+    reveal its labels.
     """
-    # The golden ratio's multiples fill the unit interval evenly, whichever stretch of them is taken (Weyl, 1916).
+    # Multiples of the golden ratio, modulo 1, are evenly distributed over any stretch (Weyl, 1916).
     return (np.arange(start, stop) * 0.6180339887498949 % 1.0 * _FOLDS).astype(np.int8)
 
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """How many rows every text has, and what their targets add up to; the last entry is that of a missing value."""
+    """Rows and sums of targets by text; the last entry is for missing values.
+
+    Attributes:
+        counts: shape ``(texts + 1,)``.
+        sums: shape ``(texts + 1, means)``.
+    """
 
     counts: _Numbers
     sums: _Numbers
-    """Shape ``(texts + 1, means)``."""
 
     @classmethod
     def of(cls, values: Categories, targets: _Numbers) -> _Sums:
@@ -250,9 +261,10 @@ def _means(values: Categories, targets: _Numbers, options: EncodingOptions) -> _
     return _smoothed(_Sums.of(values, targets), options)
 
 
-def _smoothed(found: _Sums, options: EncodingOptions) -> _Numbers:
-    """What the labels say of every text, smoothed and centred; 0 where no row has it. Shape ``(texts + 1, means)``."""
-    counts, sums, rows, total = found.counts[:, None], found.sums, float(found.counts.sum()), found.sums.sum(axis=0)
+def _smoothed(by_text: _Sums, options: EncodingOptions) -> _Numbers:
+    """Smoothed, centred means of every text; 0 for a text without rows; shape ``(texts + 1, means)``."""
+    counts, sums = by_text.counts[:, None], by_text.sums
+    rows, total = float(by_text.counts.sum()), sums.sum(axis=0)
     if options.target.task is Task.REGRESSION:
         means = (sums - counts * (total / max(rows, 1.0))) / (counts + options.smoothing)
     else:

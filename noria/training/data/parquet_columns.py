@@ -1,7 +1,7 @@
-"""Columns of a training set that stay in its Parquet file, and are read when somebody looks at them.
+"""Columns of a training set that stay in its Parquet file, and are read when they are used.
 
-A set of many rows is never in memory as a whole: one column at a time is (`columns[name]`), or all columns of a stretch of
-rows (`take`). Whoever takes few enough rows gets them in memory.
+A set of many rows is never in memory as a whole: one column is (`columns[name]`), or all columns of some rows (`take`). Few
+rows are loaded into memory.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy.typing as npt
 from noria.training.data.columns import Categories
 
 MOST_IN_MEMORY = 1_000_000
-"""A training set of more rows keeps its columns on disk."""
+"""A training set of more rows than this keeps its columns on disk."""
 _GROUPS_AT_ONCE = 16
-Places = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +28,16 @@ class StoredColumns(Mapping[str, Any]):
 
     Attributes:
         path: the file.
-        numeric: which columns are numbers; the others are categories.
+        numeric: names of the numeric columns; the others are categorical.
         names: every column, in the order of the use case.
-        rows: places of the rows in the file, ascending, without repeats.
-        most_in_memory: whoever takes more rows than that gets them on disk.
+        rows: positions of the rows in the file, ascending, without repeats.
+        most_in_memory: more rows than this stay on disk.
     """
 
     path: Path
     numeric: frozenset[str]
     names: tuple[str, ...]
-    rows: range | Places
+    rows: range | Positions
     most_in_memory: int = MOST_IN_MEMORY
 
     def __getitem__(self, name: str) -> Any:
@@ -51,13 +51,13 @@ class StoredColumns(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, places: Places) -> Mapping[str, Any]:
-        """The columns of the rows at these positions: in memory, or still on disk where they are many.
+    def take(self, positions: Positions) -> Mapping[str, Any]:
+        """The columns of the rows at these positions: in memory, or on disk if they are many.
 
         Args:
-            places: positions among these rows; in any order where they are few.
+            positions: among these rows; few rows may be in any order.
         """
-        chosen = _chosen(self.rows, places)
+        chosen = _chosen(self.rows, positions)
         if isinstance(chosen, range) or _ascending(chosen):
             some = replace(self, rows=chosen)
             return some if len(chosen) > self.most_in_memory else some.loaded()
@@ -68,7 +68,7 @@ class StoredColumns(Mapping[str, Any]):
         }
 
     def part(self, part: slice) -> StoredColumns:
-        """The columns of some of the rows, one after another, still on disk."""
+        """The columns of consecutive rows, still on disk."""
         return replace(self, rows=self.rows[part])
 
     def loaded(self) -> dict[str, Any]:
@@ -89,13 +89,13 @@ class StoredColumns(Mapping[str, Any]):
 
 
 def numbers_of(column: Any) -> npt.NDArray[np.float64]:
-    """An Arrow column as numbers, NaN where a value is missing."""
-    found: npt.NDArray[np.float64] = column.cast("float64").to_numpy()
-    return found
+    """An Arrow column as numbers, NaN for missing values; shape ``(rows,)``."""
+    numbers: npt.NDArray[np.float64] = column.cast("float64").to_numpy()
+    return numbers
 
 
 def categories_of(column: Any) -> Categories:
-    """An Arrow column of texts."""
+    """An Arrow column as categories."""
     import pyarrow as pa
 
     texts = column if pa.types.is_dictionary(column.type) else column.cast("string").dictionary_encode()
@@ -106,24 +106,24 @@ def categories_of(column: Any) -> Categories:
     return Categories(tuple(whole.dictionary.to_pylist()), codes)
 
 
-def _chosen(rows: range | Places, places: Places) -> range | Places:
-    """Rows at these positions; a range wherever they follow one another, which takes no memory."""
-    if not len(places):
+def _chosen(rows: range | Positions, positions: Positions) -> range | Positions:
+    """Rows at these positions; a range if they are consecutive, which takes no memory."""
+    if not len(positions):
         return range(0)
-    first, last = int(places[0]), int(places[-1])
+    first, last = int(positions[0]), int(positions[-1])
     if isinstance(rows, range):
-        if last - first + 1 == len(places) and _ascending(places):
+        if last - first + 1 == len(positions) and _ascending(positions):
             return rows[first : last + 1]
-        return places + rows.start
-    return np.asarray(rows[places])
+        return positions + rows.start
+    return np.asarray(rows[positions])
 
 
-def _ascending(places: Places) -> bool:
-    return bool(np.all(places[1:] > places[:-1]))
+def _ascending(positions: Positions) -> bool:
+    return bool(np.all(positions[1:] > positions[:-1]))
 
 
-def _groups(file: Any, rows: range | Places) -> Iterator[tuple[list[int], slice | Places]]:
-    """Row groups that hold some of the rows, a few at a time, and which of their rows those are."""
+def _groups(file: Any, rows: range | Positions) -> Iterator[tuple[list[int], slice | Positions]]:
+    """Row groups that hold some of the rows, a few at a time, and the positions of the rows in them."""
     metadata = file.metadata
     edges = np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
     for first in range(0, metadata.num_row_groups, _GROUPS_AT_ONCE):
@@ -132,31 +132,31 @@ def _groups(file: Any, rows: range | Places) -> Iterator[tuple[list[int], slice 
             yield groups, _within(rows, start, end)
 
 
-def _needed(edges: Any, first: int, last: int, rows: range | Places) -> Iterator[tuple[list[int], int, int]]:
-    """Of a few row groups the stretch that holds any of the rows, and where it starts and ends in the file."""
+def _needed(edges: Any, first: int, last: int, rows: range | Positions) -> Iterator[tuple[list[int], int, int]]:
+    """The consecutive row groups, of a few, that hold any of the rows, with their start and end in the file."""
     held = [group for group in range(first, last) if _count(rows, int(edges[group]), int(edges[group + 1]))]
     if held:
         yield list(range(held[0], held[-1] + 1)), int(edges[held[0]]), int(edges[held[-1] + 1])
 
 
-def _count(rows: range | Places, start: int, end: int) -> int:
+def _count(rows: range | Positions, start: int, end: int) -> int:
     if isinstance(rows, range):
         return max(0, min(rows.stop, end) - max(rows.start, start))
     return int(np.searchsorted(rows, end) - np.searchsorted(rows, start))
 
 
-def _within(rows: range | Places, start: int, end: int) -> slice | Places:
-    """Those of the rows that lie between two places of the file, counted from the first of these places."""
+def _within(rows: range | Positions, start: int, end: int) -> slice | Positions:
+    """The rows between two positions of the file, counted from the first of them."""
     if isinstance(rows, range):
         return slice(max(rows.start, start) - start, min(rows.stop, end) - start)
     return np.asarray(rows[np.searchsorted(rows, start) : np.searchsorted(rows, end)] - start)
 
 
-def _selected(column: Any, numeric: bool, chosen: slice | Places) -> Any:
+def _selected(column: Any, numeric: bool, chosen: slice | Positions) -> Any:
     if numeric:
         return numbers_of(column)[chosen]
-    found = categories_of(column)
-    return Categories(found.names, found.codes[chosen])
+    categories = categories_of(column)
+    return Categories(categories.names, categories.codes[chosen])
 
 
 def _joined(parts: Sequence[Any], numeric: bool) -> Any:
@@ -165,6 +165,6 @@ def _joined(parts: Sequence[Any], numeric: bool) -> Any:
     index: dict[str, int] = {}
     codes: list[npt.NDArray[np.int32]] = []
     for part in parts:
-        known = np.array([*(index.setdefault(name, len(index)) for name in part.names), -1], dtype=np.int32)
-        codes.append(part.spread(known))
+        numbers = np.array([*(index.setdefault(name, len(index)) for name in part.names), -1], dtype=np.int32)
+        codes.append(part.spread(numbers))
     return Categories(tuple(index), np.concatenate(codes) if codes else np.empty(0, dtype=np.int32))

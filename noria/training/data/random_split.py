@@ -1,4 +1,4 @@
-"""Draws rows, or whole groups of rows, into parts of given shares, each with every stratum by its share."""
+"""Random splits of rows, or of whole groups of rows, into parts of given shares, stratified."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ Shares = npt.NDArray[np.float64]
 def row_parts(strata: Ints, shares: Shares, random: np.random.Generator) -> Ints:
     """The part of each row; shape ``(rows,)``.
 
-    Rows are shuffled, put in order of their stratum, and dealt out along that order, so that a part is a row or two off its
-    share of each stratum.
+    Rows are shuffled, sorted by stratum, and dealt to the parts in that order, so a part misses its share of each stratum by
+    one or two rows.
 
     Args:
-        strata: what each row is, such as its class.
-        shares: of each part, adding up to 1.
-        random: decides; the same generator gives the same parts.
+        strata: stratum of each row, such as its class; shape ``(rows,)``.
+        shares: of each part, adding up to 1; shape ``(parts,)``.
+        random: the same generator gives the same parts.
     """
     shuffled = random.permutation(len(strata))
     order = shuffled[np.argsort(strata[shuffled], kind="stable")]
-    # The golden ratio's multiples fill the unit interval evenly, whichever stretch of them is taken (Weyl, 1916).
-    places = (np.arange(len(strata)) * 0.6180339887498949 + random.random()) % 1.0
+    # Multiples of the golden ratio, modulo 1, are evenly distributed over any stretch (Weyl, 1916).
+    uniform = (np.arange(len(strata)) * 0.6180339887498949 + random.random()) % 1.0
     parts = np.empty(len(strata), dtype=np.int64)
-    parts[order] = np.searchsorted(np.cumsum(shares)[:-1], places, side="right")
+    parts[order] = np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
     return parts
 
 
 def group_parts(groups: Ints, strata: Ints, shares: Shares, random: np.random.Generator) -> Ints:
     """The part of each row, no group in two parts; shape ``(rows,)``.
 
-    Groups are dealt out one by one, the most lopsided first, each to the part where it leaves the strata most evenly filled
-    (as scikit-learn's StratifiedGroupKFold does, here for parts of any share).
+    Groups are dealt one by one, the most uneven first, each to the part where the strata stay most balanced (as in
+    scikit-learn's StratifiedGroupKFold, here for parts of any share).
 
     Args:
-        groups: the group of each row, 0 to their number less 1.
-        strata: what each row is, such as its class; 0 and up.
-        shares: of each part, adding up to 1.
-        random: settles equals; the same generator gives the same parts.
+        groups: group of each row, 0 to their number less 1; shape ``(rows,)``.
+        strata: stratum of each row, such as its class, from 0; shape ``(rows,)``.
+        shares: of each part, adding up to 1; shape ``(parts,)``.
+        random: orders equal groups; the same generator gives the same parts.
     """
     count, kinds = int(groups.max()) + 1, int(strata.max()) + 1
     sizes = np.bincount(groups * kinds + strata, minlength=count * kinds).reshape(count, kinds).astype(np.float64)
     shuffled = random.permutation(count)
     order = shuffled[np.argsort(-sizes[shuffled].std(axis=1), kind="stable")]
-    room = np.outer(shares, np.maximum(sizes.sum(axis=0), 1.0))  # rows of each stratum that a part is to have
+    room = np.outer(shares, np.maximum(sizes.sum(axis=0), 1.0))  # rows of each stratum that a part should get
     filled, of_group = np.zeros_like(room), np.empty(count, dtype=np.int64)
     for dealt, group in enumerate(order.tolist()):
-        # Squares: what matters is how far the fullest part is over; a part that is still empty attracts.
+        # Squares count the fullest part most, and prefer parts that are still empty.
         cost = np.sum(((filled + sizes[group]) ** 2 - filled**2) / room, axis=1)
         empty = ~filled.any(axis=1)
         if count - dealt <= int(empty.sum()):  # no part stays empty while there are groups for all

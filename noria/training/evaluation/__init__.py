@@ -1,1 +1,1 @@
-"""How good is a model, how sure is that, and what is it worth? Judged on rows that nothing else touched."""
+"""How good is a model, how certain is that, and what are its decisions worth, on rows that nothing else has used?"""

@@ -67,13 +67,13 @@ class Resampler:
         interval = bootstrap_interval(part.statistic(metric), len(part), seed=self.seed, groups=groups, rounds=self.rounds)
         return _estimate(interval, outcome.metrics.get(metric))
 
-    def difference(self, metric: str, candidate: ScoredSlice, rival: ScoredSlice) -> Difference | None:
-        """Candidate less rival with its 95 % interval; None if the rows cannot give it."""
+    def difference(self, metric: str, candidate: ScoredSlice, reference: ScoredSlice) -> Difference | None:
+        """Candidate less reference with its 95 % interval; None if the rows cannot give it."""
         rows = even_positions(len(candidate), MOST_ROWS)
         paired = paired_difference(
             metric,
             candidate.take(rows).statistic(metric),
-            rival.take(rows).statistic(metric),
+            reference.take(rows).statistic(metric),
             len(rows),
             seed=self.seed,
             groups=self._groups_of(rows),

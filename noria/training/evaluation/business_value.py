@@ -19,17 +19,17 @@ _POINTS = 51
 _SHIFTS = 41
 
 
-def value_lines(candidate: ScoredSlice, rivals: Sequence[ReferenceModel], resampler: Resampler) -> Iterator[ValueLine]:
+def value_lines(candidate: ScoredSlice, references: Sequence[ReferenceModel], resampler: Resampler) -> Iterator[ValueLine]:
     """Money per 1,000 decisions of candidate, champion, baseline, doing nothing and perfect foresight.
 
     A reference model that cannot be compared is left out.
 
     Args:
         candidate: the candidate's scores.
-        rivals: the reference models on the same rows.
+        references: the reference models on the same rows.
         resampler: draws the rows for intervals.
     """
-    compared = {rival.name: rival.outcome.money for rival in rivals if rival.outcome is not None}
+    compared = {reference.name: reference.outcome.money for reference in references if reference.outcome is not None}
     lines = {"candidate": candidate.money}
     lines |= {name: compared[name] for name in ("champion", "baseline") if name in compared}
     idle = nothing(candidate.policy.task, len(candidate))

@@ -37,48 +37,50 @@ class ReferenceModel:
 
 
 def score_references(
-    candidate: ScoredSlice, rows: TrainingSet, rivals: Sequence[tuple[str, str, Predictor]]
+    candidate: ScoredSlice, rows: TrainingSet, references: Sequence[tuple[str, str, Predictor]]
 ) -> tuple[ReferenceModel, ...]:
     """Score the rows with every reference model.
 
     Args:
         candidate: the candidate's scores of the same rows.
         rows: the evaluated rows.
-        rivals: name, version and predictor of each reference model.
+        references: name, version and predictor of each reference model.
     """
-    return tuple(_reference(candidate, rows, name, version, predictor) for name, version, predictor in rivals)
+    return tuple(_reference(candidate, rows, name, version, predictor) for name, version, predictor in references)
 
 
 def compare(
-    gates: Sequence[Gate], candidate: ScoredSlice, rivals: Sequence[ReferenceModel], resampler: Resampler, metric: str
+    gates: Sequence[Gate], candidate: ScoredSlice, references: Sequence[ReferenceModel], resampler: Resampler, metric: str
 ) -> Iterator[ReferenceResult]:
     """Metrics of every comparable reference model, with the candidate's differences.
 
     Args:
         gates: their metrics get a difference, as do money and `metric`.
         candidate: the candidate's scores.
-        rivals: the reference models.
+        references: the reference models.
         resampler: draws the rows for intervals.
         metric: the search metric.
     """
-    for rival in rivals:
-        if rival.outcome is None:
+    for reference in references:
+        if reference.outcome is None:
             continue
-        compared = _compared(gates, rival.name, candidate.policy.task, metric)
-        differences = _differences(compared, candidate, rival.outcome, resampler)
-        yield ReferenceResult(name=rival.name, version=rival.version, metrics=rival.outcome.metrics, differences=differences)
+        compared = _compared(gates, reference.name, candidate.policy.task, metric)
+        differences = _differences(compared, candidate, reference.outcome, resampler)
+        yield ReferenceResult(
+            name=reference.name, version=reference.version, metrics=reference.outcome.metrics, differences=differences
+        )
 
 
 def _differences(
-    metrics: Sequence[str], candidate: ScoredSlice, rival: ScoredSlice, resampler: Resampler
+    metrics: Sequence[str], candidate: ScoredSlice, reference: ScoredSlice, resampler: Resampler
 ) -> dict[str, Difference]:
-    shared = (metric for metric in metrics if metric in candidate.metrics and metric in rival.metrics)
-    differences = {metric: resampler.difference(metric, candidate, rival) for metric in shared}
+    shared = (metric for metric in metrics if metric in candidate.metrics and metric in reference.metrics)
+    differences = {metric: resampler.difference(metric, candidate, reference) for metric in shared}
     return {metric: difference for metric, difference in differences.items() if difference is not None}
 
 
-def _compared(gates: Sequence[Gate], rival: str, task: Task, metric: str) -> list[str]:
-    gated = [gate.metric for gate in gates if rival in (gate.better_than, gate.not_worse_than)]
+def _compared(gates: Sequence[Gate], reference: str, task: Task, metric: str) -> list[str]:
+    gated = [gate.metric for gate in gates if reference in (gate.better_than, gate.not_worse_than)]
     return [name for name in dict.fromkeys(("value", metric, *gated)) if name in METRICS[task]]
 
 

@@ -30,7 +30,7 @@ class DrawnGroups:
 
     Attributes:
         compared: the comparison on all rows.
-        counts: rows of every sample; shape ``(rounds, judged groups, 2, 2)``: by label, then by decision.
+        counts: rows of every sample; shape ``(rounds, large groups, 2, 2)``: by label, then by decision.
     """
 
     compared: GroupComparison
@@ -54,19 +54,19 @@ class DrawnGroups:
             groups: the group of each row, as `compared` names it; shape ``(rows,)``.
             resampler: draws the rows.
         """
-        judged = _judged(compared)
-        number = _numbers(groups, [part.group for part in judged])
-        cells = np.where(number >= 0, 4 * number + 2 * labels + decisions, 4 * len(judged))
-        drawn = resampler.counts(cells, 4 * len(judged) + 1)
-        return cls(compared, drawn[:, :-1].reshape(len(drawn), len(judged), 2, 2))
+        large = _large(compared)
+        number = _numbers(groups, [part.group for part in large])
+        cells = np.where(number >= 0, 4 * number + 2 * labels + decisions, 4 * len(large))
+        drawn = resampler.counts(cells, 4 * len(large) + 1)
+        return cls(compared, drawn[:, :-1].reshape(len(drawn), len(large), 2, 2))
 
     def rates(self, group: str) -> dict[str, Estimate]:
         """Intervals of one group's rates, by name; rates that it has too few rows for are left out."""
-        judged = _judged(self.compared)
-        number = next((index for index, part in enumerate(judged) if part.group == group), None)
+        large = _large(self.compared)
+        number = next((index for index, part in enumerate(large) if part.group == group), None)
         if number is None:
             return {}
-        estimates = {rate: estimate_of(getattr(judged[number], rate), self._drawn[rate][:, number]) for rate in _RATES}
+        estimates = {rate: estimate_of(getattr(large[number], rate), self._drawn[rate][:, number]) for rate in _RATES}
         return {rate: estimate for rate, estimate in estimates.items() if estimate is not None}
 
     def gaps(self) -> dict[str, Estimate]:
@@ -81,7 +81,7 @@ class DrawnGroups:
 
     @cached_property
     def _drawn(self) -> dict[str, Floats]:
-        """Rates in every sample; shape ``(rounds, judged groups)`` each, NaN where a sample has no such row."""
+        """Rates in every sample; shape ``(rounds, large groups)`` each, NaN where a sample has no such row."""
         yes, rows = self.counts[..., 1], self.counts.sum(axis=3)
         with np.errstate(invalid="ignore", divide="ignore"):
             rates = yes / rows
@@ -107,7 +107,7 @@ class DrawnGroups:
 
     def _ends(self, rate: str) -> Iterator[tuple[int, float, int, float]]:
         """Lowest group and its rate, highest group and its rate; nothing if fewer than two groups have the rate."""
-        rates = [(getattr(part, rate), index) for index, part in enumerate(_judged(self.compared))]
+        rates = [(getattr(part, rate), index) for index, part in enumerate(_large(self.compared))]
         rates = [(number, index) for number, index in rates if not np.isnan(number)]
         if len(rates) > 1:
             (low, lowest), (high, highest) = min(rates), max(rates)
@@ -125,17 +125,17 @@ def drawn_means(
         compared: the comparison on all rows.
         resampler: draws the rows.
     """
-    judged = {part.group: part.mean for part in compared.groups if part.judged}
-    number = _numbers(groups, list(judged))
-    cells = np.where(number >= 0, number, len(judged))
-    sums, rows = resampler.sums(values, cells, len(judged) + 1), resampler.sums(np.ones(len(values)), cells, len(judged) + 1)
+    large = {part.group: part.mean for part in compared.groups if part.judged}
+    number = _numbers(groups, list(large))
+    cells = np.where(number >= 0, number, len(large))
+    sums, rows = resampler.sums(values, cells, len(large) + 1), resampler.sums(np.ones(len(values)), cells, len(large) + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / rows
-    estimates = {group: estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(judged.items())}
+    estimates = {group: estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(large.items())}
     return {group: estimate for group, estimate in estimates.items() if estimate is not None}
 
 
-def _judged(compared: GroupComparison) -> list[GroupRates]:
+def _large(compared: GroupComparison) -> list[GroupRates]:
     return [part for part in compared.groups if part.judged]
 
 

@@ -48,7 +48,7 @@ class EvaluationInput:
         model: the evaluated model; explains its scores.
         policy: turns the candidate's scores into decisions.
         scores: the candidate's calibrated scores of the validation rows; shape ``(rows,)`` or ``(rows, classes)``.
-        rivals: name (`baseline`, `champion`), version and predictor of each reference model.
+        references: name (`baseline`, `champion`), version and predictor of each reference model.
         calibrated_by: the calibration that was best on validation rows.
         note: what exactly was measured.
     """
@@ -58,7 +58,7 @@ class EvaluationInput:
     model: ExplainableModel
     policy: DecisionPolicy
     scores: Scores
-    rivals: Sequence[tuple[str, str, Predictor]]
+    references: Sequence[tuple[str, str, Predictor]]
     calibrated_by: str = ""
     note: str = ""
 

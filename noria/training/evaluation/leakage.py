@@ -83,12 +83,12 @@ def leakage_warnings(features: Features, fold: Fold, outcome: ScoredSlice) -> tu
         outcome: scores of the evaluated rows.
     """
     chosen = even_positions(len(fold.validation), MOST_ROWS)
-    training, judged = fold.training.take(even_positions(len(fold.training), MOST_ROWS)), fold.validation.take(chosen)
-    if min(len(training), len(judged)) == 0:
+    training, evaluated = fold.training.take(even_positions(len(fold.training), MOST_ROWS)), fold.validation.take(chosen)
+    if min(len(training), len(evaluated)) == 0:
         return ()
     policy = outcome.policy
-    model = _power(policy.task, judged.labels, outcome.scores[chosen])
-    sample = Fold(training, judged, fold.window)
+    model = _power(policy.task, evaluated.labels, outcome.scores[chosen])
+    sample = Fold(training, evaluated, fold.window)
     reasons = ((name, _reason(policy.task, _alone(policy, features, name, sample), model)) for name in features.names)
     return tuple(LeakageWarning(feature=name, reason=reason) for name, reason in reasons if reason)
 
@@ -113,14 +113,14 @@ def _in_words(task: Task, power: float) -> str:
 
 
 def _alone(policy: DecisionPolicy, features: Features, name: str, sample: Fold) -> _Alone:
-    training, judged = sample.training, sample.validation
+    training, evaluated = sample.training, sample.validation
     cut = 2 * len(training) // 3
     encode = _numeric_codes if name in features.numeric else _text_codes
-    codes = encode(training.columns[name], judged.columns[name], cut)
+    codes = encode(training.columns[name], evaluated.columns[name], cut)
     means = _mean_labels(policy, codes.before[:cut], training.labels[:cut], codes.count)
     return _Alone(
         _power(policy.task, training.labels[cut:], means[codes.before[cut:]]),
-        _power(policy.task, judged.labels, means[codes.now]),
+        _power(policy.task, evaluated.labels, means[codes.now]),
         codes.filled_before,
         codes.filled_now,
     )

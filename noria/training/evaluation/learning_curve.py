@@ -33,25 +33,25 @@ _log = logging.getLogger(__name__)
 
 
 def learning_curve(
-    judged: EvaluationInput, outcome: ScoredSlice, metric: str, *, most_rows: int = MOST_ROWS
+    evaluated: EvaluationInput, outcome: ScoredSlice, metric: str, *, most_rows: int = MOST_ROWS
 ) -> Iterator[LearningPoint]:
     """The search metric of uncalibrated scores on the evaluated rows, by number of training rows.
 
     Args:
-        judged: pipeline, training rows and evaluated rows.
+        evaluated: pipeline, training rows and evaluated rows.
         outcome: the candidate's scores of the evaluated rows.
         metric: the search metric.
         most_rows: training rows of the last point.
     """
-    pipeline, training = _cheaper(judged.pipeline), judged.fold.training
+    pipeline, training = _cheaper(evaluated.pipeline), evaluated.fold.training
     wanted = min(len(training), most_rows)
     rows = min(wanted, _affordable(pipeline, len(training.columns)))
     if rows < wanted:
         _log.info("the learning curve ends at %s of %s rows: more would take too long", f"{rows:,}", f"{len(training):,}")
     chosen = even_positions(len(outcome), MOST_JUDGED_ROWS)
-    judged_rows, part = judged.fold.validation.take(chosen), outcome.take(chosen)
+    rows_to_score, part = evaluated.fold.validation.take(chosen), outcome.take(chosen)
     for some in _latest_shares(training, rows, outcome):
-        value = search_metric(metric, replace(part, scores=pipeline.fit(some).score(judged_rows)))
+        value = search_metric(metric, replace(part, scores=pipeline.fit(some).score(rows_to_score)))
         if value is not None:
             yield LearningPoint(rows=len(some), metric=value)
 

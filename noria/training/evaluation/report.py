@@ -22,43 +22,43 @@ from noria.training.evaluation.scored_slice import ScoredSlice
 from noria.training.evaluation.segments import segment_metrics
 
 
-def evaluate(use_case: UseCase, judged: EvaluationInput, export: ExportFacts) -> EvaluationReport:
+def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts) -> EvaluationReport:
     """Compare a candidate's scores with the labels; the same arguments give the same report.
 
     Args:
         use_case: task, money, segments, protected attributes and gates.
-        judged: the candidate and the rows it is evaluated on.
+        evaluated: the candidate and the rows it is evaluated on.
         export: measurements of the exported model.
     """
-    rows, features = judged.fold.validation, use_case.features
-    candidate = ScoredSlice(judged.policy, use_case.business.value, rows.labels, judged.scores)
+    rows, features = evaluated.fold.validation, use_case.features
+    candidate = ScoredSlice(evaluated.policy, use_case.business.value, rows.labels, evaluated.scores)
     resampler = make_resampler(use_case.training.split, use_case.gates, rows, use_case.training.seed)
     metric = use_case.training.metric_for(use_case.task)
-    rivals = score_references(candidate, rows, judged.rivals)
+    references = score_references(candidate, rows, evaluated.references)
     explained = explained_rows(len(rows), export)
     sections: dict[str, Any] = {
-        **_subject(judged, candidate, rivals),
-        **_quality(use_case.protected, judged, candidate, resampler),
+        **_subject(evaluated, candidate, references),
+        **_quality(use_case.protected, evaluated, candidate, resampler),
         "parity": export.parity,
         "search_metric": metric,
         "resampled": resampler.drawn,
         "segments": tuple(segment_metrics(use_case.segments, use_case.gates, rows, candidate, resampler)),
-        "rivals": tuple(compare(use_case.gates, candidate, rivals, resampler, metric)),
-        "values": tuple(value_lines(candidate, rivals, resampler)),
+        "rivals": tuple(compare(use_case.gates, candidate, references, resampler, metric)),
+        "values": tuple(value_lines(candidate, references, resampler)),
         "threshold_curve": value_curve(candidate),
-        "contributions": contributions(features.names, use_case.segments, rows, judged.model, explained),
+        "contributions": contributions(features.names, use_case.segments, rows, evaluated.model, explained),
         "explained_rows": len(explained),
-        "examples": examples(features, rows, candidate, judged.model),
-        "suspects": leakage_warnings(features, judged.fold, candidate),
-        "learning_curve": tuple(learning_curve(judged, candidate, metric)),
+        "examples": examples(features, rows, candidate, evaluated.model),
+        "suspects": leakage_warnings(features, evaluated.fold, candidate),
+        "learning_curve": tuple(learning_curve(evaluated, candidate, metric)),
     }
     sections["metrics"] |= export.metrics
     return EvaluationReport(**sections)
 
 
-def _subject(judged: EvaluationInput, candidate: ScoredSlice, rivals: Sequence[ReferenceModel]) -> dict[str, Any]:
+def _subject(evaluated: EvaluationInput, candidate: ScoredSlice, references: Sequence[ReferenceModel]) -> dict[str, Any]:
     """What was evaluated: the slice of rows, the policy and the notes."""
-    policy, fold = judged.policy, judged.fold
+    policy, fold = evaluated.policy, evaluated.fold
     multiclass = policy.task is Task.MULTICLASS
     counts = np.bincount(candidate.labels, minlength=len(policy.classes)).tolist() if multiclass else []
     return {
@@ -70,18 +70,18 @@ def _subject(judged: EvaluationInput, candidate: ScoredSlice, rivals: Sequence[R
         "positives": int(candidate.labels.sum()) if policy.task is Task.BINARY_CLASSIFICATION else 0,
         "classes": dict(zip(policy.classes, counts, strict=True)),
         "threshold": policy.threshold,
-        "calibrated_by": judged.calibrated_by,
-        "note": " ".join(filter(None, (judged.note, *(rival.note for rival in rivals)))),
+        "calibrated_by": evaluated.calibrated_by,
+        "note": " ".join(filter(None, (evaluated.note, *(reference.note for reference in references)))),
     }
 
 
 def _quality(
-    protected: Sequence[str], judged: EvaluationInput, candidate: ScoredSlice, resampler: Resampler
+    protected: Sequence[str], evaluated: EvaluationInput, candidate: ScoredSlice, resampler: Resampler
 ) -> dict[str, Any]:
     """Metrics with their intervals, the plots, and the comparison of groups."""
-    rows = judged.fold.validation
+    rows = evaluated.fold.validation
     fairness = compare_decisions(protected, rows, candidate, resampler)
-    gated = fairness if judged.policy.task is Task.BINARY_CLASSIFICATION else ()  # no gate on fairness among classes
+    gated = fairness if evaluated.policy.task is Task.BINARY_CLASSIFICATION else ()  # no gate on fairness among classes
     return {
         "metrics": candidate.metrics | fairness_metrics(gated),
         "intervals": _intervals(candidate, resampler) | fairness_intervals(gated),

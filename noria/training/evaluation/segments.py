@@ -45,7 +45,7 @@ def segment_metrics(
 
 
 def large_segments(segments: Sequence[str], rows: TrainingSet) -> Iterator[tuple[str, str, Positions]]:
-    """Segment, value and row positions of every segment value with at least `FEWEST_ROWS` rows."""
+    """Segment, value and row positions, shape ``(rows of the value,)``, of every value with at least `FEWEST_ROWS` rows."""
     for segment in segments:
         for value, positions in _values_of(rows, segment):
             if len(positions) >= FEWEST_ROWS:

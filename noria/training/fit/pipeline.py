@@ -1,9 +1,9 @@
-"""A recipe: a kind of model and its hyperparameters (or several of them, to be averaged), ready to be cooked on any rows."""
+"""Pipelines: an encoder and a kind of model with its hyperparameters, or a blend of several, ready to be fitted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +26,19 @@ from noria.training.models.trees.external_memory import EncodedBatches, FitsBatc
 
 @dataclass(frozen=True)
 class FittedPipeline:
-    """An encoder and the estimator behind it."""
+    """A fitted encoder and a fitted model.
+
+    Attributes:
+        target: what is predicted.
+        encoder: turns rows into a matrix.
+        estimator: predicts margins of encoded rows.
+        features: names, in the order of the use case.
+    """
 
     target: PredictionTarget
     encoder: Encoder
     estimator: FittedEstimator
     features: tuple[str, ...]
-    """In the order of the use case."""
 
     def score(self, rows: TrainingSet) -> Scores:
         """Uncalibrated scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
@@ -42,31 +48,32 @@ class FittedPipeline:
         """Exact SHAP values by feature; shape ``(rows, features)``.
 
         In log odds of yes, of the class with the highest score against the mean of all classes (multiclass), or in the
-        label's unit. The columns that a feature is encoded as are added up.
+        label's unit. The encoded columns of a feature are added up.
         """
         matrix = encode(self.encoder, rows)
-        found = MarginModel(self.target).contributions(self.estimator, matrix)
+        shap = MarginModel(self.target).contributions(self.estimator, matrix)
         if self.target.task is Task.MULTICLASS:
             highest = self.estimator.margins(matrix).argmax(axis=1)
-            found = found[np.arange(len(found)), highest] - found.mean(axis=1)  # what raises all alike moves none
-        return _by_feature(found, self.encoder, self.features)
+            shap = shap[np.arange(len(shap)), highest] - shap.mean(axis=1)  # raising all classes alike changes nothing
+        return _by_feature(shap, self.encoder, self.features)
 
     def to_onnx(self) -> bytes:
-        """The estimator alone, as an ONNX graph."""
+        """The model without its encoder, as an ONNX graph."""
         return MarginModel(self.target).to_onnx(self.estimator, self.encoder.width)
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What the search settled on.
+    """A kind of model with its hyperparameters, ready to be fitted.
 
     Attributes:
         candidate: name of the kind of model, or `blend`.
-        params: its hyperparameters, with what its validation rows taught.
-        features: what it may look at.
-        effort: seed and threads.
-        goal: what is predicted.
-        members: of a blend: what is averaged.
+        params: hyperparameters and fitted parameters.
+        features: columns that it uses.
+        context: seed, threads and cluster.
+        target: what is predicted.
+        members: models that a blend averages; empty otherwise.
+        most_in_memory: most training rows of a kind that needs all rows in memory.
     """
 
     candidate: str
@@ -74,17 +81,23 @@ class Pipeline:
     features: Features
     context: FitContext
     target: PredictionTarget
-    members: tuple[BlendMember, ...] = field(default=())
+    members: tuple[BlendMember, ...] = ()
+    most_in_memory: int = MOST_IN_MEMORY
 
     @property
     def aims(self) -> tuple[tuple[float, float | None], ...]:
-        """Regression: share in the model, and the quantile that this part of it aims at, or None for the mean."""
+        """Regression: share of each part of the model, and the quantile that it predicts, or None for the mean."""
         if self.members:
             return tuple((one.weight, aim_of(self.target, one.params)) for one in self.members)
         return ((1.0, aim_of(self.target, self.params)),)
 
     def fit(self, rows: TrainingSet) -> FittedPipeline:
-        """Fit encoder and estimator; the same rows give the same model."""
+        """Fit encoder and model; the same rows give the same result.
+
+        Raises:
+            NotEnoughDataError: the anchor gives no number for any row.
+            SettingsError: the cluster does not answer.
+        """
         if not self.members:
             return _fit(self, make_estimator(self.candidate, self.target), self.params, rows)
         fitted = [_fit(self, make_estimator(one.candidate, self.target), one.params, rows) for one in self.members]
@@ -97,23 +110,23 @@ class Pipeline:
         return FittedPipeline(self.target, Encoder(columns=columns), blended, self.features.names)
 
 
-def _fit(pipeline: Pipeline, candidate: Estimator, params: Params, rows: TrainingSet) -> FittedPipeline:
-    options = candidate.encoding(params)
+def _fit(pipeline: Pipeline, kind: Estimator, params: Params, rows: TrainingSet) -> FittedPipeline:
+    options = kind.encoding(params)
     encoder = fit_encoder(pipeline.features, rows, options)
     context = pipeline.context
-    if isinstance(candidate, FitsBatches) and (context.cluster or is_stored(rows)):
-        estimator = candidate.fit_batches(EncodedBatches.of(encoder, rows, options), rows.labels, params, context)
+    if isinstance(kind, FitsBatches) and (context.cluster or is_stored(rows)):
+        estimator = kind.fit_batches(EncodedBatches.of(encoder, rows, options), rows.labels, params, context)
     else:
-        some = even_sample(rows, MOST_IN_MEMORY)
-        estimator = candidate.fit(encode_for_training(encoder, some, options), some.labels, params, context)
+        some = even_sample(rows, pipeline.most_in_memory)
+        estimator = kind.fit(encode_for_training(encoder, some, options), some.labels, params, context)
     return FittedPipeline(pipeline.target, encoder, estimator, pipeline.features.names)
 
 
-def _by_feature(found: npt.NDArray[np.float64], encoder: Encoder, features: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    places: Mapping[str, int] = {name: index for index, name in enumerate(features)}
-    summed = np.zeros((len(found), len(features)))
+def _by_feature(shap: npt.NDArray[np.float64], encoder: Encoder, features: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    index: Mapping[str, int] = {name: number for number, name in enumerate(features)}
+    summed = np.zeros((len(shap), len(features)))
     position = 0
     for column in encoder.columns:
-        summed[:, places[column.name]] += found[:, position : position + column.width].sum(axis=1)
+        summed[:, index[column.name]] += shap[:, position : position + column.width].sum(axis=1)
         position += column.width
     return summed

@@ -1,6 +1,6 @@
-"""Kinds of model that a search may try. A new kind is one class and one entry here.
+"""Kinds of model that a search can try. A new kind is one class and one entry here.
 
-`blend` is none of them: it is made of the trials of the others, see `noria.training.models.blend`.
+`blend` is not one of them: it averages trials of the others, see `noria.training.models.blend`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from noria.training.models.gradient_boosting import GradientBoosting
 from noria.training.models.linear import Linear
 from noria.training.models.multiclass_forest import MulticlassForest
 from noria.training.models.random_forest import RandomForest
-from noria.training.models.ratio_target import anchored
+from noria.training.models.ratio_target import ratio_to_anchor
 
 ESTIMATORS: Mapping[str, Callable[[PredictionTarget], Estimator]] = {
     "dummy": Dummy,
@@ -27,10 +27,10 @@ BLEND = "blend"
 
 
 def make_estimator(name: str, target: PredictionTarget) -> Estimator:
-    """The kind of model of that name, for a goal; one that learns multiples where the goal has an anchor.
+    """The kind of model of that name, for a target; it learns the ratio to the anchor if the target has one.
 
     Raises:
         KeyError: there is no such kind.
     """
     kind = ESTIMATORS[name](target)
-    return anchored(kind, target) if target.anchor else kind
+    return ratio_to_anchor(kind, target) if target.anchor else kind

@@ -1,4 +1,4 @@
-"""The model that looks at nothing: how often each outcome came, or the mean. What any model must beat."""
+"""The model without features: rates of the classes, or the mean. Every other model must be better."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 class Dummy(MarginModel):
-    """Candidate `dummy`."""
+    """Estimator `dummy`."""
 
     @property
     def defaults(self) -> Params:
-        """There is nothing to choose."""
+        """No hyperparameters."""
         return MappingProxyType({})
 
     def suggest(self, trial: optuna.Trial) -> Params:  # noqa: ARG002
-        """There is nothing to choose."""
+        """No hyperparameters."""
         return {}
 
     def encoding(self, params: Params) -> EncodingOptions:  # noqa: ARG002
-        """Numbers without gaps: nothing times a missing number would be missing too."""
+        """Numbers without missing values: zero times NaN would be NaN."""
         return EncodingOptions(scale=True, one_hot_up_to=4, smoothing=50.0, target=self.target)
 
     def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> Weights:  # noqa: ARG002
-        """Count the labels."""
+        """Rates of the classes, or the mean."""
         width = matrix.shape[1]
         return Weights(np.zeros((self.target.outputs, width)), priors(self.target, labels), np.zeros(width))
 
@@ -46,5 +46,5 @@ class Dummy(MarginModel):
         context: FitContext,
         on_round: OnRound | None = None,  # noqa: ARG002 - there are no rounds
     ) -> tuple[Weights, Params]:
-        """Count the labels."""
+        """Rates of the classes, or the mean."""
         return self.fit(*data.training, params, context), {}

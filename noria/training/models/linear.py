@@ -1,4 +1,4 @@
-"""Linear models on scaled numbers: quick, hard to overfit, and the measure of what trees add."""
+"""Linear models on scaled numbers: fast, hard to overfit, and a reference for the gain of trees."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import LinearPart
 from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
+from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, class_weights, weight_shift
 from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, constant, node
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import optuna
 
 MANY_WEIGHTS = 500
-"""Newton's steps cost the cube of the number of weights: 36 classes by 80 columns took 200 times longer than L-BFGS."""
+"""Most weights of Newton's method, whose steps cost the cube of their number (docs/adr/0012-own-graphs.md)."""
 _Numbers = npt.NDArray[np.float64]
 
 
@@ -44,7 +45,7 @@ class Weights:
     Attributes:
         coefficients: shape ``(outputs, width)``.
         intercept: shape ``(outputs,)``.
-        center: mean of each encoded column in training; contributions are held against it; shape ``(width,)``.
+        center: mean of each encoded column in training, the reference of contributions; shape ``(width,)``.
     """
 
     coefficients: _Numbers
@@ -56,13 +57,14 @@ class Weights:
         return np.asarray(matrix.astype(np.float64) @ self.coefficients.T + self.intercept, dtype=np.float64)
 
     def contributions(self, matrix: Matrix) -> _Numbers:
-        """SHAP values, exact for columns taken one by one (Štrumbelj and Kononenko, 2014): weight times distance from the
-        mean; shape ``(rows, outputs, width)``.
+        """SHAP values: weight times distance from the mean; shape ``(rows, outputs, width)``.
+
+        Exact if the columns are independent (Štrumbelj and Kononenko, 2014).
         """
         return np.asarray((matrix.astype(np.float64) - self.center)[:, None, :] * self.coefficients, dtype=np.float64)
 
     def explained(self) -> tuple[LinearPart]:
-        """The same weights and means, to explain rows without this library."""
+        """The same weights and means, which explain rows without scikit-learn."""
         return (LinearPart(self.coefficients, self.center),)
 
     def part(self, name: str) -> GraphPart:
@@ -80,7 +82,16 @@ class Weights:
 
 
 class Linear(MarginModel):
-    """Candidate `linear`: logistic, multinomial or ridge regression."""
+    """Estimator `linear`: logistic, multinomial or ridge regression.
+
+    Args:
+        target: what is predicted.
+        many_weights: most weights that are fitted by Newton's method.
+    """
+
+    def __init__(self, target: PredictionTarget, *, many_weights: int = MANY_WEIGHTS) -> None:
+        super().__init__(target)
+        self._many_weights = many_weights
 
     @property
     def defaults(self) -> Params:
@@ -90,9 +101,9 @@ class Linear(MarginModel):
 
     @property
     def warm_start_points(self) -> tuple[Params, ...]:
-        """A number also by its logarithm: what multiplies becomes what adds up."""
-        number = self.target.task is Task.REGRESSION
-        return (MappingProxyType({**self.defaults, LINEAR_TARGET: float(LOGARITHM)}),) if number else ()
+        """Regression also of the logarithm, which turns products into sums."""
+        regression = self.target.task is Task.REGRESSION
+        return (MappingProxyType({**self.defaults, LINEAR_TARGET: float(LOGARITHM)}),) if regression else ()
 
     def suggest(self, trial: optuna.Trial) -> Params:
         """Hyperparameters of a trial."""
@@ -107,11 +118,11 @@ class Linear(MarginModel):
         return params
 
     def encoding(self, params: Params) -> EncodingOptions:
-        """Scaled numbers, no missing values; only a handful of categories as columns of their own."""
+        """Scaled numbers without missing values; categories of up to 30 values as one column per value."""
         return EncodingOptions(scale=True, one_hot_up_to=30, smoothing=params["linear_smoothing"], target=self.target)
 
     def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> Weights | LogTargetModel:
-        """Fit an estimator; the same arguments give the same estimator."""
+        """Fit a model; the same arguments give the same model."""
         if learns_logarithms(params):
             log = self.fit(matrix, logarithms(labels), plain(params), context)
             return raised(log, matrix, labels, for_mean=True)
@@ -122,7 +133,7 @@ class Linear(MarginModel):
     def fit_with_validation(
         self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[Weights | LogTargetModel, Params]:
-        """Fit; later rows teach nothing more.
+        """Fit a model; there are no fitted parameters.
 
         Raises:
             TrialPruned: the labels gain nothing by logarithms.
@@ -143,10 +154,10 @@ class Linear(MarginModel):
         from sklearn.linear_model import LogisticRegression
 
         log_weights = class_weights(self.target, labels, params.get("linear_balance", 0.0))
-        few = self.target.outputs * rows.shape[1] <= MANY_WEIGHTS
+        few = self.target.outputs * rows.shape[1] <= self._many_weights
         model: Any = LogisticRegression(
             C=params["linear_c"],
-            solver="newton-cholesky" if few else "lbfgs",  # many rows, few columns: four steps where lbfgs takes eighty
+            solver="newton-cholesky" if few else "lbfgs",
             max_iter=100 if few else 2000,
             random_state=context.seed,
         )
@@ -155,12 +166,12 @@ class Linear(MarginModel):
         return Weights(coefficients, intercept - weight_shift(self.target, log_weights), rows.mean(axis=0))
 
     def _spread(self, model: Any) -> tuple[_Numbers, _Numbers]:
-        """Coefficients of every class, also of those that no row has: they are given all but no chance."""
+        """Coefficients and intercepts of every class; a class without rows gets a probability near 0."""
         if self.target.task is Task.BINARY_CLASSIFICATION:
             return np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
         coefficients = np.zeros((self.target.classes, model.coef_.shape[1]))
         intercept = np.full(self.target.classes, -15.0)
         intercept[model.classes_] = 0.0
-        seen = model.classes_[-len(model.coef_) :]  # of two classes, the odds of the second are all there is
+        seen = model.classes_[-len(model.coef_) :]  # for two classes there is one row, the odds of the second
         coefficients[seen], intercept[seen] = model.coef_, model.intercept_
         return coefficients, intercept

@@ -1,18 +1,17 @@
-"""Numbers above 0 learnt by their logarithm: prices and durations go wrong by a share of what they are, not by an amount.
+"""Regression of the logarithm of a label above 0, such as a price or a duration, whose errors are relative.
 
-The logarithm's errors are of one size where the number's grow with it, so a fit is not decided by the few largest rows, and
-what multiplies becomes what adds up: a linear model can tell that a better district makes any house a fifth dearer.
+Errors of the logarithm have one size where those of the label grow with it, so the few largest rows do not decide a fit.
+Products become sums: a linear model can learn that a better district makes every house a fifth more expensive.
 
-The prediction is taken back by ``factor * exp(log)``, since the exponential of a mean is less than the mean of exponentials.
-Duan ("Smearing Estimate: A Nonparametric Retransformation Method", 1983) takes the mean of label over exponential, which on
-rows that trees grew on is too near to 1. This is the factor of least squares on the same rows; on four data sets it was the
-best in 22 of 24 cases (prices of houses, mean of five folds: root mean squared error 25,954 without a factor, 25,947 with
-Duan's, 25,884 with this one). Where a quantile is aimed at there is none: the quantile's exponential is the quantile.
+The prediction is ``factor * exp(log)``, since the exponential of a mean is less than the mean of exponentials. The factor is
+that of least squares on the training rows; Duan's ("Smearing Estimate: A Nonparametric Retransformation Method", 1983) is
+too close to 1 on rows that trees grew on (docs/adr/0013-search.md). A quantile needs no factor: the exponential of a
+quantile is the quantile.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -29,28 +28,26 @@ from noria.training.models.base.onnx_graph import GraphPart, constant, node
 from noria.training.models.trees.external_memory import EncodedBatches
 
 LINEAR_TARGET, TREES_TARGET = "linear_target", "trees_target"
-"""The hyperparameters that say whether a kind of model learns numbers as they are or by their logarithm.
-
-Random forests have none: they were worse by it on three of four sets of prices and durations (by 1, 4 and 5 %)."""
+"""The hyperparameters that choose between the label and its logarithm. Random forests have none: docs/adr/0013-search.md."""
 NUMBER, LOGARITHM = 0, 1
 """Their values."""
 LEAST_SKEW = 0.25
-"""Labels with less of a tail have nothing to gain."""
+"""Least skewness of labels that can gain by logarithms."""
 _SAMPLES, _SAMPLE_ROWS = 16, 4096
-"""Rows that are never in memory as a whole lend so many stretches of so many rows to the factor."""
+"""Number and length of the stretches of rows that give the factor, if the rows are never in memory as a whole."""
 _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class LogTargetModel:
-    """A fitted model of logarithms, taken back to numbers.
+    """A fitted model of logarithms, as a model of the label.
 
     Attributes:
-        log: gives the logarithm.
-        width: number of columns.
-        factor: what the exponential is multiplied by.
-        low, high: logarithms of the smallest and the largest label: nothing beyond is believed, since an exponential makes
-            much of little (a linear model of diamonds told 50 millions of one with a typing error).
+        log: predicts the logarithm.
+        width: number of encoded columns.
+        factor: of the exponential.
+        low, high: logarithms of the smallest and the largest training label; predictions are clipped to them, since the
+            exponential turns one wrong feature value into an absurd number.
     """
 
     log: FittedEstimator
@@ -60,30 +57,30 @@ class LogTargetModel:
     high: float
 
     def margins(self, matrix: Matrix) -> Margins:
-        """Numbers of encoded rows; shape ``(rows, 1)``."""
+        """Predicted labels of encoded rows; shape ``(rows, 1)``."""
         return np.asarray(self.factor * np.exp(np.clip(self.log.margins(matrix), self.low, self.high)), dtype=np.float64)
 
     def contributions(self, matrix: Matrix) -> _Numbers:
-        """What the columns moved, in the label's unit; shape ``(rows, 1, width)``.
+        """Contributions in the label's unit; shape ``(rows, 1, width)``.
 
-        SHAP values of the logarithm, each by the same rate, so that a row's values and one constant add up to its number
-        (`noria.core.model.explainer.ExponentPart`).
+        SHAP values of the logarithm, all multiplied by one rate per row, so that a row's values and one constant add up to
+        its prediction (`noria.core.model.link_functions.ExponentPart`).
         """
-        found = self.log.contributions(matrix)
-        return np.asarray(found * self._exponent.rate(found.sum(axis=2))[:, :, None], dtype=np.float64)
+        shap = self.log.contributions(matrix)
+        return np.asarray(shap * self._exponent.rate(shap.sum(axis=2))[:, :, None], dtype=np.float64)
 
     def explained(self) -> tuple[ExplainerPart, ...]:
-        """The model of logarithms and what takes them back, to explain rows without this library."""
+        """Explainer parts of the model of logarithms, followed by the exponential."""
         return (*self.log.explained(), self._exponent)
 
     @cached_property
     def _exponent(self) -> ExponentPart:
         row = np.zeros((1, self.width), dtype=np.float32)
-        usual = float(self.log.margins(row)[0, 0] - self.log.contributions(row).sum())
-        return ExponentPart(self.width, usual, self.factor, self.low, self.high)
+        expected = float(self.log.margins(row)[0, 0] - self.log.contributions(row).sum())
+        return ExponentPart(self.width, expected, self.factor, self.low, self.high)
 
     def part(self, name: str) -> GraphPart:
-        """The ONNX nodes from encoded rows to numbers."""
+        """The ONNX nodes from encoded rows to predicted labels."""
         own = self.log.part(f"{name}_log")
         numbers = {"low": self.low, "high": self.high, "factor": self.factor}
         low, high, factor = (constant(f"{name}_{key}", np.array(value)) for key, value in numbers.items())
@@ -103,24 +100,27 @@ class _FitsWithValidation(Protocol):
 
 
 def learns_logarithms(params: Params) -> bool:
-    """Whether these hyperparameters ask for logarithms."""
+    """Whether these hyperparameters choose the logarithm."""
     return any(int(params.get(name, NUMBER)) == LOGARITHM for name in (LINEAR_TARGET, TREES_TARGET))
 
 
 def plain(params: Params) -> Params:
-    """The same hyperparameters for a model of numbers as they are."""
+    """The same hyperparameters for a model of the label itself."""
     return {name: value for name, value in params.items() if name not in {LINEAR_TARGET, TREES_TARGET}}
 
 
 def logarithms(labels: Labels) -> Labels:
-    """Logarithms of the labels; of one that has none, that of the smallest label above 0 (0 where there is none)."""
+    """Logarithms of the labels; shape ``(rows,)``.
+
+    A label that is not above 0 counts as the smallest one above 0, or as 1 if there is none.
+    """
     numbers = labels.astype(np.float64)
     least = float(np.min(numbers, where=numbers > 0, initial=np.inf))
     return np.asarray(np.log(np.maximum(numbers, least if np.isfinite(least) else 1.0)), dtype=np.float64)
 
 
 def skewed(labels: Labels) -> bool:
-    """Whether all labels are above 0, with a tail of large ones that logarithms draw in."""
+    """Whether all labels are above 0, with a tail of large ones that logarithms shorten."""
     if not len(labels) or float(labels.min()) <= 0:
         return False
     skew = _skew(labels.astype(np.float64))
@@ -128,19 +128,19 @@ def skewed(labels: Labels) -> bool:
 
 
 def raised(log: FittedEstimator, matrix: Matrix, labels: Labels, *, for_mean: bool) -> LogTargetModel:
-    """The model of logarithms as one of numbers.
+    """A model of logarithms as a model of the label.
 
     Args:
         log: the model of logarithms.
-        matrix: the encoded rows that it was fitted to.
-        labels: their labels, as numbers.
-        for_mean: whether it aims at the mean, not at a quantile.
+        matrix: the encoded rows that it was fitted to; shape ``(rows, width)``.
+        labels: their labels; shape ``(rows,)``.
+        for_mean: whether it predicts the mean, not a quantile.
     """
     return _raised(log, matrix, (labels, labels), for_mean=for_mean)
 
 
 def raised_in_batches(log: FittedEstimator, batches: EncodedBatches, labels: Labels, *, for_mean: bool) -> LogTargetModel:
-    """As `raised`, where the rows are never in memory as a whole: some of them, evenly spread, tell the factor."""
+    """As `raised`, for rows that are never in memory as a whole: evenly spread stretches of them give the factor."""
     starts = np.linspace(0, max(0, len(batches) - _SAMPLE_ROWS), _SAMPLES).astype(int).tolist()
     some = [slice(start, min(start + _SAMPLE_ROWS, len(batches))) for start in sorted(set(starts))]
     matrix = np.concatenate([batches.batch(part) for part in some])
@@ -177,16 +177,16 @@ def fit_log_target_with_validation(
 
 
 def _raised(log: FittedEstimator, matrix: Matrix, labels: tuple[Labels, Labels], *, for_mean: bool) -> LogTargetModel:
-    """From rows with their labels, and all labels, which say how far numbers go."""
-    sample, known = labels[0].astype(np.float64), logarithms(labels[1])
-    within = LogTargetModel(log, matrix.shape[1], 1.0, float(known.min()), float(known.max()))
+    """From some rows with their labels, and all labels, which give the limits."""
+    sample, logs = labels[0].astype(np.float64), logarithms(labels[1])
+    without_factor = LogTargetModel(log, matrix.shape[1], 1.0, float(logs.min()), float(logs.max()))
     if not for_mean:
-        return within
-    found = within.margins(matrix)[:, 0]
-    factor = float(np.sum(found * sample) / np.sum(found * found))
-    return LogTargetModel(log, within.width, factor, within.low, within.high)
+        return without_factor
+    predicted = without_factor.margins(matrix)[:, 0]
+    factor = float(np.sum(predicted * sample) / np.sum(predicted * predicted))
+    return replace(without_factor, factor=factor)
 
 
 def _skew(numbers: _Numbers) -> float:
-    away = numbers - numbers.mean()
-    return float(np.mean(away**3) / max(float(np.mean(away**2)) ** 1.5, np.finfo(np.float64).tiny))
+    centred = numbers - numbers.mean()
+    return float(np.mean(centred**3) / max(float(np.mean(centred**2)) ** 1.5, np.finfo(np.float64).tiny))

@@ -1,9 +1,9 @@
-"""Numbers predicted as a multiple of what an expression says of the same row, such as last year's price for the same month.
+"""Regression of the ratio of a label to an anchor: an expression over features, such as the price a year ago.
 
-What a model has to learn is then how a row differs from what is usual for it, which stays much the same while the usual
-itself goes up and down with the season. The expression is one more column of the encoder, a
-`noria.core.model.encoder.RuleColumn`, always the last one: the kind of model inside sees the columns before it and learns
-``label / anchor``; the column is multiplied back in float64, in the estimator as in its ONNX graph.
+The model then learns how a row differs from its anchor, which stays much the same while the anchor changes with the season.
+The anchor is one more column of the encoder, a `noria.core.model.encoder_columns.RuleColumn`, always the last one. The inner
+model sees the columns before it and learns ``label / anchor``; predictions are multiplied by the anchor in float64, in the
+fitted model and in its ONNX graph.
 """
 
 from __future__ import annotations
@@ -35,63 +35,62 @@ _Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RatioTargetModel:
-    """A fitted model of multiples.
+    """A fitted model of ratios, as a model of the label.
 
     Attributes:
-        multiple: gives the multiple from the columns before the last one.
-        width: number of columns, with the anchor's.
-        center: mean anchor in training; contributions are held against it.
+        ratio: predicts the ratio from the columns before the last one.
+        width: number of encoded columns, with the anchor.
+        center: mean anchor in training, the reference of contributions.
     """
 
-    multiple: FittedEstimator
+    ratio: FittedEstimator
     width: int
     center: float
 
     def margins(self, matrix: Matrix) -> Margins:
-        """Numbers of encoded rows; shape ``(rows, 1)``."""
-        return np.asarray(_anchor(matrix)[:, None] * self.multiple.margins(_before(matrix)), dtype=np.float64)
+        """Predicted labels of encoded rows; shape ``(rows, 1)``."""
+        return np.asarray(_anchor(matrix)[:, None] * self.ratio.margins(_before(matrix)), dtype=np.float64)
 
     def contributions(self, matrix: Matrix) -> _Numbers:
-        """What the columns moved, in the label's unit; shape ``(rows, 1, width)``.
+        """Contributions in the label's unit; shape ``(rows, 1, width)``.
 
-        The SHAP values of the multiple, each times the row's anchor; and for the anchor how far it is from its mean, times
-        the multiple of who knows nothing of a row. A row's values and one constant add up to its number.
+        SHAP values of the ratio, multiplied by the row's anchor; for the anchor itself its distance from the mean,
+        multiplied by the expected ratio. A row's values and one constant add up to its prediction.
         """
         anchor = _anchor(matrix)
-        moved = self.multiple.contributions(_before(matrix)) * anchor[:, None, None]
-        own = (anchor - self.center) * self._usual
-        return np.concatenate([moved, own[:, None, None]], axis=2)
+        scaled = self.ratio.contributions(_before(matrix)) * anchor[:, None, None]
+        own = (anchor - self.center) * self._expected
+        return np.concatenate([scaled, own[:, None, None]], axis=2)
 
     def explained(self) -> tuple[ExplainerPart, ...]:
-        """The model of multiples and the anchor behind its columns, to explain rows without this library."""
-        return (*self.multiple.explained(), AnchorPart(self.width, self.center, self._usual))
+        """Explainer parts of the model of ratios, followed by the anchor."""
+        return (*self.ratio.explained(), AnchorPart(self.width, self.center, self._expected))
 
     @cached_property
-    def _usual(self) -> float:
-        """The multiple of who knows nothing of a row: what is left of any row's when all that moved it is taken away."""
+    def _expected(self) -> float:
+        """Expected prediction (SHAP base value) of the model of ratios."""
         row = np.zeros((1, self.width - 1), dtype=np.float32)
-        return float(self.multiple.margins(row)[0, 0] - self.multiple.contributions(row).sum())
+        return float(self.ratio.margins(row)[0, 0] - self.ratio.contributions(row).sum())
 
     def part(self, name: str) -> GraphPart:
-        """The ONNX nodes from encoded rows to numbers."""
-        place = columns(0, self.width - 1, f"{name}_before")
-        own = self.multiple.part(f"{name}_multiple")
-        read = reading(own, place.output)
+        """The ONNX nodes from encoded rows to predicted labels."""
+        before = columns(0, self.width - 1, f"{name}_before")
+        read = reading(self.ratio.part(f"{name}_multiple"), before.output)
         last = constant(f"{name}_last", np.array([self.width - 1], dtype=np.int64))
         nodes = (
             node("Gather", [INPUT, last.name], f"{name}_anchor", axis=1),
             as_double(f"{name}_anchor", f"{name}_exact_anchor"),
             node("Mul", [read.output, f"{name}_exact_anchor"], f"{name}_margins"),
         )
-        return GraphPart((*place.nodes, *read.nodes, *nodes), (*place.constants, *read.constants, last), f"{name}_margins")
+        return GraphPart((*before.nodes, *read.nodes, *nodes), (*before.constants, *read.constants, last), f"{name}_margins")
 
 
 class RatioTargetEstimator(MarginModel):
-    """A kind of model that learns multiples of the anchor.
+    """A kind of model that learns the ratio to the anchor.
 
     Args:
         inner: the kind of model.
-        goal: what is predicted; has an anchor.
+        target: what is predicted; has an anchor.
     """
 
     def __init__(self, inner: Estimator, target: PredictionTarget) -> None:
@@ -105,7 +104,7 @@ class RatioTargetEstimator(MarginModel):
 
     @property
     def warm_start_points(self) -> tuple[Params, ...]:
-        """Other hyperparameters that are worth a trial before any are drawn."""
+        """Other hyperparameters to try before any are drawn."""
         return self._inner.warm_start_points
 
     def suggest(self, trial: optuna.Trial) -> Params:
@@ -113,18 +112,18 @@ class RatioTargetEstimator(MarginModel):
         return self._inner.suggest(trial)
 
     def encoding(self, params: Params) -> EncodingOptions:
-        """As the kind of model wants its rows, and the anchor behind them."""
+        """Encoding of the inner kind of model, with the anchor as last column."""
         return replace(self._inner.encoding(params), target=self.target)
 
     def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> RatioTargetModel:
-        """Fit an estimator; the same arguments give the same estimator."""
+        """Fit a model; the same arguments give the same model."""
         anchor = _anchor(matrix)
         return _around(self._inner.fit(_before(matrix), labels / anchor, params, context), anchor, matrix.shape[1])
 
     def fit_with_validation(
         self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[RatioTargetModel, Params]:
-        """Fit with an eye on later rows, of which `on_round` is told the metric of numbers, not of multiples."""
+        """Fit with validation rows; `on_round` gets the metric of the label, not of the ratio."""
         anchor, later = _anchor(data.training.matrix), _anchor(data.validation.matrix)
         ratios = FitData(
             training=_ratios(data.training, anchor),
@@ -136,14 +135,14 @@ class RatioTargetEstimator(MarginModel):
 
 
 class RatioTargetInBatches(RatioTargetEstimator):
-    """A kind of model that learns multiples of the anchor, also from rows that it never sees as a whole."""
+    """As `RatioTargetEstimator`, also for rows that are never in memory as a whole."""
 
     def __init__(self, inner: Estimator, batched: FitsBatches, target: PredictionTarget) -> None:
         super().__init__(inner, target)
         self._batched = batched
 
     def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, context: FitContext) -> RatioTargetModel:
-        """Fit an estimator; the same arguments give the same estimator, except on a cluster."""
+        """Fit a model; the same arguments give the same model, except on a cluster."""
         *before, last = batches.encoder.columns
         width, alone = batches.encoder.width, Encoder(columns=(last,))
         anchor = np.concatenate([_anchor(encode(alone, batches.part(part))) for part in batches.slices])
@@ -151,15 +150,15 @@ class RatioTargetInBatches(RatioTargetEstimator):
         return _around(self._batched.fit_batches(without, labels / anchor, params, context), anchor, width)
 
 
-def anchored(inner: Estimator, target: PredictionTarget) -> Estimator:
-    """A kind of model for a goal that has an anchor."""
+def ratio_to_anchor(inner: Estimator, target: PredictionTarget) -> Estimator:
+    """The kind of model, learning the ratio to the anchor of the target."""
     return (
         RatioTargetInBatches(inner, inner, target) if isinstance(inner, FitsBatches) else RatioTargetEstimator(inner, target)
     )
 
 
-def _around(multiple: FittedEstimator, anchor: _Numbers, width: int) -> RatioTargetModel:
-    return RatioTargetModel(multiple, width, float(np.mean(anchor)))
+def _around(ratio: FittedEstimator, anchor: _Numbers, width: int) -> RatioTargetModel:
+    return RatioTargetModel(ratio, width, float(np.mean(anchor)))
 
 
 def _anchor(matrix: Matrix) -> _Numbers:

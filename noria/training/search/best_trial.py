@@ -1,5 +1,4 @@
-"""The best trial, and it as text that a registry or a study can keep, exact to the last digit, so that a version can be
-fitted again without the trials it came from."""
+"""The best trial, and its exact text form in the registry and the study, from which a version can be fitted again."""
 
 from __future__ import annotations
 
@@ -12,21 +11,21 @@ from noria.training.models.base.estimator import Params
 from noria.training.models.blend import BlendMember
 
 RECIPE = "recipe"
-"""Name of the run's parameter that holds it."""
+"""Parameter of a registered run that holds the trial."""
 
 
 @dataclass(frozen=True)
 class BestTrial:
-    """What the search settled on.
+    """Result of a search.
 
     Attributes:
         candidate: kind of model, or `blend`.
-        params: hyperparameters, with what validation rows taught; empty for a blend, whose members have theirs.
+        params: hyperparameters and fitted parameters; empty for a blend, whose members have their own.
         number: of the best trial.
         value: the search metric on validation rows.
         study: name of the study.
-        trials: how many were completed.
-        members: of a blend: what is averaged.
+        trials: number of completed trials.
+        members: models that a blend averages; empty otherwise.
     """
 
     candidate: str
@@ -40,33 +39,33 @@ class BestTrial:
 
 def record_trial(best: BestTrial) -> str:
     """The trial as JSON; floats are written so that reading them gives the same bits."""
-    told = asdict(best)
-    told["params"] = dict(best.params)
-    told["members"] = [{**asdict(member), "params": dict(member.params)} for member in best.members]
-    return json.dumps(told, sort_keys=True)
+    fields = asdict(best)
+    fields["params"] = dict(best.params)
+    fields["members"] = [{**asdict(member), "params": dict(member.params)} for member in best.members]
+    return json.dumps(fields, sort_keys=True)
 
 
 def read_trial(text: str) -> BestTrial:
-    """What `record_trial` wrote.
+    """The trial that `record_trial` wrote.
 
     Raises:
-        TypeError, ValueError: it is something else.
+        TypeError, ValueError: the text is something else.
     """
-    told = json.loads(text)
-    members = tuple(BlendMember(**member) for member in told.pop("members"))
-    return BestTrial(**told, members=members)
+    fields = json.loads(text)
+    members = tuple(BlendMember(**member) for member in fields.pop("members"))
+    return BestTrial(**fields, members=members)
 
 
 def recorded_trial(params: Mapping[str, str]) -> BestTrial:
-    """The trial that a run's parameters tell of.
+    """The trial in the parameters of a registered run.
 
     Raises:
-        RegistryError: they do not tell; the version was registered otherwise than by training.
+        RegistryError: there is none, as the version was not registered by training.
     """
     try:
         return read_trial(params[RECIPE])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RegistryError(
-            f"the run does not say which recipe it used ({type(error).__name__} in its parameter {RECIPE!r}): only versions "
-            "that `noria train` registered can be fitted again"
+            f"the run does not record its trial ({type(error).__name__} in its parameter {RECIPE!r}): only versions that "
+            "`noria train` registered can be fitted again"
         ) from error

@@ -1,8 +1,8 @@
-"""Scores of validation rows, kept per completed trial, so that a blend can be chosen without fitting anything again.
+"""Scores of validation rows, stored per completed trial, so that a blend can be chosen without fitting again.
 
-One small file per trial beside the snapshot: float32, all folds one after another. A file is written beside its place and
-renamed, so that a killed worker leaves none that is half written; a blend makes do without a trial whose file is missing.
-They are taken away when what was found is registered.
+One small file per trial beside the snapshot: float32, all folds one after another. Files are written in one step, so a
+killed worker leaves no incomplete one; a blend leaves out a trial whose file is missing. They are deleted after
+registration.
 """
 
 from __future__ import annotations
@@ -28,34 +28,43 @@ _log = logging.getLogger(__name__)
 
 
 def forget_search(use_case: UseCase, snapshot: SnapshotRef) -> None:
-    """Take away what the trials of a training set's study kept; what they came to is in the study, and in the registry."""
+    """Delete the stored scores of a training set's study; its result is in the study and in the registry."""
     HeldOutScores.of(snapshot, study_name(use_case, snapshot)).forget()
 
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """Where the trials of one study keep the scores of their validation rows."""
+    """Stored scores of one study.
+
+    Attributes:
+        folder: of the files.
+    """
 
     folder: Path
 
     @classmethod
     def of(cls, snapshot: SnapshotRef, study: str) -> HeldOutScores:
-        """The place of a study, beside its snapshot, which every worker can reach."""
+        """Those of a study, beside its snapshot, where every worker can read them."""
         name = hashlib.sha256(study.encode()).hexdigest()[:16]
         return cls(Path(snapshot.path).parent / f"{snapshot.digest[:16]}.search" / name)
 
     def keep(self, number: int, scores: Sequence[Scores]) -> None:
-        """Keep the scores of a trial's folds, one array per fold."""
+        """Store the scores of a trial; a failure is logged, and the trial is left out of blends.
+
+        Args:
+            number: of the trial.
+            scores: of each fold, shape ``(rows,)`` or ``(rows, classes)``.
+        """
         path = self.folder / f"{number}.npy"
         try:
             with draft_in(self.folder, suffix=".npy") as draft:
                 np.save(draft, np.concatenate(scores).astype(np.float32), allow_pickle=False)
                 publish(draft, path, mode=SHARED)
         except OSError as error:
-            _log.warning("trial %d cannot be part of a blend: its scores could not be kept (%s)", number, error)
+            _log.warning("trial %d cannot be part of a blend: its scores could not be stored (%s)", number, error)
 
     def read(self, number: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32] | None:
-        """The scores of a trial, all folds one after another; None where they were not kept, or are of another shape."""
+        """The scores of a trial, all folds one after another; None if they are missing or have another shape."""
         try:
             scores: npt.NDArray[np.float32] = np.load(self.folder / f"{number}.npy", allow_pickle=False)
         except (OSError, ValueError):
@@ -63,7 +72,7 @@ class HeldOutScores:
         return scores if scores.shape == shape and scores.dtype == np.float32 else None
 
     def forget(self) -> None:
-        """Take everything away, once what the study found is registered; harmless when it is gone."""
+        """Delete the scores; harmless if there are none."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with suppress(OSError):  # another study of the same snapshot keeps its own there
+        with suppress(OSError):  # another study of the same snapshot has its own there
             self.folder.parent.rmdir()

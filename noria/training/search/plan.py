@@ -9,6 +9,7 @@ from noria.core.base.results import SnapshotRef
 from noria.core.model.bundle import specification_digest
 from noria.core.use_case import Features, UseCase
 from noria.training.data.dataset import SnapshotSchema, snapshot_schema
+from noria.training.data.parquet_columns import MOST_IN_MEMORY
 from noria.training.data.sampling import DEFAULT_SAMPLING, Sampling
 from noria.training.data.splits import SplitPlan, split_plan
 from noria.training.data.target import PredictionTarget, target_of
@@ -40,6 +41,7 @@ class SearchPlan:
         seed: of every draw.
         workers: how many workers share the study.
         sampling: when the search uses a sample of the rows.
+        most_in_memory: most rows of a fold in memory.
     """
 
     study: str
@@ -57,6 +59,7 @@ class SearchPlan:
     seed: int
     workers: int
     sampling: Sampling = DEFAULT_SAMPLING
+    most_in_memory: int = MOST_IN_MEMORY
 
     @property
     def features(self) -> Features:

@@ -1,15 +1,13 @@
-"""When a trial is not worth going on with.
+"""Pruning: ends trials that cannot catch up with the completed ones.
 
-Two questions are asked, and neither before enough trials were completed to compare with:
+Two questions are asked, and neither before `FEWEST` trials are completed:
 
-1. *Within a fold*, every few boosting rounds: even if the trial goes on gaining, can it still reach the middle of the rest?
-   Learning curves flatten, so what it gained over the last rounds, a few times over, is more than it will gain. That is fair
-   to slow learners, which a comparison at equal rounds (as of Optuna's MedianPruner) is not: they start behind and catch up.
-2. *At a fold's end*: is its mean so far worse than that of most others on the same folds?
+1. *Within a fold*, every few boosting rounds: even if the trial goes on gaining, can it still reach the median of the
+   others? Learning curves flatten, so `OPTIMISM` times the gain over the last rounds is more than is to come. This is fair
+   to slow learners, which a comparison at equal rounds (as in Optuna's MedianPruner) is not: they start behind and catch up.
+2. *At the end of a fold*: is the mean so far worse than the median of the others on the same folds?
 
-Replayed on full curves of two searches (40 trials of flights on 2 folds in time, 18 of a synthetic set on 5 drawn folds;
-each in 20 orders), the two questions save 23 and 49 % of the time and never lose the best trial. Comparing at equal rounds
-saves 50 and 54 % and loses the best of the flights in 18 of 20 orders; a fold's end alone saves 21 and 42 %.
+docs/adr/0013-search.md gives the time that is saved, docs/adr/0030-training-libraries.md compares with `BasePruner`.
 """
 
 from __future__ import annotations
@@ -20,32 +18,32 @@ from dataclasses import dataclass
 import numpy as np
 
 WARM_UP = 50
-"""Rounds before a curve says anything."""
+"""Rounds before a curve is judged."""
 STRIDE = 50
 """Rounds over which the latest gain is measured."""
 OPTIMISM = 3.0
-"""How many times over the latest gain may still be to come."""
+"""Largest gain to come, as a multiple of the latest gain."""
 FEWEST = 5
-"""Completed trials to compare with."""
+"""Fewest completed trials to compare with."""
 
 
 @dataclass(frozen=True)
 class Pruner:
-    """What completed trials reached, to hold a running one against.
+    """Compares a running trial with completed ones.
 
     Attributes:
-        folds: the metric of each completed trial on each fold.
-        lower_is_better: which way is up.
+        folds: the search metric of each completed trial on each fold.
+        lower_is_better: whether the metric is a loss.
     """
 
     folds: Sequence[Sequence[float]]
     lower_is_better: bool
 
-    def hopeless(self, fold: int, curve: Sequence[tuple[int, float]]) -> bool:
-        """Whether a fold's learning curve cannot reach the middle of the others any more.
+    def should_prune_in_fold(self, fold: int, curve: Sequence[tuple[int, float]]) -> bool:
+        """Whether the learning curve of a fold cannot reach the median of the others any more.
 
         Args:
-            fold: which fold, counted from 0.
+            fold: its number, from 0.
             curve: rounds so far, each with the metric after it.
         """
         last = curve[-1][0]
@@ -54,15 +52,19 @@ class Pruner:
             return False
         best = min(self._cost(value) for _, value in curve)
         gained = min(self._cost(value) for value in earlier) - best
-        middle = float(np.median([self._cost(folds[fold]) for folds in self.folds]))
-        return best - OPTIMISM * gained > middle
+        median = float(np.median([self._cost(folds[fold]) for folds in self.folds]))
+        return best - OPTIMISM * gained > median
 
-    def behind(self, values: Sequence[float]) -> bool:
-        """Whether the mean over the folds so far is worse than the middle of the others on the same folds."""
+    def should_prune_after_fold(self, values: Sequence[float]) -> bool:
+        """Whether the mean over the folds so far is worse than the median of the others on the same folds.
+
+        Args:
+            values: the metric on each fold so far.
+        """
         if len(self.folds) < FEWEST:
             return False
-        middle = np.median([np.mean([self._cost(value) for value in folds[: len(values)]]) for folds in self.folds])
-        return bool(np.mean([self._cost(value) for value in values]) > middle)
+        median = np.median([np.mean([self._cost(value) for value in folds[: len(values)]]) for folds in self.folds])
+        return bool(np.mean([self._cost(value) for value in values]) > median)
 
     def _cost(self, value: float) -> float:
         return value if self.lower_is_better else -value

@@ -1,4 +1,4 @@
-"""What the search optimises: one table of functions, by task and name."""
+"""Search metrics: one table of functions, by task and name."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ from noria.training.models.base.estimator import Metric
 
 @dataclass(frozen=True)
 class SearchMeasure:
-    """A metric on uncalibrated scores, and which way is up."""
+    """A search metric.
+
+    Attributes:
+        name: as in `training.metric`.
+        measure: the metric of labels and uncalibrated scores, in the shapes of `noria.core.model.decision`.
+        lower_is_better: whether it is a loss.
+    """
 
     name: str
     measure: Metric
-    """Takes labels and scores as `noria.core.model.decision` has them for the task."""
     lower_is_better: bool
 
     @property
     def direction(self) -> str:
-        """`minimize` or `maximize`, as Optuna says it."""
+        """`minimize` or `maximize`, in Optuna's words."""
         return "minimize" if self.lower_is_better else "maximize"
 
     def better(self, one: float, other: float) -> bool:

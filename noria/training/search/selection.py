@@ -17,7 +17,6 @@ from noria.core.base.errors import NotEnoughDataError
 from noria.core.base.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.training.data.dataset import Fold, TrainingSet, read_snapshot
-from noria.training.data.parquet_columns import MOST_IN_MEMORY
 from noria.training.data.sampling import even_sample, sampled
 from noria.training.data.splits import search_folds
 from noria.training.models.base.estimator import Params
@@ -54,7 +53,11 @@ def best_trial(use_case: UseCase, snapshot: SnapshotRef, storage_url: str) -> Be
 
 
 def select(plan: SearchPlan, storage_url: str) -> BestTrial:
-    """As `best_trial`, for a search that is planned already."""
+    """As `best_trial`, for a search that is planned already.
+
+    Raises:
+        NotEnoughDataError: no trial was completed.
+    """
     with open_study(plan, storage_url) as study:
         trials = completed(study)
         if not trials:
@@ -71,7 +74,7 @@ def _select(plan: SearchPlan, study: optuna.Study, trials: Sequence[optuna.trial
     many, ranked = plan.snapshot.rows >= plan.sampling.many_rows, _ranked(plan, trials)
     if not many and not plan.blends:
         return _plain(study, ranked[0], len(trials))
-    rows = read_snapshot(plan.schema, plan.snapshot)
+    rows = read_snapshot(plan.schema, plan.snapshot, most_in_memory=plan.most_in_memory)
     final = _Final(plan, study, rows if many else None)
     best = final.best(ranked[:FINALISTS], len(trials))
     chosen = _blend(plan, rows, trials) if plan.blends else None
@@ -125,12 +128,6 @@ def _blend_candidates(plan: SearchPlan, rows: int, trials: Sequence[optuna.trial
     return candidates
 
 
-def _in_memory(fold: Fold) -> Fold:
-    """The fold, or an even sample of it if it has more rows than memory should hold."""
-    training, validation = even_sample(fold.training, MOST_IN_MEMORY), even_sample(fold.validation, MOST_IN_MEMORY)
-    return Fold(training, validation, fold.window)
-
-
 @dataclass(frozen=True)
 class _Final:
     """Fits on all rows of the newest fold, for a search that saw a sample; results are cached in the study.
@@ -177,7 +174,9 @@ class _Final:
     def _fit(self, candidate: str, params: Params) -> dict[str, Any]:
         assert self.rows is not None  # noqa: S101 - for the type checker
         plan, kind = self.plan, make_estimator(candidate, self.plan.target)
-        fold = _in_memory(search_folds(plan.split, self.rows)[-1])
+        newest = search_folds(plan.split, self.rows)[-1]
+        training, validation = (even_sample(part, plan.most_in_memory) for part in (newest.training, newest.validation))
+        fold = Fold(training, validation, newest.window)
         with limited_threads(plan.context.threads):
             data = encode_fold(plan.features, kind, params, fold, plan.measure.measure)
             estimator, fitted_params = kind.fit_with_validation(data, params, plan.context)

@@ -20,6 +20,7 @@ from noria.training.search.storage import patiently
 from noria.training.search.study import completed, open_study
 from noria.training.search.trial import TrialRunner
 from noria.training.search.trial_queue import TrialQueue
+from noria.training.search.worker_lock import WorkerLock
 
 
 def run_worker(
@@ -54,8 +55,9 @@ def run_plan(plan: SearchPlan, worker: int, storage_url: str) -> SearchResult:
     with (
         limited_threads(plan.context.threads),
         open_study(plan, storage_url) as study,
-        TrialQueue(plan, study, storage_url, worker) as queue,
+        WorkerLock(plan.study, worker, storage_url) as lock,
     ):
+        queue = TrialQueue(plan, study, lock)
         budget = Budget.of(plan.limits, queue.spent_before())
         held_out = HeldOutScores.of(plan.snapshot, plan.study)
         trials = _run_trials(TrialRunner(plan, study, queue, _folds(plan), budget, held_out))
@@ -64,7 +66,7 @@ def run_plan(plan: SearchPlan, worker: int, storage_url: str) -> SearchResult:
 
 
 def _folds(plan: SearchPlan) -> tuple[Fold, ...]:
-    rows = read_snapshot(plan.schema, plan.snapshot)
+    rows = read_snapshot(plan.schema, plan.snapshot, most_in_memory=plan.most_in_memory)
     return search_folds(plan.split, sampled(rows, plan.seed, plan.sampling))
 
 

@@ -76,7 +76,7 @@ def test_the_same_training_gives_the_same_bytes(use_case, snapshot, tmp_path, fi
     assert (again.folder / MODEL).read_bytes() == (fitted.folder / MODEL).read_bytes()
 
 
-def test_the_bundle_scores_what_the_estimator_scores(use_case, rows, fitted):
+def test_bundle_scores_rows_and_columns_alike(use_case, rows, fitted):
     predictor = load_predictor(fitted.folder, fitted.digest)
     assert fitted.report.parity <= 1e-5
     golden = read_golden(fitted.folder)
@@ -87,7 +87,7 @@ def test_the_bundle_scores_what_the_estimator_scores(use_case, rows, fitted):
     np.testing.assert_allclose(by_row, predictor.score_columns(some.columns), atol=1e-6)
 
 
-def test_it_is_judged_on_the_last_slice_against_the_rule(use_case, rows, fitted):
+def test_bundle_is_evaluated_on_last_slice_against_baseline(use_case, rows, fitted):
     report = fitted.report
     fold = final_split(split_plan(use_case), rows)
     assert (report.rows, report.positives) == (len(fold.validation), int(fold.validation.labels.sum()))
@@ -101,13 +101,13 @@ def test_it_is_judged_on_the_last_slice_against_the_rule(use_case, rows, fitted)
     assert all(gate.passed for gate in check_gates(use_case.gates, report))
 
 
-def test_probabilities_mean_what_they_say(fitted):
+def test_scores_of_bundle_are_calibrated(fitted):
     reference = pq.read_table(fitted.folder / REFERENCE)
     assert reference["score"].to_numpy().mean() == pytest.approx(np.mean(reference["label"].to_pylist()), abs=0.05)
     assert fitted.report.threshold == pytest.approx(1 / 9)  # (0 - -1) / ((5 - -3) + (0 - -1))
 
 
-def test_the_reference_set_is_what_was_judged(use_case, fitted):
+def test_reference_set_has_the_evaluated_rows(use_case, fitted):
     reference = pq.read_table(fitted.folder / REFERENCE)
     assert reference.column_names == [*FEATURES, "event_time", "score", "decision", "label"]
     labels = np.array(reference["label"].to_pylist())
@@ -116,7 +116,7 @@ def test_the_reference_set_is_what_was_judged(use_case, fitted):
     assert set(reference["decision"].to_pylist()) == {"true", "false"}
 
 
-def test_segments_and_months_are_judged_where_they_have_rows(fitted):
+def test_segments_and_months_with_enough_rows_have_metrics(fitted):
     parts = {(part.segment, part.value): part for part in fitted.report.segments}
     assert {value for segment, value in parts if segment == "depot"} == {"north", "south", "harbour", "(missing)"}
     assert not parts["depot", "(missing)"].judged
@@ -136,12 +136,12 @@ def without_latency(report):
     return report.model_copy(update={"metrics": {k: v for k, v in report.metrics.items() if k != "latency_ms"}})
 
 
-def test_the_size_of_the_bundle_is_measured(fitted):
+def test_size_mb_is_size_on_disk(fitted):
     on_disk = sum(path.stat().st_size for path in fitted.folder.iterdir() if path.name != "evaluation.json") / 1e6
     assert fitted.report.metrics["size_mb"] == pytest.approx(on_disk, rel=0.1)
 
 
-def test_the_signature_says_what_training_saw(rows, fitted):
+def test_signature_has_ranges_and_categories_of_training(rows, fitted):
     manifest = load_predictor(fitted.folder, fitted.digest).manifest
     weight, hour, depot, street = manifest.signature.fields
     assert (weight.minimum, weight.maximum) == (np.nanmin(rows.columns["weight"]), np.nanmax(rows.columns["weight"]))
@@ -153,7 +153,7 @@ def test_the_signature_says_what_training_saw(rows, fitted):
     assert street.example == street.categories[0]
 
 
-def test_a_model_is_a_rival_of_the_next_one(use_case, snapshot, tmp_path):
+def test_registered_model_is_reference_of_the_next(use_case, snapshot, tmp_path):
     first = fit(use_case, snapshot, tmp_path / "a", "linear")
     champion = ("1", load_predictor(first.folder))
     second = fit(use_case, snapshot, tmp_path / "b", "gradient_boosting", champion)

@@ -37,7 +37,7 @@ def pipeline(use_case, kind, **more):
 
 
 @pytest.mark.parametrize("kind", [*CHANGES, "blend"])
-def test_it_says_what_the_library_says_of_every_kind_and_task(case, kind):
+def test_explainer_agrees_with_library_for_every_kind_and_task(case, kind):
     use_case, snapshot = case
     rows = read_snapshot(snapshot_schema(use_case), snapshot)
     members = tuple(BlendMember(name, pipeline(use_case, name).params, 0.5) for name in ("linear", "gradient_boosting"))
@@ -75,7 +75,7 @@ def test_a_bundle_explains_fields_as_the_training_did(case, tmp_path):
     assert not predictor.explainer.knows("depot", "moon")
 
 
-def test_one_that_says_something_else_is_not_written(use_case, rows, monkeypatch):
+def test_explainer_with_other_contributions_is_refused(use_case, rows, monkeypatch):
     model = pipeline(use_case, "gradient_boosting").fit(rows)
     truth = XgboostTrees.contributions
     monkeypatch.setattr(XgboostTrees, "contributions", lambda self, matrix: 1.01 * truth(self, matrix))

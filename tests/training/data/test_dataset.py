@@ -28,7 +28,7 @@ def test_a_missing_value_is_none_in_a_row(rows):
     assert set(rows.row(at)) == {"weight", "hour", "depot", "street"}
 
 
-def test_labels_are_what_the_task_says(case, tmp_path):
+def test_labels_have_the_type_of_the_task(case, tmp_path):
     use_case, snapshot = case
     columns, rows = made_up_columns(3000), read_snapshot(snapshot_schema(use_case), snapshot)
     if use_case.task is Task.MULTICLASS:

@@ -107,7 +107,7 @@ def test_texts_encoded_once_are_as_encoded_row_by_row(case):
     np.testing.assert_array_equal(encode(encoder, rows), encoder.encode_columns(rows.columns))
 
 
-def test_a_category_has_a_mean_for_every_class_and_one_for_a_number(case):
+def test_category_is_encoded_as_one_mean_per_output(case):
     use_case, snapshot = case
     rows = read_snapshot(snapshot_schema(use_case), snapshot)
     options = EncodingOptions(scale=False, one_hot_up_to=4, smoothing=10.0, target=target_of(use_case))

@@ -66,7 +66,7 @@ REGRESSION = {
 }
 
 
-def test_in_time_every_part_is_later_than_what_it_is_judged_by(tmp_path):
+def test_time_split_validates_on_later_rows(tmp_path):
     plan, rows = by(tmp_path, "time", split={"folds": 3}), made_up(late(6000))
     gap = timedelta(days=1)
     final, calibration, folds = final_split(plan, rows), calibration_split(plan, rows), search_folds(plan, rows)
@@ -117,7 +117,7 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_others(tmp_path, how
     assert which(one.validation) != which(other.validation)
 
 
-def test_few_rows_are_searched_on_more_folds_unless_the_use_case_says_how_many(tmp_path):
+def test_few_rows_get_more_folds_unless_the_number_is_set(tmp_path):
     plan = by(tmp_path, "stratified")
     assert len(search_folds(plan, made_up(late(8000)))) == 2
     few = search_folds(plan, made_up(late(4000)))
@@ -127,7 +127,7 @@ def test_few_rows_are_searched_on_more_folds_unless_the_use_case_says_how_many(t
     assert len(search_folds(by(tmp_path, "stratified", split={"folds": 3}), made_up(late(4000)))) == 3
 
 
-def test_no_group_is_learnt_from_and_judged_on(tmp_path):
+def test_group_split_keeps_groups_whole(tmp_path):
     plan = by(tmp_path, "group")
     random = np.random.default_rng(1)
     groups = [f"d{number}" for number in random.zipf(1.5, 6000) % 120]
@@ -170,7 +170,7 @@ def test_every_class_is_in_every_part(tmp_path):
     assert np.bincount(final.validation.labels).tolist() == pytest.approx([600, 180, 20], abs=2)
 
 
-def test_too_few_rows_are_said_in_words(tmp_path):
+def test_split_of_too_few_rows_names_the_shortage(tmp_path):
     with pytest.raises(NotEnoughDataError, match="the training set is empty: wait for more data"):
         final_split(by(tmp_path, "time"), made_up(late(0)))
     with pytest.raises(NotEnoughDataError, match=r"before the slice .* 0 of them positive; at least 20 of each class"):
@@ -213,17 +213,17 @@ def test_very_many_rows_are_searched_on_an_even_sample_in_time():
     assert np.searchsorted(sample.times, 1000) == 500
 
 
-def test_a_label_that_came_after_the_slice_began_is_not_learnt_from(tmp_path):
+def test_time_split_leaves_out_late_labels(tmp_path):
     plan = split_plan(parcels(tmp_path))
     rows = made_up(late(4000))
     slow = np.arange(len(rows)) % 3 == 0  # these labels take twenty days instead of the promised one
     known = rows.times + np.where(slow, 20, 1) * DAY
-    plain, fold = final_split(plan, rows), final_split(plan, replace(rows, known=known))
+    plain, fold = final_split(plan, rows), final_split(plan, replace(rows, known_at=known))
     assert which(fold.validation) == which(plain.validation)
     start = int(fold.window.start.timestamp() * 1_000_000)
     lost = which(plain.training) - which(fold.training)
     assert lost
     assert all(slow[row] and known[row] >= start for row in lost)
     assert all(known[row] < start for row in which(fold.training))
-    for part in search_folds(plan, replace(rows, known=known)):
-        assert (part.training.known < int(part.window.start.timestamp() * 1_000_000)).all()
+    for part in search_folds(plan, replace(rows, known_at=known)):
+        assert (part.training.known_at < int(part.window.start.timestamp() * 1_000_000)).all()

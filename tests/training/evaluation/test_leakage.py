@@ -5,7 +5,7 @@ from noria.core.use_case import Task
 from noria.testing.builders import use_case_fields
 from noria.testing.snapshots import LABELS, made_up_columns
 from noria.training.evaluation.report import evaluate
-from tests.training.evaluation.judged_rows import EXPORT, fold_of, judged_candidate, parcels_of, training_set
+from tests.training.evaluation.evaluated_rows import EXPORT, evaluated_candidate, fold_of, parcels_of, training_set
 
 ROWS = 4000
 
@@ -19,7 +19,8 @@ def suspected(root, extra, task=Task.BINARY_CLASSIFICATION):
     use_case = parcels_of(root, task, features=plain | kinds)
     rows = training_set(task, ROWS, hint=extra)
     return {
-        suspect.feature: suspect.reason for suspect in evaluate(use_case, judged_candidate(use_case, rows), EXPORT).suspects
+        suspect.feature: suspect.reason
+        for suspect in evaluate(use_case, evaluated_candidate(use_case, rows), EXPORT).suspects
     }
 
 
@@ -33,43 +34,43 @@ def judged_part():
 
 
 @pytest.mark.parametrize("task", list(Task), ids=str)
-def test_honest_features_are_not_suspected(tmp_path, task):
+def test_leakage_of_noise_gives_no_warning(tmp_path, task):
     noise = np.random.default_rng(5).normal(size=ROWS)
     assert suspected(tmp_path, noise, task) == {}
 
 
 @pytest.mark.parametrize("task", [Task.BINARY_CLASSIFICATION, Task.REGRESSION], ids=str)
-def test_a_number_that_is_the_answer_is_suspected(tmp_path, task):
+def test_leakage_of_number_near_label_is_warned(tmp_path, task):
     hint = label_of(task) + np.random.default_rng(5).normal(0, 0.1, ROWS)
     found = suspected(tmp_path, hint, task)
     assert set(found) == {"hint"}
     assert "is it known before the prediction is made?" in found["hint"]
 
 
-def test_a_text_that_is_the_answer_is_suspected(tmp_path):
+def test_leakage_of_text_equal_to_label_is_warned(tmp_path):
     found = suspected(tmp_path, [f"status {outcome}" for outcome in label_of(Task.MULTICLASS)], Task.MULTICLASS)
     assert "alone it gives ROC AUC 1.00" in found["hint"]
 
 
-def test_a_number_is_suspected_whatever_the_shape_of_what_it_knows(tmp_path):
+def test_leakage_of_non_monotonic_number_is_warned(tmp_path):
     late = label_of(Task.BINARY_CLASSIFICATION)
     hint = np.where(late, 0.0, np.random.default_rng(5).choice([-1.0, 1.0], ROWS))  # neither rising nor falling
     assert "hint" in suspected(tmp_path, hint)
 
 
-def test_a_number_is_suspected_if_its_absence_is_the_answer(tmp_path):
+def test_leakage_by_missing_values_is_warned(tmp_path):
     noise = np.random.default_rng(5).random(ROWS)
     hint = np.where(label_of(Task.BINARY_CLASSIFICATION), np.nan, noise)
     assert "alone it gives ROC AUC 1.00" in suspected(tmp_path, hint)["hint"]
 
 
-def test_a_feature_that_lost_its_meaning_in_the_judged_rows_is_suspected(tmp_path):
+def test_leakage_of_feature_that_lost_its_power_is_warned(tmp_path):
     noise = np.random.default_rng(5).random(ROWS)
     hint = np.where(judged_part(), noise, 0.5 * label_of(Task.BINARY_CLASSIFICATION) + noise)
     assert "its meaning has changed" in suspected(tmp_path, hint)["hint"]
 
 
-def test_a_feature_that_is_filled_in_afterwards_is_suspected(tmp_path):
+def test_leakage_of_feature_filled_in_later_is_warned(tmp_path):
     random = np.random.default_rng(5)
     hint = np.where(judged_part() & (random.random(ROWS) < 0.9), np.nan, random.random(ROWS))
     reason = suspected(tmp_path, hint)["hint"]

@@ -19,12 +19,12 @@ from noria.training.evaluation.scored_slice import ScoredSlice
 from noria.training.fit.pipeline import Pipeline
 from noria.training.models.base.estimator import FitContext
 from noria.training.models.catalog import make_estimator
-from tests.training.evaluation.judged_rows import (
+from tests.training.evaluation.evaluated_rows import (
     EXPORT,
     GATES,
     LeastSquares,
+    evaluated_candidate,
     fold_of,
-    judged_candidate,
     parcels_of,
     training_set,
 )
@@ -33,26 +33,26 @@ TASKS = tuple(Task)
 
 
 @pytest.fixture(scope="module", params=TASKS, ids=str)
-def judged_of_task(request, tmp_path_factory):
+def evaluated_of_task(request, tmp_path_factory):
     """Use case, judged candidate and report of each task."""
     use_case = parcels_of(tmp_path_factory.mktemp("use_cases"), request.param)
-    judged = judged_candidate(use_case, training_set(request.param))
-    return use_case, judged, evaluate(use_case, judged, EXPORT)
+    candidate = evaluated_candidate(use_case, training_set(request.param))
+    return use_case, candidate, evaluate(use_case, candidate, EXPORT)
 
 
 def evaluated(root, task=Task.BINARY_CLASSIFICATION, rows=4000, extra=None, **changes):
     use_case = parcels_of(root, task, **changes)
-    judged = judged_candidate(use_case, training_set(task, rows, **(extra or {})))
-    return judged, evaluate(use_case, judged, EXPORT)
+    candidate = evaluated_candidate(use_case, training_set(task, rows, **(extra or {})))
+    return candidate, evaluate(use_case, candidate, EXPORT)
 
 
-def test_the_report_says_what_was_judged(judged_of_task):
-    use_case, judged, report = judged_of_task
-    rows = judged.fold.validation
+def test_report_describes_the_evaluated_rows(evaluated_of_task):
+    use_case, candidate, report = evaluated_of_task
+    rows = candidate.fold.validation
     assert (report.task, report.rows, report.resampled) == (use_case.task, len(rows), "days")
-    assert report.start == judged.fold.window.start.isoformat()
+    assert report.start == candidate.fold.window.start.isoformat()
     assert {"value", "parity", "latency_ms", "size_mb", GATES[use_case.task]} <= set(report.metrics)
-    worth = money(use_case.business.value, rows.labels, judged.policy.decide(judged.scores), use_case.label.classes)
+    worth = money(use_case.business.value, rows.labels, candidate.policy.decide(candidate.scores), use_case.label.classes)
     assert report.metrics["value"] == pytest.approx(1000 * worth.mean())
     if use_case.task is Task.MULTICLASS:
         assert list(report.classes) == list(use_case.label.classes)
@@ -61,24 +61,24 @@ def test_the_report_says_what_was_judged(judged_of_task):
         assert report.positives == int(rows.labels.sum())
 
 
-def test_the_same_arguments_give_the_same_report_and_it_survives_json(judged_of_task):
-    use_case, judged, report = judged_of_task
-    again = evaluate(use_case, judged, EXPORT)
+def test_the_same_arguments_give_the_same_report_and_it_survives_json(evaluated_of_task):
+    use_case, candidate, report = evaluated_of_task
+    again = evaluate(use_case, candidate, EXPORT)
     assert again.model_dump_json() == report.model_dump_json()
     assert "NaN" not in report.model_dump_json()
     assert EvaluationReport.model_validate_json(report.model_dump_json()) == report
 
 
-def test_every_metric_lies_in_its_interval(judged_of_task):
-    _, _, report = judged_of_task
+def test_every_metric_lies_in_its_interval(evaluated_of_task):
+    _, _, report = evaluated_of_task
     assert {"value"} < set(report.intervals) < set(report.metrics)
     for metric, estimate in report.intervals.items():
         assert estimate.low <= estimate.value <= estimate.high
         assert estimate.value == pytest.approx(report.metrics[metric])
 
 
-def test_rivals_are_compared_pair_by_pair_in_what_gates_ask_and_in_money(judged_of_task):
-    use_case, _, report = judged_of_task
+def test_references_are_compared_in_gated_metrics_and_money(evaluated_of_task):
+    use_case, _, report = evaluated_of_task
     baseline = report.rival("baseline")
     assert baseline is not None
     asked = {"value", GATES[use_case.task], use_case.training.metric_for(use_case.task)}
@@ -90,8 +90,8 @@ def test_rivals_are_compared_pair_by_pair_in_what_gates_ask_and_in_money(judged_
     assert baseline.differences["value"].p_not_better < 0.05  # the made-up rule is poor
 
 
-def test_value_lines_are_in_order_of_what_can_be_known(judged_of_task):
-    use_case, _, report = judged_of_task
+def test_value_lines_increase_from_baseline_to_perfect_foresight(evaluated_of_task):
+    use_case, _, report = evaluated_of_task
     worth = {line.name: line.per_1000.value for line in report.values}
     names = ["candidate", "champion", "baseline", "nothing", "perfect"]
     assert list(worth) == [name for name in names if name != "nothing" or use_case.task is not Task.REGRESSION]
@@ -99,8 +99,8 @@ def test_value_lines_are_in_order_of_what_can_be_known(judged_of_task):
     assert worth["candidate"] == pytest.approx(report.metrics["value"])
 
 
-def test_segments_add_up_and_small_ones_are_marked_not_judged(judged_of_task):
-    use_case, _, report = judged_of_task
+def test_segments_add_up_and_small_ones_have_no_metrics(evaluated_of_task):
+    use_case, _, report = evaluated_of_task
     depots = [part for part in report.segments if part.segment == "depot"]
     assert {part.value for part in depots} == {"(missing)", "north", "south", "harbour"}
     assert sum(part.rows for part in depots) == report.rows
@@ -113,19 +113,19 @@ def test_segments_add_up_and_small_ones_are_marked_not_judged(judged_of_task):
     assert {part.value for part in report.segments if part.segment == "event_month"} == {"2024-03", "2024-04"}
 
 
-def test_contributions_rank_features_overall_and_in_every_judged_segment(judged_of_task):
-    use_case, judged, report = judged_of_task
+def test_contributions_rank_features_overall_and_by_large_segment(evaluated_of_task):
+    use_case, candidate, report = evaluated_of_task
     overall = [part for part in report.contributions if not part.segment]
     assert {part.feature for part in overall} == set(use_case.features.names)
     assert [part.importance for part in overall] == sorted((part.importance for part in overall), reverse=True)
     assert overall[0].feature == "weight"
-    moved = np.abs(judged.model.contributions(judged.fold.validation)).mean(axis=0)
+    moved = np.abs(candidate.model.contributions(candidate.fold.validation)).mean(axis=0)
     assert overall[0].importance == pytest.approx(moved.max(), rel=0.1)
     assert {part.segment for part in report.contributions} == {"", "depot=north", "depot=south", "depot=harbour"}
 
 
-def test_single_rows_are_explained_in_the_use_cases_own_words(judged_of_task):
-    _, _, report = judged_of_task
+def test_single_rows_are_explained_in_the_use_cases_own_words(evaluated_of_task):
+    _, _, report = evaluated_of_task
     assert 3 <= len(report.examples) <= 8
     assert len({example.why for example in report.examples}) == len(report.examples)
     for example in report.examples:
@@ -137,33 +137,35 @@ def test_single_rows_are_explained_in_the_use_cases_own_words(judged_of_task):
     assert any(text.startswith("weight: ") and text.endswith(" kg") for text in words)
 
 
-def test_the_learning_curve_uses_the_latest_rows_and_ends_at_all_of_them(judged_of_task):
-    use_case, judged, report = judged_of_task
+def test_the_learning_curve_uses_the_latest_rows_and_ends_at_all_of_them(evaluated_of_task):
+    use_case, candidate, report = evaluated_of_task
     sizes = [point.rows for point in report.learning_curve]
-    assert sizes == [int(share * len(judged.fold.training)) for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
+    assert sizes == [int(share * len(candidate.fold.training)) for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
     raw = report.learning_curve[-1].metric
     assert raw == pytest.approx(report.metrics[use_case.training.metric_for(use_case.task)], rel=0.02)
 
 
 def test_the_learning_curve_is_cut_where_it_would_cost_too_much(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
-    judged = judged_candidate(use_case, training_set(use_case.task, 4000))
-    outcome = ScoredSlice(judged.policy, use_case.business.value, judged.fold.validation.labels, judged.scores)
-    curve = list(learning_curve(judged, outcome, "roc_auc", most_rows=1000))
+    candidate = evaluated_candidate(use_case, training_set(use_case.task, 4000))
+    outcome = ScoredSlice(candidate.policy, use_case.business.value, candidate.fold.validation.labels, candidate.scores)
+    curve = list(learning_curve(candidate, outcome, "roc_auc", most_rows=1000))
     assert [point.rows for point in curve] == [200, 400, 600, 800, 1000]
-    assert isinstance(judged.pipeline, LeastSquares)
-    assert max(map(len, judged.pipeline.fitted_to[1:])) == 1000
-    assert {part.times[-1] for part in judged.pipeline.fitted_to[1:]} == {judged.fold.training.times[-1]}  # the latest ones
+    assert isinstance(candidate.pipeline, LeastSquares)
+    assert max(map(len, candidate.pipeline.fitted_to[1:])) == 1000
+    assert {part.times[-1] for part in candidate.pipeline.fitted_to[1:]} == {
+        candidate.fold.training.times[-1]
+    }  # the latest ones
 
 
 def test_the_larger_the_model_the_fewer_rows_are_explained(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
     rows = training_set(use_case.task, 4000)
     found = {
-        size: evaluate(use_case, judged_candidate(use_case, rows), replace(EXPORT, graph_bytes=size)).explained_rows
+        size: evaluate(use_case, evaluated_candidate(use_case, rows), replace(EXPORT, graph_bytes=size)).explained_rows
         for size in (1_000, 4_000_000, 100_000_000)
     }
-    judged_rows = judged_candidate(use_case, rows).fold.validation
+    judged_rows = evaluated_candidate(use_case, rows).fold.validation
     assert found == {1_000: len(judged_rows), 4_000_000: 200, 100_000_000: 60}
 
 
@@ -175,16 +177,16 @@ def test_points_of_the_learning_curve_are_made_with_fewer_and_smaller_trees(tmp_
     for params in (many, as_many_as_the_curve_takes):
         pipeline = Pipeline("gradient_boosting", params, use_case.features, FitContext(7, 1), PredictionTarget())
         model = pipeline.fit(fold_of(rows).training)
-        judged = judged_candidate(
+        candidate = evaluated_candidate(
             use_case, rows, pipeline=pipeline, model=model, scores=model.score(fold_of(rows).validation)
         )
-        curves.append(evaluate(use_case, judged, EXPORT).learning_curve)
+        curves.append(evaluate(use_case, candidate, EXPORT).learning_curve)
     assert len(curves[0]) == 5
     assert curves[0] == curves[1]
 
 
-def test_plots_have_what_the_task_can_give(judged_of_task):
-    use_case, _, report = judged_of_task
+def test_plots_fit_the_task(evaluated_of_task):
+    use_case, _, report = evaluated_of_task
     assert sum(part.rows for part in report.calibration) == report.rows
     if use_case.task is Task.REGRESSION:
         assert report.confusion == ()
@@ -196,23 +198,23 @@ def test_plots_have_what_the_task_can_give(judged_of_task):
 
 
 def test_the_threshold_curve_gives_the_money_of_each_threshold(tmp_path):
-    judged, report = evaluated(tmp_path)
-    labels, value = judged.fold.validation.labels, {"tp": 5, "fp": -1, "fn": -3}
+    candidate, report = evaluated(tmp_path)
+    labels, value = candidate.fold.validation.labels, {"tp": 5, "fp": -1, "fn": -3}
     assert 2 < len(report.threshold_curve) <= 101
     for point in report.threshold_curve[::10]:
-        yes = judged.scores >= point.x
+        yes = candidate.scores >= point.x
         worth = value["tp"] * (yes & labels) + value["fp"] * (yes & ~labels) + value["fn"] * (~yes & labels)
         assert point.y == pytest.approx(1000 * worth.mean())
 
 
 def test_the_shift_curve_is_best_where_the_dearer_error_is_avoided(tmp_path):
-    judged, report = evaluated(tmp_path, Task.REGRESSION)
+    candidate, report = evaluated(tmp_path, Task.REGRESSION)
     assert len(report.threshold_curve) <= 101
     here = next(point for point in report.threshold_curve if point.x == 0)
     best = max(report.threshold_curve, key=lambda point: point.y)
     assert here.y == pytest.approx(report.metrics["value"])
     assert best.x > 0  # too low costs 2.5 times as much as too high
-    errors = judged.scores - judged.fold.validation.labels
+    errors = candidate.scores - candidate.fold.validation.labels
     for point, share in ((report.threshold_curve[0], 0.05), (report.threshold_curve[-1], 0.95)):
         assert point.x == pytest.approx(np.quantile(-errors, share))
         moved = errors + point.x
@@ -220,10 +222,10 @@ def test_the_shift_curve_is_best_where_the_dearer_error_is_avoided(tmp_path):
 
 
 def test_fairness_is_reported_as_metrics_that_a_gate_can_hold(tmp_path):
-    judged, report = evaluated(tmp_path)
+    candidate, report = evaluated(tmp_path)
     (found,) = report.fairness
-    yes = judged.policy.decide(judged.scores)
-    depots = np.array([str(depot) for depot in judged.fold.validation.columns["depot"]])
+    yes = candidate.policy.decide(candidate.scores)
+    depots = np.array([str(depot) for depot in candidate.fold.validation.columns["depot"]])
     rates = {part.value: part.selection_rate for part in found.groups}
     assert rates["north"] == pytest.approx(yes[depots == "north"].mean())
     assert report.metrics["demographic_parity"] == found.demographic_parity
@@ -240,14 +242,14 @@ def test_the_worst_attribute_speaks_for_all(tmp_path):
     assert report.metrics["demographic_parity"] == max(part.demographic_parity for part in told.values())
 
 
-def test_a_champion_that_reads_a_feature_that_is_gone_is_judged_with_that_missing(tmp_path, caplog):
+def test_champion_with_a_removed_feature_is_compared_with_it_missing(tmp_path, caplog):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
     rule = baseline_manifest(use_case)
     fields = (*rule.signature.fields, Field(name="rain", kind=Kind.NUMERIC))
     gone = rule.model_copy(update={"signature": rule.signature.model_copy(update={"fields": fields}), "rule": "rain > 3"})
-    rivals = (("baseline", "0", baseline_predictor(use_case)), ("champion", "4", RulePredictor(gone)))
-    judged = judged_candidate(use_case, training_set(use_case.task, 3000), rivals=rivals)
-    report = evaluate(use_case, judged, EXPORT)
+    references = (("baseline", "0", baseline_predictor(use_case)), ("champion", "4", RulePredictor(gone)))
+    candidate = evaluated_candidate(use_case, training_set(use_case.task, 3000), references=references)
+    report = evaluate(use_case, candidate, EXPORT)
     champion = report.rival("champion")
     assert champion is not None
     assert champion.metrics["recall"] == 0
@@ -265,8 +267,10 @@ def test_a_champion_that_reads_a_feature_that_is_gone_is_judged_with_that_missin
 def test_a_champion_that_predicts_something_else_is_not_compared(tmp_path, change, reason):
     use_case = parcels_of(tmp_path, Task.MULTICLASS)
     other = RulePredictor(baseline_manifest(use_case).model_copy(update=change))
-    rivals = (("baseline", "0", baseline_predictor(use_case)), ("champion", "3", other))
-    report = evaluate(use_case, judged_candidate(use_case, training_set(use_case.task, 3000), rivals=rivals), EXPORT)
+    references = (("baseline", "0", baseline_predictor(use_case)), ("champion", "3", other))
+    report = evaluate(
+        use_case, evaluated_candidate(use_case, training_set(use_case.task, 3000), references=references), EXPORT
+    )
     assert report.rival("champion") is None
     assert "champion" not in {line.name for line in report.values}
     assert f"The champion (version 3) {reason}: it is not compared" in report.note
@@ -288,7 +292,7 @@ def test_intervals_are_wider_where_rows_of_a_day_resemble_one_another(tmp_path):
     by_day, by_row = (parcels_of(tmp_path / by, task, training={"split": {"by": by}}) for by in ("time", "stratified"))
     widths = []
     for use_case in (by_day, by_row):
-        found = evaluate(use_case, judged_candidate(use_case, alike), EXPORT).intervals["value"]
+        found = evaluate(use_case, evaluated_candidate(use_case, alike), EXPORT).intervals["value"]
         widths.append(found.high - found.low)
     assert widths[0] > 2 * widths[1]
 
@@ -312,9 +316,9 @@ def test_a_segment_of_many_values_keeps_the_largest_and_lumps_the_rest(tmp_path)
 
 def test_one_class_alone_can_be_reported(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
-    judged = judged_candidate(use_case, training_set(use_case.task, 3000))
-    judged.fold.validation.labels[:] = False
-    report = evaluate(use_case, judged, EXPORT)
+    candidate = evaluated_candidate(use_case, training_set(use_case.task, 3000))
+    candidate.fold.validation.labels[:] = False
+    report = evaluate(use_case, candidate, EXPORT)
     assert "roc_auc" not in report.metrics
     assert report.metrics["value"] <= 0
     assert all(not part.judged for part in report.segments)
@@ -322,12 +326,12 @@ def test_one_class_alone_can_be_reported(tmp_path):
 
 
 def test_the_report_agrees_with_the_metric_of_the_same_scores(tmp_path):
-    judged, report = evaluated(tmp_path)
-    assert report.metrics["roc_auc"] == pytest.approx(roc_auc(judged.fold.validation.labels, judged.scores))
+    candidate, report = evaluated(tmp_path)
+    assert report.metrics["roc_auc"] == pytest.approx(roc_auc(candidate.fold.validation.labels, candidate.scores))
 
 
 def test_fairness_has_intervals_by_the_same_draws_as_everything_else(tmp_path):
-    judged, report = evaluated(tmp_path, rows=6000)
+    candidate, report = evaluated(tmp_path, rows=6000)
     (found,) = report.fairness
     assert set(found.intervals) == {"demographic_parity", "disparate_impact", "equalised_odds"}
     for figure, estimate in found.intervals.items():
@@ -342,11 +346,11 @@ def test_fairness_has_intervals_by_the_same_draws_as_everything_else(tmp_path):
             assert group.intervals["selection_rate"].low < group.selection_rate < group.intervals["selection_rate"].high
     assert all(not part.intervals for part in found.groups if not part.judged)
     # By hand: the two groups that are farthest apart, over days drawn anew.
-    yes = judged.policy.decide(judged.scores).astype(bool)
-    depots = np.array([str(depot) for depot in judged.fold.validation.columns["depot"]])
+    yes = candidate.policy.decide(candidate.scores).astype(bool)
+    depots = np.array([str(depot) for depot in candidate.fold.validation.columns["depot"]])
     ranked = sorted(judged_groups, key=lambda part: part.selection_rate)
     lowest, highest = (depots == part.value for part in (ranked[0], ranked[-1]))
-    days = np.unique(judged.fold.validation.times // 86_400_000_000, return_inverse=True)[1]
+    days = np.unique(candidate.fold.validation.times // 86_400_000_000, return_inverse=True)[1]
     random, gaps = np.random.default_rng(99), []
     for _ in range(300):
         drawn = random.integers(0, days.max() + 1, days.max() + 1)
@@ -359,14 +363,14 @@ def test_fairness_has_intervals_by_the_same_draws_as_everything_else(tmp_path):
     assert found.intervals["demographic_parity"].high == pytest.approx(high, abs=0.25 * width)
 
 
-def test_groups_that_are_treated_alike_may_be_apart_by_chance(tmp_path):
+def test_fairness_intervals_of_equal_groups_include_equality(tmp_path):
     use_case = parcels_of(tmp_path, Task.BINARY_CLASSIFICATION)
     rows = training_set(use_case.task, 6000)
     random = np.random.default_rng(5)
     depots = Categories.of(random.choice(["north", "south"], len(rows)).tolist())
-    judged = judged_candidate(use_case, replace(rows, columns={**rows.columns, "depot": depots}))
-    noise = random.random(len(judged.scores))
-    (found,) = evaluate(use_case, replace(judged, scores=noise), EXPORT).fairness
+    candidate = evaluated_candidate(use_case, replace(rows, columns={**rows.columns, "depot": depots}))
+    noise = random.random(len(candidate.scores))
+    (found,) = evaluate(use_case, replace(candidate, scores=noise), EXPORT).fairness
     apart, ratio = found.intervals["demographic_parity"], found.intervals["disparate_impact"]
     assert apart.low < 0 < apart.value
     assert ratio.value < 1 < ratio.high

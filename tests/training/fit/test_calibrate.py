@@ -77,7 +77,7 @@ def test_the_map_that_fits_is_taken():
     assert chosen.name.startswith("isotonic (log loss out of fold: isotonic 0.")
 
 
-def test_a_temperature_mends_classes_that_are_too_sure_of_themselves():
+def test_temperature_calibrates_overconfident_classes():
     random = np.random.default_rng(5)
     margins = random.normal(size=(6000, 4))
     truth = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
@@ -88,7 +88,7 @@ def test_a_temperature_mends_classes_that_are_too_sure_of_themselves():
     assert chosen.calibration.temperature == pytest.approx(3.0, rel=0.1)
 
 
-def test_a_few_rows_that_are_all_told_apart_are_no_proof_of_certainty():
+def test_calibration_of_few_separated_rows_stays_uncertain():
     """Thirty rows right and fairly sure would be best described by never being wrong: that is not learnt from thirty."""
     labels = np.arange(30) % 3
     scores = np.where(np.eye(3)[labels] == 1, 0.9, 0.05)
@@ -130,7 +130,7 @@ def test_a_number_that_aims_at_a_quantile_is_not_shifted_twice():
 VALUE = ConfusionValue(true_positive=5, false_positive=-1, false_negative=-3, true_negative=0)
 
 
-def test_the_curve_is_what_each_threshold_is_worth():
+def test_threshold_curve_is_money_of_each_threshold():
     scores, labels = overconfident(3000)
     thresholds = np.append(np.quantile(scores, np.linspace(0, 1, 20)), NEVER)
     curve = threshold_curve(VALUE, labels, scores, thresholds)
@@ -141,7 +141,7 @@ def test_the_curve_is_what_each_threshold_is_worth():
     assert curve[-1] == pytest.approx(-3000 * labels.mean())  # always no
 
 
-def test_a_computed_threshold_is_kept_unless_a_searched_one_is_clearly_worth_more():
+def test_computed_threshold_is_kept_unless_search_gains_significantly():
     scores, labels = overconfident()
     honest = calibrate(scores, labels).apply(scores)
     kept = choose_threshold(VALUE, labels, honest)

@@ -25,7 +25,7 @@ def two_that_err_apart(rows=4000, seed=1):
     ]
 
 
-def test_two_that_know_different_things_are_better_together():
+def test_blend_of_independent_errors_is_better():
     labels, contenders = two_that_err_apart()
     chosen = select_blend(contenders, labels, PredictionTarget(), log_loss, lower_is_better=True)
     assert chosen is not None
@@ -62,7 +62,7 @@ def test_noise_is_seldom_taken_for_a_gain():
     assert taken <= 4
 
 
-def test_models_that_say_the_same_are_not_blended():
+def test_blend_of_equal_scores_is_none():
     labels = np.random.default_rng(3).random(2000) < 0.3
     contenders = [BlendCandidate("linear", {}, number, np.full(2000, 0.3)) for number in range(5)]
     assert select_blend(contenders, labels, PredictionTarget(), log_loss, lower_is_better=True) is None

@@ -64,7 +64,7 @@ class TestStoredColumns:
         assert is_stored(on_disk.take(np.arange(100, 100 + FEW + 1)))
         assert not is_stored(on_disk.take(np.arange(100, 100 + FEW)))
 
-    def test_a_column_is_what_it_is_in_memory(self, in_memory: TrainingSet, on_disk: TrainingSet) -> None:
+    def test_stored_column_equals_column_in_memory(self, in_memory: TrainingSet, on_disk: TrainingSet) -> None:
         assert list(on_disk.columns) == list(in_memory.columns)
         assert plain(on_disk) == plain(in_memory)
         assert on_disk.labels.tolist() == in_memory.labels.tolist()
@@ -125,7 +125,7 @@ class TestBatches:
     def test_a_model_from_batches_is_as_good_and_comes_out_the_same_again(
         self, kind: str, stored: tuple[UseCase, SnapshotRef], in_memory: TrainingSet, on_disk: TrainingSet
     ) -> None:
-        pipeline = small_recipe(stored[0], kind)
+        pipeline = small_pipeline(stored[0], kind)
         streamed = pipeline.fit(on_disk)
         assert loss(streamed, in_memory) < 1.02 * loss(pipeline.fit(in_memory), in_memory)
         assert pipeline.fit(on_disk).to_onnx() == streamed.to_onnx()
@@ -134,14 +134,14 @@ class TestBatches:
     def test_more_threads_than_one_or_than_cores_give_the_same_bytes(
         self, kind: str, stored: tuple[UseCase, SnapshotRef], on_disk: TrainingSet
     ) -> None:
-        pipeline = small_recipe(stored[0], kind)
+        pipeline = small_pipeline(stored[0], kind)
         four = replace(pipeline, context=replace(pipeline.context, threads=4))
         assert four.fit(on_disk).to_onnx() == pipeline.fit(on_disk).to_onnx()
 
     def test_bins_of_many_batches_give_nearly_the_model_of_one(
         self, stored: tuple[UseCase, SnapshotRef], in_memory: TrainingSet, on_disk: TrainingSet
     ) -> None:
-        pipeline = small_recipe(stored[0], "gradient_boosting")
+        pipeline = small_pipeline(stored[0], "gradient_boosting")
         candidate = make_estimator(pipeline.candidate, pipeline.target)
         options = candidate.encoding(pipeline.params)
         encoder = fit_encoder(pipeline.features, on_disk, options)
@@ -156,8 +156,8 @@ class TestBatches:
         assert (some.times[0], some.times[-1]) == (on_disk.times[0], on_disk.times[-1])
         assert even_sample(some, 300) is some
 
-    def test_an_error_while_reading_is_raised_where_the_fit_was_asked_for(self, stored: tuple[UseCase, SnapshotRef]) -> None:
-        pipeline = small_recipe(stored[0], "gradient_boosting")
+    def test_missing_file_during_fit_raises(self, stored: tuple[UseCase, SnapshotRef]) -> None:
+        pipeline = small_pipeline(stored[0], "gradient_boosting")
         rows = read_snapshot(snapshot_schema(stored[0]), stored[1], most_in_memory=FEW)
         options = make_estimator(pipeline.candidate, pipeline.target).encoding(pipeline.params)
         batches = EncodedBatches.of(fit_encoder(pipeline.features, rows, options), rows, options)
@@ -172,15 +172,17 @@ class TestCluster:
     def test_two_workers_grow_a_model_as_good(
         self, rows: str, scheduler: str, stored: tuple[UseCase, SnapshotRef], request: pytest.FixtureRequest
     ) -> None:
-        pipeline = small_recipe(stored[0], "gradient_boosting")
+        pipeline = small_pipeline(stored[0], "gradient_boosting")
         training: TrainingSet = request.getfixturevalue(rows)
         local = pipeline.fit(request.getfixturevalue("in_memory"))
         spread = replace(pipeline, context=replace(pipeline.context, cluster=scheduler)).fit(training)
         assert loss(spread, training) < 1.05 * loss(local, training)
         assert spread.to_onnx() != local.to_onnx()  # two workers draw rows of their own: it did not run here
 
-    def test_workers_that_cannot_read_say_which_folder(self, scheduler: str, stored: tuple[UseCase, SnapshotRef]) -> None:
-        pipeline = small_recipe(stored[0], "gradient_boosting")
+    def test_cluster_workers_without_snapshot_name_the_folder(
+        self, scheduler: str, stored: tuple[UseCase, SnapshotRef]
+    ) -> None:
+        pipeline = small_pipeline(stored[0], "gradient_boosting")
         rows = read_snapshot(snapshot_schema(stored[0]), stored[1], most_in_memory=FEW)
         options = make_estimator(pipeline.candidate, pipeline.target).encoding(pipeline.params)
         batches = EncodedBatches.of(fit_encoder(pipeline.features, rows, options), rows, options)
@@ -206,7 +208,7 @@ class TestCluster:
             boosted_on_cluster("tcp://127.0.0.1:9", batches, facts, {"nthread": 1, "max_bin": 256}, 1)
 
 
-def small_recipe(use_case: UseCase, kind: str) -> Pipeline:
+def small_pipeline(use_case: UseCase, kind: str) -> Pipeline:
     """A few trees of the default hyperparameters, which draw rows for each tree."""
     target = target_of(use_case)
     params = {**make_estimator(kind, target).defaults, "trees_rounds": 25}

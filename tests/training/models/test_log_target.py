@@ -45,11 +45,11 @@ def fares(rows: int, seed: int) -> TrainingSet:
     return replace(found, labels=labels)
 
 
-def recipe_of(use_case: UseCase, kind: str, scale: int) -> Pipeline:
+def pipeline_of(use_case: UseCase, kind: str, scale: int) -> Pipeline:
     target = target_of(use_case)
     if kind == "blend":
         told = (("linear", LOGARITHM, 0.25), ("gradient_boosting", LOGARITHM, 0.5), ("gradient_boosting", NUMBER, 0.25))
-        members = tuple(BlendMember(name, recipe_of(use_case, name, own).params, weight) for name, own, weight in told)
+        members = tuple(BlendMember(name, pipeline_of(use_case, name, own).params, weight) for name, own, weight in told)
         return Pipeline("blend", {}, use_case.features, EFFORT, target, members)
     params = {**make_estimator(kind, target).defaults, TARGETS[kind]: float(scale), **QUICK.get(kind, {})}
     return Pipeline(kind, params, use_case.features, EFFORT, target)
@@ -63,9 +63,9 @@ def prepared(use_case: UseCase, kind, params, rows: TrainingSet, later: Training
 
 
 @pytest.mark.parametrize("kind", sorted(TARGETS))
-def test_what_multiplies_is_learnt_better_and_at_the_right_level(use_case: UseCase, kind: str) -> None:
+def test_log_target_of_products_is_better_and_unbiased(use_case: UseCase, kind: str) -> None:
     rows, later = fares(3000, 1), fares(1500, 2)
-    by_log, as_it_is = (recipe_of(use_case, kind, scale).fit(rows).score(later) for scale in (LOGARITHM, NUMBER))
+    by_log, as_it_is = (pipeline_of(use_case, kind, scale).fit(rows).score(later) for scale in (LOGARITHM, NUMBER))
     assert rmse(later.labels, by_log) < (0.7 if kind == "linear" else 1.0) * rmse(later.labels, as_it_is)
     assert by_log.mean() == pytest.approx(later.labels.mean(), rel=0.03)
 
@@ -85,9 +85,9 @@ def test_it_learns_ships_and_explains(use_case: UseCase, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["linear", "gradient_boosting", "blend"])
-def test_the_bundles_explainer_says_the_same(use_case: UseCase, kind: str) -> None:
+def test_explainer_of_bundle_gives_same_contributions(use_case: UseCase, kind: str) -> None:
     later = fares(300, 2)
-    model: FittedPipeline = recipe_of(use_case, kind, LOGARITHM).fit(fares(1500, 1))
+    model: FittedPipeline = pipeline_of(use_case, kind, LOGARITHM).fit(fares(1500, 1))
     content = explainer_file(model, later, 7)  # proves it as well
     matrix = encode(model.encoder, with_gaps(later, 3))[:100]
     found, expected = read_explainer(content).contributions(matrix), model.estimator.contributions(matrix)
@@ -99,7 +99,7 @@ def test_the_bundles_explainer_says_the_same(use_case: UseCase, kind: str) -> No
 
 def test_a_typing_error_in_a_feature_does_not_grow_without_end(tmp_path) -> None:
     use_case, rows = parcels_of(Task.REGRESSION, tmp_path), fares(1500, 1)
-    model = recipe_of(use_case, "linear", LOGARITHM).fit(rows)
+    model = pipeline_of(use_case, "linear", LOGARITHM).fit(rows)
     odd = replace(rows, columns={**rows.columns, "hour": np.full(len(rows), 1e6)})
     found = model.score(odd)
     assert np.isfinite(found).all()
@@ -108,9 +108,9 @@ def test_a_typing_error_in_a_feature_does_not_grow_without_end(tmp_path) -> None
     assert np.isfinite(model.contributions(odd)).all()
 
 
-def test_a_quantile_is_taken_back_as_it_is_and_a_mean_is_not(tmp_path) -> None:
+def test_log_target_has_a_factor_for_means_alone(tmp_path) -> None:
     use_case, rows = parcels_of(Task.REGRESSION, tmp_path), fares(1500, 1)
-    mean = recipe_of(use_case, "gradient_boosting", LOGARITHM)
+    mean = pipeline_of(use_case, "gradient_boosting", LOGARITHM)
     quantile = replace(mean, params={**mean.params, LOSS: float(QUANTILE)})
     factors = [one.fit(rows).estimator.factor for one in (mean, quantile)]  # type: ignore[attr-defined]
     assert 1.0 < factors[0] < 1.1
@@ -119,7 +119,7 @@ def test_a_quantile_is_taken_back_as_it_is_and_a_mean_is_not(tmp_path) -> None:
     assert share == pytest.approx(target_of(use_case).quantile, abs=0.1)
 
 
-def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
+def test_on_round_of_log_model_gets_metric_of_label(use_case: UseCase) -> None:
     kind, heard, asked = make_estimator("gradient_boosting", target_of(use_case)), [], []
     params = {**kind.defaults, TREES_TARGET: float(LOGARITHM)}
     training, later, _ = prepared(use_case, kind, params, fares(1500, 1), fares(600, 2))
@@ -137,7 +137,7 @@ def test_a_watch_hears_of_numbers(use_case: UseCase) -> None:
 
 def test_a_cluster_learns_them_as_well(use_case: UseCase, scheduler: str) -> None:
     rows, later = fares(2500, 1), fares(1000, 2)
-    here = recipe_of(use_case, "gradient_boosting", LOGARITHM)
+    here = pipeline_of(use_case, "gradient_boosting", LOGARITHM)
     there = replace(here, context=replace(EFFORT, cluster=scheduler)).fit(rows)
     graph, matrix = there.to_onnx(), encode(there.encoder, later)
     assert graph != here.fit(rows).to_onnx()  # two workers draw rows of their own: it did not run here
@@ -177,7 +177,7 @@ def test_which_labels_gain_by_it() -> None:
 def test_a_model_from_batches_is_that_of_the_whole(use_case: UseCase) -> None:
     kind = make_estimator("gradient_boosting", target_of(use_case))
     assert isinstance(kind, FitsBatches)
-    params, rows, later = recipe_of(use_case, "gradient_boosting", LOGARITHM).params, fares(3000, 1), fares(500, 2)
+    params, rows, later = pipeline_of(use_case, "gradient_boosting", LOGARITHM).params, fares(3000, 1), fares(500, 2)
     options = kind.encoding(params)
     encoder = fit_encoder(use_case.features, rows, options)
     whole = kind.fit(encode_for_training(encoder, rows, options), rows.labels, params, EFFORT)

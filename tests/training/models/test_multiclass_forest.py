@@ -131,7 +131,7 @@ def test_threads_change_nothing_and_another_seed_does() -> None:
     assert KIND.to_onnx(KIND.fit(matrix, labels, SMALL, FitContext(8, 1)), 5) != graph
 
 
-def test_later_rows_teach_what_a_logarithm_counts() -> None:
+def test_forest_slope_is_fitted_on_validation_rows() -> None:
     training, later = rows(1500, 1), rows(700, 2)
     grown, fitted_params = KIND.fit_with_validation(fit_data(training, later), KIND.defaults, EFFORT)
     plain = replace(grown, slope=1.0)
@@ -149,7 +149,7 @@ def test_it_beats_a_tree_for_each_class_where_classes_are_many() -> None:
     assert losses[0] < losses[1]
 
 
-def test_the_file_stays_small_whatever_the_classes() -> None:
+def test_forest_of_many_classes_has_fewer_leaves() -> None:
     random = np.random.default_rng(1)
     many = MulticlassForest(PredictionTarget(Task.MULTICLASS, classes=200))
     matrix, labels = random.normal(size=(4000, 5)).astype(np.float32), random.integers(0, 200, 4000)

@@ -58,11 +58,11 @@ def prices(rows: int, *, level: float, seed: int) -> TrainingSet:
     return TrainingSet(columns, labels, np.arange(rows, dtype=np.int64))
 
 
-def recipe_of(use_case: UseCase, kind: str) -> Pipeline:
+def pipeline_of(use_case: UseCase, kind: str) -> Pipeline:
     target = target_of(use_case)
     if kind == "blend":
         members = tuple(
-            BlendMember(name, recipe_of(use_case, name).params, weight)
+            BlendMember(name, pipeline_of(use_case, name).params, weight)
             for name, weight in (("linear", 0.25), ("gradient_boosting", 0.75))
         )
         return Pipeline("blend", {}, use_case.features, FitContext(7, 1), target, members)
@@ -80,9 +80,9 @@ def missed(model: FittedPipeline, rows: TrainingSet) -> float:
 
 
 @pytest.mark.parametrize("kind", ["gradient_boosting", "random_forest", "blend"])
-def test_what_was_learnt_in_one_season_holds_in_a_dearer_one(use_case: UseCase, kind: str) -> None:
+def test_ratio_model_predicts_a_dearer_season(use_case: UseCase, kind: str) -> None:
     spring, summer = prices(2000, level=50, seed=1), prices(500, level=150, seed=2)
-    with_anchor, without = (recipe_of(one, kind).fit(spring) for one in (use_case, plain(use_case)))
+    with_anchor, without = (pipeline_of(one, kind).fit(spring) for one in (use_case, plain(use_case)))
     assert missed(with_anchor, summer) < 0.06
     assert missed(without, summer) > 0.3, "trees end where the rows end"
 
@@ -100,8 +100,8 @@ def test_every_kind_learns_ships_and_explains(use_case: UseCase, fold: Fold, nam
 
 
 @pytest.mark.parametrize("kind", ["linear", "gradient_boosting", "random_forest", "blend"])
-def test_the_bundles_explainer_says_the_same(use_case: UseCase, fold: Fold, kind: str) -> None:
-    model = recipe_of(use_case, kind).fit(fold.training)
+def test_explainer_of_bundle_gives_same_contributions(use_case: UseCase, fold: Fold, kind: str) -> None:
+    model = pipeline_of(use_case, kind).fit(fold.training)
     content = explainer_file(model, fold.validation, 7)  # proves it as well
     matrix = encode(model.encoder, with_gaps(fold.validation, 3))[:100]
     found, expected = read_explainer(content).contributions(matrix), model.estimator.contributions(matrix)
@@ -110,7 +110,7 @@ def test_the_bundles_explainer_says_the_same(use_case: UseCase, fold: Fold, kind
     np.testing.assert_allclose(rest, rest[0], atol=2e-5 * np.abs(model.estimator.margins(matrix)).max())
 
 
-def test_a_watch_hears_of_numbers_and_not_of_multiples(use_case: UseCase) -> None:
+def test_on_round_of_ratio_model_gets_metric_of_label(use_case: UseCase) -> None:
     rows, later = prices(800, level=50, seed=1), prices(300, level=150, seed=2)
     kind = make_estimator("gradient_boosting", target_of(use_case))
     options = kind.encoding(kind.defaults)
@@ -144,7 +144,7 @@ def test_a_model_from_batches_is_that_of_the_whole(use_case: UseCase, fold: Fold
 
 
 def test_the_anchor_is_the_last_column_and_never_next_to_nothing(use_case: UseCase, fold: Fold) -> None:
-    model = recipe_of(use_case, "linear").fit(fold.training)
+    model = pipeline_of(use_case, "linear").fit(fold.training)
     *before, last = model.encoder.columns
     assert isinstance(last, RuleColumn)
     assert not any(isinstance(column, RuleColumn) for column in before)
@@ -155,7 +155,7 @@ def test_the_anchor_is_the_last_column_and_never_next_to_nothing(use_case: UseCa
     assert Encoder(columns=(last,)).encode_rows((row,))[0, 0] == np.float32(last.least)
 
 
-def test_an_anchor_that_is_never_there_says_so(use_case: UseCase) -> None:
+def test_anchor_without_values_is_named(use_case: UseCase) -> None:
     rows = prices(100, level=50, seed=1)
     gone = replace(rows, columns={**rows.columns, "weight": np.full(100, np.nan)})
     target = replace(target_of(use_case), anchor="weight")

@@ -9,12 +9,12 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from noria.core.use_case import Task
+from noria.testing.snapshots import made_up_columns, write_snapshot
 from noria.training.bundle.environment import record_environment
 from noria.training.data.dataset import read_snapshot, snapshot_schema
 from noria.training.data.sampling import Sampling
 from noria.training.data.splits import search_folds, split_plan
 from noria.training.data.target import PredictionTarget, target_of
-from noria.training.search import selection
 from noria.training.search.budget import Budget, SearchLimits, search_limits
 from noria.training.search.oof_predictions import HeldOutScores, forget_search
 from noria.training.search.plan import search_plan
@@ -23,7 +23,7 @@ from noria.training.search.search_metric import search_measure
 from noria.training.search.selection import best_trial, select
 from noria.training.search.study import open_study
 from noria.training.search.worker import run_plan, run_worker
-from tests.training.conftest import parcels
+from tests.training.conftest import AS_OF, parcels, parcels_of
 from tests.training.data.test_splits import MULTICLASS, REGRESSION
 
 
@@ -98,26 +98,26 @@ def curve(*values: float) -> list[tuple[int, float]]:
 
 
 def test_a_flat_curve_below_the_middle_is_hopeless_and_a_steep_one_is_not():
-    peers = Pruner([(0.8, 0.8)] * FEWEST, lower_is_better=False)
-    assert peers.hopeless(0, curve(0.60, 0.61))
-    assert not peers.hopeless(0, curve(0.60, 0.70))  # three times as much again is 1.0
-    assert not peers.hopeless(0, curve(0.60))
-    assert not peers.hopeless(0, curve(0.80, 0.81))
+    pruner = Pruner([(0.8, 0.8)] * FEWEST, lower_is_better=False)
+    assert pruner.should_prune_in_fold(0, curve(0.60, 0.61))
+    assert not pruner.should_prune_in_fold(0, curve(0.60, 0.70))  # three times as much again is 1.0
+    assert not pruner.should_prune_in_fold(0, curve(0.60))
+    assert not pruner.should_prune_in_fold(0, curve(0.80, 0.81))
     losses = Pruner([(0.3, 0.3)] * FEWEST, lower_is_better=True)
-    assert losses.hopeless(0, curve(0.50, 0.49))
-    assert not losses.hopeless(0, curve(0.50, 0.44))
+    assert losses.should_prune_in_fold(0, curve(0.50, 0.49))
+    assert not losses.should_prune_in_fold(0, curve(0.50, 0.44))
 
 
-def test_nobody_is_given_up_before_there_are_enough_to_compare_with():
+def test_pruner_with_few_completed_trials_keeps_all():
     few = Pruner([(0.8, 0.8)] * (FEWEST - 1), lower_is_better=False)
-    assert not few.hopeless(0, curve(0.1, 0.1))
-    assert not few.behind([0.1])
+    assert not few.should_prune_in_fold(0, curve(0.1, 0.1))
+    assert not few.should_prune_after_fold([0.1])
     enough = Pruner([(0.8, 0.8)] * FEWEST, lower_is_better=False)
-    assert enough.behind([0.1])
-    assert not enough.behind([0.9])
+    assert enough.should_prune_after_fold([0.1])
+    assert not enough.should_prune_after_fold([0.9])
 
 
-def test_a_worse_trial_is_given_up_early_in_a_real_search(snapshot, database_url, tmp_path):
+def test_search_prunes_worse_trials(snapshot, database_url, tmp_path):
     use_case = parcels(tmp_path, training={"trials": 16, "candidates": ["linear"]})
     run_worker(use_case, snapshot, 0, storage_url=database_url)
     with open_study(search_plan(use_case, snapshot), database_url) as study:
@@ -129,7 +129,7 @@ def test_a_worse_trial_is_given_up_early_in_a_real_search(snapshot, database_url
     assert all("others are ahead" in trial.user_attrs["ended"] for trial in given_up)
 
 
-def test_the_budget_counts_down_and_says_what_is_left(tmp_path):
+def test_budget_counts_down_in_time_and_money(tmp_path):
     priced = {"minutes": 5, "workers": 2, "cost_per_worker_hour": 6.0, "budget": 0.5, "trials": 8}
     limits = search_limits(parcels(tmp_path / "priced", training=priced))
     assert (limits.trials, limits.seconds) == (8, 150)
@@ -192,13 +192,12 @@ def test_a_search_on_a_sample_ends_with_a_final_on_all_rows(snapshot, database_u
     assert select(plan, database_url) == best  # cached: nothing is fitted again
 
 
-def test_a_final_of_more_rows_than_memory_holds_is_fitted_to_an_even_sample(use_case, rows, monkeypatch):
-    fold = search_folds(split_plan(use_case), rows)[-1]
-    assert selection._in_memory(fold).training is fold.training
-    monkeypatch.setattr(selection, "MOST_IN_MEMORY", 500)
-    some = selection._in_memory(fold)
-    assert (len(some.training), len(some.validation)) == (500, 500)
-    assert (some.training.times[0], some.training.times[-1]) == (fold.training.times[0], fold.training.times[-1])
+def test_final_of_more_rows_than_memory_holds_uses_an_even_sample(database_url, tmp_path):
+    use_case = parcels_of(Task.REGRESSION, tmp_path, training={"candidates": ["gradient_boosting"], "trials": 1})
+    snapshot = write_snapshot(tmp_path / "snapshots", use_case, made_up_columns(3000), AS_OF)
+    plan = replace(search_plan(use_case, snapshot), sampling=Sampling(many_rows=3000, sample_rows=900), most_in_memory=1000)
+    run_plan(plan, 0, database_url)
+    assert select(plan, database_url).params["trees_rows"] == 1000
 
 
 def test_a_champion_that_is_a_blend_lends_its_members(snapshot, tmp_path):

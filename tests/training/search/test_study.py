@@ -1,11 +1,13 @@
 """The shared study with real PostgreSQL, real processes, a real kill -9 and a real restart of the server."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +18,16 @@ from noria.core.base.errors import NoriaError
 from noria.local.postgres import PostgresServer
 from noria.testing.free_ports import free_port
 from noria.testing.postgres import kill_postgres
-from noria.training.search import storage, trial_queue
+from noria.training.search import storage
 from noria.training.search.budget import SearchLimits
+from noria.training.search.interrupted import MAX_RETRIES
 from noria.training.search.plan import SearchPlan, search_plan
 from noria.training.search.replay import cut_short, differences, search_again
 from noria.training.search.selection import best_trial
 from noria.training.search.study import open_study
 from noria.training.search.trial_queue import TrialQueue
 from noria.training.search.worker import run_worker
+from noria.training.search.worker_lock import WorkerLock
 from tests.conftest import PROJECT
 from tests.training.conftest import parcels
 
@@ -76,6 +80,13 @@ def endless(use_case, snapshot) -> SearchPlan:
     return replace(search_plan(use_case, snapshot), limits=SearchLimits(trials=100))
 
 
+@contextlib.contextmanager
+def queue_of(plan: SearchPlan, study, url: str, worker: int, **how) -> Iterator[TrialQueue]:
+    """The queue of a worker that holds its lock."""
+    with WorkerLock(plan.study, worker, url, **how) as lock:
+        yield TrialQueue(plan, study, lock)
+
+
 def states(url: str) -> dict[str, int]:
     with psycopg.connect(url) as connection:
         return dict(connection.execute("select state::text, count(*) from optuna.trials group by 1").fetchall())
@@ -115,14 +126,14 @@ def test_kill_9_costs_one_trial_which_is_tried_again(snapshot, database_url, tmp
         assert sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials) == 8
 
 
-def test_a_trial_that_keeps_killing_its_worker_is_given_up(use_case, snapshot, database_url):
+def test_trial_that_kills_its_workers_is_offered_again_after_others(use_case, snapshot, database_url):
     plan = endless(use_case, snapshot)
     defaults = replace(plan, initial=plan.initial[:2])
     with open_study(defaults, database_url) as study:
         for _ in range(4):
-            with TrialQueue(defaults, study, database_url, 0) as queue:
+            with queue_of(defaults, study, database_url, 0) as queue:
                 queue.next_trial().suggest_categorical("candidate", ["linear", "gradient_boosting"])
-        with TrialQueue(defaults, study, database_url, 1) as queue:
+        with queue_of(defaults, study, database_url, 1) as queue:
             queue.next_trial()
         failed = [trial for trial in study.trials if trial.state.name == "FAIL"]
     # Offered again behind what was enqueued before it: both defaults come up in turn.
@@ -135,34 +146,33 @@ def test_a_trial_is_offered_again_so_often_and_no_more(snapshot, database_url, t
     with open_study(plan, database_url) as study:
         tried = 0
         while True:
-            with TrialQueue(plan, study, database_url, 0) as queue:
+            with queue_of(plan, study, database_url, 0) as queue:
                 if queue.next_trial() is None:
                     break
                 tried += 1
-        assert tried == 1 + trial_queue.MAX_RETRIES
+        assert tried == 1 + MAX_RETRIES
 
 
 def test_a_trial_of_a_living_worker_is_left_alone(use_case, snapshot, database_url):
     plan = endless(use_case, snapshot)
-    with open_study(plan, database_url) as study, TrialQueue(plan, study, database_url, 0) as first:
+    with open_study(plan, database_url) as study, queue_of(plan, study, database_url, 0) as first:
         running = first.next_trial()
-        with TrialQueue(plan, study, database_url, 1) as second:
+        with queue_of(plan, study, database_url, 1) as second:
             other = second.next_trial()
         assert other.number != running.number
         assert study.trials[running.number].state.name == "RUNNING"
         study.tell(running, 0.5)
 
 
-def test_the_same_worker_twice_at_once_is_refused(use_case, snapshot, database_url, monkeypatch):
-    monkeypatch.setattr(trial_queue, "TAKEOVER_SECONDS", 0.0)
+def test_the_same_worker_twice_at_once_is_refused(use_case, snapshot, database_url):
     plan = endless(use_case, snapshot)
-    with open_study(plan, database_url) as study, TrialQueue(plan, study, database_url, 0):
+    with open_study(plan, database_url) as study, queue_of(plan, study, database_url, 0):
         with (
             pytest.raises(NoriaError, match=r"search worker 0 .* is already at work"),
-            TrialQueue(plan, study, database_url, 0),
+            queue_of(plan, study, database_url, 0, takeover_seconds=0.0),
         ):
             pass
-        with TrialQueue(plan, study, database_url, 1):
+        with queue_of(plan, study, database_url, 1):
             pass
 
 
@@ -197,17 +207,15 @@ def test_a_server_that_goes_away_in_mid_search_costs_nothing(snapshot, own_serve
     assert best_trial(use_case, snapshot, url).trials >= 2
 
 
-def test_a_server_that_stays_away_is_said_in_words(monkeypatch):
-    monkeypatch.setattr(storage, "PATIENCE_SECONDS", 0.0)
-
+def test_unreachable_server_raises_noria_error():
     def ask() -> None:
         psycopg.connect(f"postgresql://nobody@127.0.0.1:{free_port()}/search").close()
 
     with pytest.raises(NoriaError, match=r"PostgreSQL cannot be reached .* it goes on where it stopped"):
-        storage.patiently(ask)
+        storage.patiently(ask, seconds=0.0)
 
 
-def test_what_the_server_refuses_is_not_tried_again(database_url):
+def test_refused_statement_is_not_retried(database_url):
     tries = []
 
     def ask() -> None:
@@ -242,7 +250,7 @@ def test_one_worker_draws_the_same_trials_again_to_the_last_digit(snapshot, data
             assert trial.intermediate_values == replayed.intermediate_values
 
 
-def test_a_search_that_was_interrupted_draws_what_it_would_have_drawn(snapshot, database_url, tmp_path):
+def test_interrupted_search_draws_the_same_trials(snapshot, database_url, tmp_path):
     use_case = parcels(tmp_path, training={"trials": 8, "candidates": ["linear"]})
     (tmp_path / "go").touch()
     worker = start_worker(tmp_path, snapshot, 0, database_url, hang_in=4)
@@ -256,7 +264,7 @@ def test_a_search_that_was_interrupted_draws_what_it_would_have_drawn(snapshot, 
     assert len({tuple(trial.params.items()) for trial in done}) == 8
 
 
-def test_a_replay_says_what_differs(use_case, snapshot, searched_url):
+def test_differences_name_value_and_hyperparameter(use_case, snapshot, searched_url):
     best = best_trial(use_case, snapshot, searched_url)
     other = replace(best, value=best.value + 1e-16 + 1e-9, params={**best.params, "linear_c": -1.0})
     assert [line.split(":")[0] for line in differences(best, other)] == ["value", "linear_c"]

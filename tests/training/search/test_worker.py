@@ -19,6 +19,7 @@ from noria.training.search.study import open_study
 from noria.training.search.trial import TrialRunner
 from noria.training.search.trial_queue import TrialQueue
 from noria.training.search.worker import run_worker
+from noria.training.search.worker_lock import WorkerLock
 from tests.training.conftest import parcels
 
 
@@ -52,7 +53,8 @@ def test_another_specification_is_another_study(use_case, snapshot, searched_url
 
 def test_time_that_runs_out_in_a_trial_gives_that_trial_up(use_case, snapshot, database_url, rows):
     plan = search_plan(use_case, snapshot)
-    with open_study(plan, database_url) as study, TrialQueue(plan, study, database_url, 0) as queue:
+    with open_study(plan, database_url) as study, WorkerLock(plan.study, 0, database_url) as lock:
+        queue = TrialQueue(plan, study, lock)
         no_time = Budget(plan.limits, seconds=0.0, began=0.0)
         folds, held_out = search_folds(plan.split, rows), HeldOutScores.of(snapshot, plan.study)
         runner = TrialRunner(plan, study, queue, folds, no_time, held_out)
@@ -90,7 +92,7 @@ def test_a_search_begins_with_the_champion_and_then_each_kind_as_it_is(snapshot,
         ]  # the cheapest first
 
 
-def test_a_search_of_few_trials_begins_with_every_kind_and_one_of_more_with_what_else_does_well(use_case, snapshot):
+def test_initial_trials_are_defaults_of_every_kind_then_other_starts(use_case, snapshot):
     starts = initial(use_case, snapshot)
     assert search_plan(use_case, snapshot).initial == starts[:6]
     kinds = [kind for kind, _ in starts]
@@ -100,7 +102,7 @@ def test_a_search_of_few_trials_begins_with_every_kind_and_one_of_more_with_what
     assert {params["trees_one_hot_up_to"] for kind, params in starts if kind != "linear"} == {4, 12, 30}
 
 
-def test_a_champion_that_is_what_a_kind_begins_with_anyway_is_tried_once(use_case, snapshot):
+def test_warm_start_equal_to_defaults_is_tried_once(use_case, snapshot):
     (_, defaults), *_ = initial(use_case, snapshot)
     champion = {"candidate": "linear", **{name: str(value) for name, value in defaults.items()}}
     (_, again), *_ = initial(use_case, snapshot, champion)
@@ -138,7 +140,7 @@ def test_scores_of_completed_trials_are_kept_for_a_blend(use_case, snapshot, row
     assert kept.read(0, (count,)) is None
 
 
-def test_a_line_per_trial_says_how_far_the_search_is(snapshot, database_url, tmp_path, caplog):
+def test_log_line_of_trial_has_progress_and_budget(snapshot, database_url, tmp_path, caplog):
     use_case = parcels(tmp_path, training={"trials": 2, "budget": 1.0, "cost_per_worker_hour": 6.0, "minutes": 3})
     with caplog.at_level("INFO", "noria.training"):
         run_worker(use_case, snapshot, 0, storage_url=database_url)
@@ -158,7 +160,7 @@ def test_a_trial_s_line_moves_the_bar_in_a_terminal():
     bar = progress.add_task("searching", total=40, best="", left="")
     for line in (
         "trial 3: linear, average_precision 0.4123 (best 0.4410), 0.2 s, 3 of 40 trials, 1.5 min and EUR 0.10 left, x=1",
-        "trial 4: linear, given up after fold 1: others are ahead, 0.1 s, 5 of 40 trials, 1.4 min left, linear_c=0.3",
+        "trial 4: linear, pruned after fold 1: others are ahead, 0.1 s, 5 of 40 trials, 1.4 min left, linear_c=0.3",
         "trial 2: linear, average_precision 0.4510 (best 0.4510), 0.2 s, 4 of 40 trials, linear_c=0.2",
         "trial 9 was interrupted; offering it again (attempt 1)",
     ):

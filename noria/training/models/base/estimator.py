@@ -1,4 +1,4 @@
-"""The port behind which every kind of model stands."""
+"""The port of all kinds of model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Probabilities = npt.NDArray[np.float64]
 Contributions = npt.NDArray[np.float64]
 """SHAP values of encoded columns; shape ``(rows, width)``, for multiclass ``(rows, classes, width)``."""
 Params = Mapping[str, float]
-"""Hyperparameters by name; a choice among few is a number too, so that all of them can be written down alike."""
+"""Hyperparameters by name; categorical ones are numbers too, so that all are stored alike."""
 OnRound = Callable[[int, float], None]
 """Called with the boosting round and the search metric on the validation rows; raises `TrialPruned` to end the fit."""
 Metric = Callable[[Labels, Scores], float]
@@ -60,11 +60,11 @@ class FitData:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a fit may use.
+    """Resources of a fit.
 
     Attributes:
-        seed: of everything that draws at random.
-        threads: of this machine.
+        seed: of every draw.
+        threads: on this machine.
         cluster: address of the scheduler of a Dask cluster; empty to fit on this machine.
     """
 
@@ -74,7 +74,7 @@ class FitContext:
 
 
 class Estimator(Protocol):
-    """One kind of model for one goal: what to try, how to fit it, how to explain it, how to ship it."""
+    """One kind of model for one prediction target: its hyperparameters, fits, explanations and ONNX graph."""
 
     @property
     def defaults(self) -> Params:
@@ -83,7 +83,7 @@ class Estimator(Protocol):
 
     @property
     def warm_start_points(self) -> tuple[Params, ...]:
-        """Other hyperparameters that are worth a trial before any are drawn."""
+        """Other hyperparameters to try before any are drawn."""
         ...
 
     def suggest(self, trial: optuna.Trial) -> Params:
@@ -91,20 +91,24 @@ class Estimator(Protocol):
         ...
 
     def encoding(self, params: Params) -> EncodingOptions:
-        """How this kind of model wants its rows."""
+        """Encoding of the rows."""
         ...
 
     def fit(self, matrix: Matrix, labels: Labels, params: Params, context: FitContext) -> Any:
-        """Fit an estimator; the same arguments give the same estimator.
+        """Fit to rows; the same arguments give the same model.
 
-        `params` may hold the fitted parameters of `fit_with_validation`; missing ones have defaults.
+        Args:
+            matrix: encoded rows; shape ``(rows, width)``.
+            labels: shape ``(rows,)``.
+            params: hyperparameters, and fitted parameters of `fit_with_validation`; missing ones have defaults.
+            context: seed and threads.
         """
         ...
 
     def fit_with_validation(
         self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[Any, Params]:
-        """Fit with validation rows; returns the estimator and the fitted parameters (such as the number of rounds).
+        """Fit with validation rows; returns the model and its fitted parameters (such as the number of rounds).
 
         Args:
             data: training and validation rows, and the search metric.
@@ -122,16 +126,16 @@ class Estimator(Protocol):
         ...
 
     def contributions(self, estimator: Any, matrix: Matrix) -> Contributions:
-        """Exact SHAP values of the encoded columns: log odds (per class for multiclass), or the label's unit.
+        """Exact SHAP values of the encoded columns, in log odds (per class for multiclass) or the label's unit.
 
-        A row's values and one constant (per class) add up to what the model gives before it becomes a probability.
+        Shape ``(rows, width)``, for multiclass ``(rows, classes, width)``. A row's values and one constant (per class) add
+        up to the margin.
         """
         ...
 
     def to_onnx(self, estimator: Any, width: int) -> bytes:
-        """The estimator alone as an ONNX graph.
+        """The model without its encoder, as an ONNX graph.
 
-        Its last output is ``(rows, 2)`` probabilities, ``(rows, classes)`` for multiclass, ``(rows, 1)`` numbers for
-        regression.
+        The last output has the probabilities, shape ``(rows, 2)`` or ``(rows, classes)``, or numbers, shape ``(rows, 1)``.
         """
         ...

@@ -1,7 +1,7 @@
-"""What every kind of model shares: it adds numbers up to a margin, and a link turns the margin into a score.
+"""Margins: the sums of every kind of model, before a link function turns them into scores.
 
-The margin is the log odds of yes, one log weight per class, or the label itself. It is where contributions add up, where
-several models can be averaged, and where the weights given to rare classes are taken out again.
+A margin is the log odds of yes, one log weight per class, or the label itself. Contributions add up to margins, blends are
+averages of margins, and class weights are subtracted from margins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from noria.training.models.base.estimator import Contributions, Params
 from noria.training.models.base.onnx_graph import GraphPart, assemble
 
 Margins = npt.NDArray[np.float64]
-"""Shape ``(rows, outputs)``; see `Goal.outputs`."""
+"""Shape ``(rows, outputs)``; see `PredictionTarget.outputs`."""
 _EDGE = 1e-7
 
 
@@ -37,23 +37,23 @@ class FittedEstimator(Protocol):
         ...
 
     def explained(self) -> tuple[ExplainerPart, ...]:
-        """Arrays from which the same contributions come out where this library is not."""
+        """Parts of the explainer, which gives the same contributions without the library of the model."""
         ...
 
     def part(self, name: str) -> GraphPart:
-        """The ONNX nodes from encoded rows to margins; `name` makes the nodes' names unlike those of other parts."""
+        """The ONNX nodes from encoded rows to margins; their names begin with `name`."""
         ...
 
 
 class MarginModel:
-    """The half of a candidate that is the same for every kind of model."""
+    """The methods of `Estimator` that are the same for every kind of model."""
 
     def __init__(self, target: PredictionTarget) -> None:
         self.target = target
 
     @property
     def warm_start_points(self) -> tuple[Params, ...]:
-        """Other hyperparameters that are worth a trial before any are drawn; none, unless the kind knows some."""
+        """Other hyperparameters to try before any are drawn; none by default."""
         return ()
 
     def predict(self, estimator: Any, matrix: Matrix) -> Scores:
@@ -61,12 +61,15 @@ class MarginModel:
         return scores_of(self.target, estimator.margins(matrix))
 
     def contributions(self, estimator: Any, matrix: Matrix) -> Contributions:
-        """Exact SHAP values of the encoded columns: log odds (per class for multiclass), or the label's unit."""
-        found: Contributions = estimator.contributions(matrix)
-        return found if self.target.task is Task.MULTICLASS else found[:, 0, :]
+        """Exact SHAP values of the encoded columns, in log odds (per class for multiclass) or the label's unit.
+
+        Shape ``(rows, width)``, for multiclass ``(rows, classes, width)``.
+        """
+        shap: Contributions = estimator.contributions(matrix)
+        return shap if self.target.task is Task.MULTICLASS else shap[:, 0, :]
 
     def to_onnx(self, estimator: Any, width: int) -> bytes:
-        """The estimator alone as an ONNX graph; its last output is what the task's predictor reads."""
+        """The model without its encoder, as an ONNX graph; the last output has the scores of the task."""
         return assemble(self.target.task, width, estimator.part("model"))
 
 
@@ -82,7 +85,7 @@ def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
 
 
 def margins_of(target: PredictionTarget, scores: Scores) -> Margins:
-    """Scores as margins, as far as float64 can tell; the inverse of `scores_of` (of classes, up to a constant per row)."""
+    """Scores as margins, shape ``(rows, outputs)``; the inverse of `scores_of` (multiclass: up to a constant per row)."""
     if target.task is Task.REGRESSION:
         return scores[:, None]
     clipped = np.clip(scores, _EDGE, 1 - _EDGE)
@@ -90,7 +93,13 @@ def margins_of(target: PredictionTarget, scores: Scores) -> Margins:
 
 
 def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float:
-    """The task's own loss, which fits are stopped by: log loss, or mean squared error."""
+    """The loss of the task, which ends fits: log loss, or mean squared error.
+
+    Args:
+        target: what is predicted.
+        labels: shape ``(rows,)``.
+        margins: shape ``(rows, outputs)``.
+    """
     if target.task is Task.REGRESSION:
         return float(np.mean((margins[:, 0] - labels) ** 2))
     if target.task is Task.BINARY_CLASSIFICATION:
@@ -101,7 +110,7 @@ def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float
 
 
 def priors(target: PredictionTarget, labels: Labels) -> npt.NDArray[np.float64]:
-    """Margins of who knows nothing of a row but how often each outcome came; shape ``(outputs,)``."""
+    """Margins of the overall rates, or the mean of the labels; shape ``(outputs,)``."""
     if target.task is Task.REGRESSION:
         return np.array([np.mean(labels)], dtype=np.float64)
     if target.task is Task.BINARY_CLASSIFICATION:
@@ -112,15 +121,15 @@ def priors(target: PredictionTarget, labels: Labels) -> npt.NDArray[np.float64]:
 
 
 def class_weights(target: PredictionTarget, labels: Labels, balance: float) -> npt.NDArray[np.float64]:
-    """Log weight of each class (binary: no, yes), 0 where `balance` is 0; at 1 all classes weigh the same.
+    """Log weight of each class (binary: no, yes); shape ``(classes,)``. At `balance` 1 all classes have the same weight.
 
-    A model fitted with these weights gives margins that are too high by the same log weights (Elkan, 2001, theorem 2),
-    which is how they are taken out again: weights change what a model looks at, not the level of what it says.
+    A model fitted with these weights gives margins that are too high by the log weights (Elkan, 2001, theorem 2), so they
+    can be subtracted again: weights change what a model pays attention to, not the level of its scores.
     """
     counts = np.bincount(labels.astype(np.int64), minlength=target.classes) + 0.5
     return np.asarray(-balance * np.log(counts / counts.max()), dtype=np.float64)
 
 
 def weight_shift(target: PredictionTarget, log_weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """By how much margins are too high after a fit with such weights; shape ``(outputs,)``."""
+    """Excess of the margins after a fit with class weights; shape ``(outputs,)``."""
     return log_weights if target.task is Task.MULTICLASS else log_weights[1:] - log_weights[:1]

@@ -1,7 +1,7 @@
-"""ONNX graphs, put together from the few nodes that our models need, so that the same model is always the same bytes.
+"""ONNX graphs, built from the few nodes that our models need, so that the same model always gives the same bytes.
 
-Trees compare float32 with float32, as the library that grew them does; everything behind them adds up in float64. So a graph
-gives the estimator's numbers to the last digits, and several models can be averaged inside one graph.
+Trees compare float32 with float32, as in the library that grew them; everything after them is in float64. So a graph agrees
+with the fitted model to the last digits, and several models can be averaged inside one graph.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def constant(name: str, values: npt.NDArray[Any]) -> Any:
 
 
 def node(operator: str, inputs: Sequence[str], output: str, *, domain: str = "", **attributes: Any) -> Any:
-    """A node with one output, which it is named after."""
+    """A node with one output; both have the same name."""
     from onnx import helper
 
     return helper.make_node(operator, list(inputs), [output], name=output, domain=domain, **attributes)
@@ -53,12 +53,13 @@ def as_double(source: str, output: str) -> Any:
 
 def columns(first: int, width: int, name: str) -> GraphPart:
     """The encoded columns from `first` on, as the input of a member of a blend (float32, unlike other parts)."""
-    places = constant(f"{name}_places", np.arange(first, first + width, dtype=np.int64))
-    return GraphPart((node("Gather", [INPUT, places.name], f"{name}_columns", axis=1),), (places,), f"{name}_columns")
+    # The names are part of the bytes of bundles.
+    indices = constant(f"{name}_places", np.arange(first, first + width, dtype=np.int64))
+    return GraphPart((node("Gather", [INPUT, indices.name], f"{name}_columns", axis=1),), (indices,), f"{name}_columns")
 
 
 def weighted_sum(parts: Sequence[GraphPart], weights: Sequence[float], name: str) -> GraphPart:
-    """Margins of several parts, averaged."""
+    """Weighted sum of the margins of several parts."""
     nodes: list[Any] = [one for part in parts for one in part.nodes]
     constants: list[Any] = [one for part in parts for one in part.constants]
     terms: list[str] = []
@@ -71,7 +72,7 @@ def weighted_sum(parts: Sequence[GraphPart], weights: Sequence[float], name: str
 
 
 def reading(part: GraphPart, source: str) -> GraphPart:
-    """The same nodes, reading `source` where they read `INPUT`."""
+    """The same nodes, with `source` as input instead of `INPUT`."""
     from onnx import NodeProto
 
     changed = []
@@ -84,7 +85,7 @@ def reading(part: GraphPart, source: str) -> GraphPart:
 
 
 def assemble(task: Task, width: int, part: GraphPart) -> bytes:
-    """A whole graph: encoded rows to probabilities ``(rows, 2)`` or ``(rows, classes)``, or numbers ``(rows, 1)``."""
+    """A complete graph from encoded rows to probabilities ``(rows, 2)`` or ``(rows, classes)``, or numbers ``(rows, 1)``."""
     from onnx import TensorProto, checker, helper
 
     nodes, constants, output = _link(task, part)
@@ -102,7 +103,7 @@ def assemble(task: Task, width: int, part: GraphPart) -> bytes:
 
 
 def _link(task: Task, part: GraphPart) -> tuple[list[Any], list[Any], str]:
-    """The nodes of a part, followed by what turns margins into scores."""
+    """The nodes of a part, followed by the link from margins to scores."""
     nodes, constants = list(part.nodes), list(part.constants)
     if task is Task.REGRESSION:
         nodes.append(node("Identity", [part.output], "number"))

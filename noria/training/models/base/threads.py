@@ -1,4 +1,4 @@
-"""How many cores a fit takes, so that parallel workers share the machine instead of fighting over it."""
+"""Threads of a fit, so that parallel workers share the machine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 
 def threads_per_worker(workers: int) -> int:
-    """Cores for each of so many workers on one machine; at least one."""
+    """Cores for each worker on one machine; at least one."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Keep the numerical libraries to so many threads, also where they were loaded before we were called."""
+    """Limit the threads of the numerical libraries, also of those that are loaded already."""
     # Read when OpenMP loads: threads that spin while they wait make a small fit on a busy machine twenty times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no types

@@ -1,4 +1,4 @@
-"""Grows an XGBoost booster: here or on a Dask cluster, on rows in memory or on disk."""
+"""Boosters of XGBoost: fitted here or on a Dask cluster, to rows in memory or on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from noria.training.models.trees.external_memory import EncodedBatches, RowMetaI
 
 
 def boosted(rows: Any, parameters: dict[str, Any], rounds: int) -> Any:
-    """An `xgboost.Booster` after so many rounds on a training matrix."""
+    """An `xgboost.Booster` after this number of rounds on a training matrix."""
     from xgboost import Booster
 
     booster = Booster(parameters, cache=[rows])
@@ -24,7 +24,14 @@ def boosted(rows: Any, parameters: dict[str, Any], rounds: int) -> Any:
 def boosted_in_batches(
     batches: EncodedBatches, facts: RowMetaInfo, parameters: dict[str, Any], *, rounds: int, context: FitContext
 ) -> Any:
-    """An `xgboost.Booster` after so many rounds on rows that are never in memory as a whole, here or on a cluster.
+    """An `xgboost.Booster` fitted to rows that are never in memory as a whole, here or on a cluster.
+
+    Args:
+        batches: encoded rows.
+        facts: labels, weights and base margins of the rows.
+        parameters: of XGBoost.
+        rounds: number of rounds.
+        context: threads, or the cluster.
 
     Raises:
         SettingsError: `context.cluster` names a cluster that does not answer.
@@ -39,14 +46,14 @@ def boosted_in_batches(
 
 
 def cluster_of(training: Training, scheduler: str) -> str:
-    """Address of the cluster that trains; empty where this process does.
+    """Address of the cluster that trains; empty if this process trains.
 
     Args:
-        training: says what trains.
+        training: has the engine.
         scheduler: the setting NORIA_DASK_SCHEDULER.
 
     Raises:
-        SettingsError: a cluster is asked for and none is set.
+        SettingsError: the engine is dask, and no cluster is set.
     """
     if training.engine is not Engine.DASK:
         return ""

@@ -1,7 +1,7 @@
-"""What trees grow on: labels as XGBoost takes them, weights of classes, and the margin where the first tree begins.
+"""Inputs of XGBoost training: scaled targets, class weights, base score.
 
-Trees begin at what is known without looking at any row (the rate of each class, the mean), so that none of them is spent on
-learning it. Numbers are brought to standard deviation 1, so that one space of hyperparameters suits every unit.
+Trees start from the overall rate of each class or the mean, so that none of them is spent on learning it. Labels of a
+regression are scaled to standard deviation 1, so that one space of hyperparameters suits every unit.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from noria.core.metrics.regression import pinball
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import FitContext, Params
-from noria.training.models.base.margin import class_weights, priors, weight_shift
+from noria.training.models.base.margin import Margins, class_weights, loss_of, priors, weight_shift
 from noria.training.models.trees.external_memory import RowMetaInfo
 
 LOSS = "trees_loss"
-"""The hyperparameter that names the loss of regression."""
+"""The hyperparameter with the loss of regression."""
 SQUARED, ABSOLUTE, QUANTILE = 0, 1, 2
 """Its values."""
 MAX_BIN = 256
@@ -30,15 +31,15 @@ _Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class BoostingObjective:
-    """What trees grow on.
+    """Objective of one fit.
 
     Attributes:
-        goal: what is predicted.
+        target: what is predicted.
         loss: regression: SQUARED, ABSOLUTE or QUANTILE.
-        start: margin, as the trees see it, where the first of them begins; shape ``(outputs,)``.
-        base: the same margin as it is reported: without the weights of classes, in the label's unit; shape ``(outputs,)``.
-        level, spread: regression: mean and standard deviation that labels are brought to 0 and 1 by.
-        log_weights: classification: log weight of each class.
+        start: base score of the scaled, weighted problem; shape ``(outputs,)``.
+        base: the same margin without class weights and in the label's unit; shape ``(outputs,)``.
+        level, spread: regression: mean and standard deviation of the labels; otherwise 0 and 1.
+        log_weights: classification: log weight of each class; shape ``(classes,)``.
     """
 
     target: PredictionTarget
@@ -57,16 +58,16 @@ class BoostingObjective:
         return QuantileDMatrix(rows, **facts, max_bin=MAX_BIN, missing=np.nan, nthread=context.threads)
 
     def facts(self, labels: Labels) -> RowMetaInfo:
-        """What XGBoost is told of rows beside their values."""
+        """Targets, weights and base margin of rows."""
         weights = np.exp(self.log_weights)[labels.astype(np.int64)] if self.log_weights.any() else None
         return RowMetaInfo(self.targets(labels), weights, self.start)
 
     def targets(self, labels: Labels) -> _Numbers:
-        """Labels as XGBoost takes them."""
+        """Scaled labels; shape ``(rows,)``."""
         return np.asarray((labels.astype(np.float64) - self.level) / self.spread, dtype=np.float64)
 
     def parameters(self, context: FitContext) -> dict[str, Any]:
-        """XGBoost's parameters that follow from the goal and the effort."""
+        """Parameters of XGBoost that follow from target and context."""
         return {
             **self._objective(),
             "tree_method": "hist",
@@ -86,16 +87,27 @@ class BoostingObjective:
         return {"objective": "reg:absoluteerror" if self.loss == ABSOLUTE else "reg:squarederror", "base_score": 0.0}
 
     def hessian(self) -> float:
-        """What one row weighs in `min_child_weight`, about, before the first tree."""
+        """Approximate weight of one row in `min_child_weight`, before the first tree."""
         if self.target.task is Task.REGRESSION:
             return 1.0
-        chances = np.exp(priors_as_logs(self.target, self.start))
-        spread = float(np.mean(chances * (1 - chances)))
-        return 2 * spread if self.target.task is Task.MULTICLASS else spread
+        rates = np.exp(log_rates(self.target, self.start))
+        variance = float(np.mean(rates * (1 - rates)))
+        return 2 * variance if self.target.task is Task.MULTICLASS else variance
+
+    def validation_loss(self, labels: Labels, margins: Margins) -> float:
+        """The loss that the trees minimise, of other rows.
+
+        Args:
+            labels: unscaled; shape ``(rows,)``.
+            margins: in the label's unit; shape ``(rows, outputs)``.
+        """
+        if self.target.task is not Task.REGRESSION or self.loss == SQUARED:
+            return loss_of(self.target, labels, margins)
+        return pinball(labels, margins[:, 0], self.target.quantile if self.loss == QUANTILE else 0.5)
 
 
 def aim_of(target: PredictionTarget, params: Params) -> float | None:
-    """Which quantile of the label a regression with these hyperparameters aims at; None for the mean."""
+    """The quantile of the label that a regression with these hyperparameters predicts; None for the mean."""
     loss = int(params.get(LOSS, SQUARED))
     return {SQUARED: None, ABSOLUTE: 0.5, QUANTILE: target.quantile}[loss]
 
@@ -103,7 +115,14 @@ def aim_of(target: PredictionTarget, params: Params) -> float | None:
 def boosting_objective(
     target: PredictionTarget, labels: Labels, *, balance: float = 0.0, loss: int = SQUARED
 ) -> BoostingObjective:
-    """What trees grow on, from the labels of the training rows."""
+    """The objective of a fit to rows with these labels.
+
+    Args:
+        target: what is predicted.
+        labels: of the training rows; shape ``(rows,)``.
+        balance: classification: 0 leaves classes as they are, 1 gives them equal weight.
+        loss: regression: SQUARED, ABSOLUTE or QUANTILE.
+    """
     if target.task is Task.REGRESSION:
         level, spread = float(np.mean(labels)), float(np.std(labels)) or 1.0
         aim = aim_of(target, {LOSS: loss})
@@ -115,8 +134,8 @@ def boosting_objective(
     return BoostingObjective(target, loss, base + weight_shift(target, log_weights), base, 0.0, 1.0, log_weights)
 
 
-def priors_as_logs(target: PredictionTarget, margins: _Numbers) -> _Numbers:
-    """Log chances of each class (binary: of yes) that belong to margins; shape ``(outputs,)``."""
+def log_rates(target: PredictionTarget, margins: _Numbers) -> _Numbers:
+    """Log probability of each class (binary: of yes) for one row of margins; shape ``(outputs,)``."""
     if target.task is Task.BINARY_CLASSIFICATION:
         return np.asarray(-np.logaddexp(0.0, -margins), dtype=np.float64)
     highest = margins.max()

@@ -1,11 +1,11 @@
-"""Grows boosted trees on a Dask cluster (`training.engine: dask`), by XGBoost's own interface to Dask.
+"""Boosted trees on a Dask cluster (`training.engine: dask`), by XGBoost's own interface to Dask.
 
-What travels is small: a worker gets the encoder and the place of its rows in the snapshot, reads them there and encodes
-them as they are encoded everywhere else. So workers need this package, and see the snapshots' folder under the same path.
-Rows few enough to be in memory are sent.
+A worker receives the encoder and the positions of its rows in the snapshot, reads the rows there, and encodes them as
+everywhere else. So workers need this package, and must see the folder of snapshots under the same path. Rows that are in
+memory are sent.
 
-Workers add their sums up in the order in which they come, and rows lie wherever a worker was free: the same snapshot gives
-as good a model, not the same bytes.
+Workers add their sums in the order in which they arrive, and rows are on whichever worker was free: the same snapshot gives
+an equally good model, not the same bytes.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from noria.training.models.trees.external_memory import EncodedBatches, RowMetaI
 
 SETTING = "NORIA_DASK_SCHEDULER"
 _PATIENCE = 20.0
-"""Seconds to wait for the scheduler, and for a first worker."""
+"""Seconds to wait for the scheduler, and for the first worker."""
 _BATCHES_PER_WORKER = 2
 
 
 def boosted_on_cluster(
     scheduler: str, batches: EncodedBatches, facts: RowMetaInfo, parameters: dict[str, Any], rounds: int
 ) -> Any:
-    """An `xgboost.Booster` grown by the workers of a cluster.
+    """An `xgboost.Booster` fitted by the workers of a cluster.
 
     Args:
         scheduler: address of the cluster.
         batches: encoded rows.
-        facts: labels, weights and margins of the rows.
-        parameters: XGBoost's; threads are those of each worker.
-        rounds: how many trees (of each output) are grown.
+        facts: labels, weights and base margins of the rows.
+        parameters: of XGBoost; `nthread` is for this process.
+        rounds: number of trees (of each output).
 
     Raises:
         SettingsError: the cluster does not answer, or has no worker.
@@ -50,7 +50,7 @@ def boosted_on_cluster(
     with _connected(scheduler) as client:
         rows = _on_workers(client, _for_all(client, batches), facts, int(parameters["max_bin"]))
         booster = xgboost_dask.train(client, given, rows, num_boost_round=rounds)["booster"]
-    booster.set_param({"nthread": threads})  # from here on it predicts in this process
+    booster.set_param({"nthread": threads})  # it predicts in this process from now on
     return booster
 
 
@@ -63,9 +63,9 @@ def _connected(scheduler: str) -> Iterator[Any]:
         client = connect(scheduler, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         raise SettingsError(
-            f"{SETTING}: no Dask scheduler answers at {scheduler} ({error}); start it, or mend the address"
+            f"{SETTING}: no Dask scheduler answers at {scheduler} ({error}); start it, or correct the address"
         ) from error
-    with client, client.as_current():  # nobody else's default client is changed
+    with client, client.as_current():  # the default client of other code stays
         try:
             client.wait_for_workers(1, timeout=_PATIENCE)
         except TimeoutError as error:
@@ -82,7 +82,7 @@ def _connected(scheduler: str) -> Iterator[Any]:
 
 
 def _for_all(client: Any, batches: EncodedBatches) -> EncodedBatches:
-    """Batches small enough that every worker gets some."""
+    """Batches small enough for every worker to get some."""
     workers = len(client.scheduler_info(n_workers=-1)["workers"])
     return replace(batches, size=max(1, min(batches.size, math.ceil(len(batches) / (_BATCHES_PER_WORKER * workers)))))
 
@@ -93,23 +93,23 @@ def _on_workers(client: Any, batches: EncodedBatches, facts: RowMetaInfo, max_bi
 
     encoder, means = client.scatter([batches.encoder, batches.means], broadcast=True, hash=False)
     matrices: list[Any] = []
-    for place in batches.slices:
-        (sent,) = client.scatter([batches.part(place)], hash=False)
-        matrices.append(client.submit(encoded_part, encoder, sent, means, place.start, pure=False))
+    for part in batches.slices:
+        (sent,) = client.scatter([batches.part(part)], hash=False)
+        matrices.append(client.submit(encoded_part, encoder, sent, means, part.start, pure=False))
     for matrix in matrices:
         if error := matrix.exception():  # waits until the worker is done
             raise error
-    spread = {"data": _array(matrices, [(place.stop - place.start, batches.encoder.width) for place in batches.slices])}
-    told = [facts.of(place) for place in batches.slices]
-    for name in told[0]:
-        if told[0][name] is not None:
-            values = [one[name] for one in told]
+    spread = {"data": _array(matrices, [(part.stop - part.start, batches.encoder.width) for part in batches.slices])}
+    by_part = [facts.of(part) for part in batches.slices]
+    for name in by_part[0]:
+        if by_part[0][name] is not None:
+            values = [one[name] for one in by_part]
             spread[name] = _array(client.scatter(values, hash=False), [one.shape for one in values])
     return xgboost_dask.DaskQuantileDMatrix(client, **spread, missing=np.nan, max_bin=max_bin)
 
 
 def _array(futures: list[Any], shapes: list[tuple[int, ...]]) -> Any:
-    """A Dask array of parts that lie with the workers."""
+    """A Dask array of parts that are on the workers."""
     from dask import array
     from dask.delayed import delayed
 

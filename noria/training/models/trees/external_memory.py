@@ -1,9 +1,9 @@
-"""Encoded rows that are never in memory as a whole: XGBoost asks for them a batch at a time, and keeps bins.
+"""Encoded rows that are never in memory as a whole: XGBoost asks for one batch at a time, and keeps bins.
 
-A bin takes one to four bytes where a value takes eight, so memory grows by bins, labels and gradients alone. The encoder is
-fitted one column at a time, exactly as on rows in memory, and a batch is encoded as the same rows in memory are, to the last
-bit. XGBoost's bins are not: it merges one sketch of quantiles per batch instead of making one of all rows. So a model from
-batches is another one than that of the same rows in memory, as good within noise; the same file gives the same model.
+A bin takes one to four bytes where a value takes eight, so memory holds bins, labels and gradients alone. The encoder is
+fitted one column at a time, and batches are encoded as the same rows in memory are, to the last bit. XGBoost's bins differ:
+it merges one quantile sketch per batch instead of making one of all rows. So a model from batches differs from that of the
+same rows in memory, and is as good within noise; the same file gives the same model.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BATCH_ROWS = 262_144
 
 @dataclass(frozen=True, eq=False)
 class EncodedBatches:
-    """Rows of a training set, encoded a batch at a time; the means of categories are those to train with, out of fold.
+    """Rows of a training set, encoded one batch at a time, with out-of-fold means of categories.
 
     Attributes:
         encoder: fitted to the rows.
-        rows: what is encoded.
-        means: what the labels of other rows say of every category.
+        rows: the rows.
+        means: out-of-fold means of every category.
         size: rows of a batch.
     """
 
@@ -48,7 +48,7 @@ class EncodedBatches:
 
     @classmethod
     def of(cls, encoder: Encoder, rows: TrainingSet, options: EncodingOptions, size: int = BATCH_ROWS) -> EncodedBatches:
-        """What `encode_for_training` would give."""
+        """The same numbers as `encode_for_training`."""
         return cls(encoder, rows, out_of_fold(encoder, rows, options), size)
 
     def __len__(self) -> int:
@@ -57,29 +57,29 @@ class EncodedBatches:
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Which rows each batch has."""
+        """The rows of each batch."""
         return tuple(slice(start, min(start + self.size, len(self))) for start in range(0, len(self), self.size))
 
     def part(self, part: slice) -> TrainingSet:
-        """The rows of a batch, still on disk if they were; small enough to be sent to another machine."""
+        """The rows of a batch, still on disk if they were; small enough to send to another machine."""
         columns = self.rows.columns
         if isinstance(columns, StoredColumns):
             return TrainingSet(columns.part(part), self.rows.labels[part], self.rows.times[part])
         return self.rows.take(np.arange(part.start, part.stop))
 
     def batch(self, part: slice) -> Matrix:
-        """The encoded rows of a batch."""
+        """The encoded rows of a batch; shape ``(batch rows, width)``."""
         return encoded_part(self.encoder, self.part(part), self.means, part.start)
 
 
 def encoded_part(encoder: Encoder, rows: TrainingSet, means: tuple[FoldMeans, ...], start: int) -> Matrix:
-    """Rows encoded to train with; those on disk are read.
+    """Consecutive rows encoded for training, read from disk if necessary; shape ``(part rows, width)``.
 
     Args:
         encoder: fitted to all rows.
-        rows: some of them, one after another.
-        means: what the labels of other rows say of every category.
-        start: position of the first row among all of them.
+        rows: some of them.
+        means: out-of-fold means of every category.
+        start: position of the first of them among all rows.
     """
     if isinstance(rows.columns, StoredColumns):
         rows = replace(rows, columns=rows.columns.loaded())
@@ -91,10 +91,16 @@ def encoded_part(encoder: Encoder, rows: TrainingSet, means: tuple[FoldMeans, ..
 
 @runtime_checkable
 class FitsBatches(Protocol):
-    """A kind of model that can do with rows it never sees as a whole."""
+    """A kind of model that can be fitted to rows that are never in memory as a whole."""
 
     def fit_batches(self, batches: EncodedBatches, labels: Labels, params: Params, context: FitContext) -> Any:
-        """Fit an estimator; the same arguments give the same estimator, except on a cluster.
+        """Fit a model; the same arguments give the same model, except on a cluster.
+
+        Args:
+            batches: encoded rows.
+            labels: of all rows; shape ``(rows,)``.
+            params: hyperparameters and fitted parameters.
+            context: seed, and threads or cluster.
 
         Raises:
             SettingsError: `context.cluster` names a cluster that does not answer.
@@ -104,12 +110,12 @@ class FitsBatches(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RowMetaInfo:
-    """What XGBoost is told of rows beside their values.
+    """Labels, weights and base margins of rows for XGBoost.
 
     Attributes:
-        labels: as XGBoost takes them; shape ``(rows,)``.
-        weights: of rows, shape ``(rows,)``; None where all weigh the same.
-        start: margin where the first tree begins; shape ``(outputs,)``.
+        labels: scaled targets; shape ``(rows,)``.
+        weights: shape ``(rows,)``; None if all rows have the same weight.
+        start: base margin; shape ``(outputs,)``.
     """
 
     labels: npt.NDArray[np.float64]
@@ -117,7 +123,7 @@ class RowMetaInfo:
     start: npt.NDArray[np.float64]
 
     def of(self, part: slice) -> dict[str, Any]:
-        """Those of a part, by the names that XGBoost gives them."""
+        """Those of some rows, by XGBoost's names."""
         labels = self.labels[part]
         return {
             "label": labels,
@@ -127,22 +133,22 @@ class RowMetaInfo:
 
 
 def binned(batches: EncodedBatches, facts: RowMetaInfo, *, max_bin: int, threads: int) -> QuantileDMatrix:
-    """The rows as bins; batches are encoded four times over, which XGBoost needs to find the bins and fill them."""
+    """The rows as bins; XGBoost reads every batch four times to find and fill the bins."""
     from xgboost import DataIter, QuantileDMatrix
 
     class Batches(DataIter):  # type: ignore[misc]  # XGBoost is not checked
-        """Hands XGBoost one batch after another."""
+        """Gives XGBoost one batch after another."""
 
         def __init__(self) -> None:
             self._parts: Iterator[slice] = iter(batches.slices)
             super().__init__()
 
         def reset(self) -> None:
-            """Begin again."""
+            """Start again at the first batch."""
             self._parts = iter(batches.slices)
 
         def next(self, input_data: Callable[..., None]) -> bool:
-            """Hand over the next batch, if there is one."""
+            """Pass the next batch on; False if there is none."""
             part = next(self._parts, None)
             if part is not None:
                 input_data(data=batches.batch(part), **facts.of(part))
@@ -152,5 +158,5 @@ def binned(batches: EncodedBatches, facts: RowMetaInfo, *, max_bin: int, threads
 
 
 def is_stored(rows: TrainingSet) -> bool:
-    """Whether the rows are too many to be in memory."""
+    """Whether the columns of the rows are on disk."""
     return isinstance(rows.columns, StoredColumns)

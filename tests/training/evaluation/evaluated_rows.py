@@ -130,7 +130,7 @@ def _design(use_case: UseCase, rows: TrainingSet) -> tuple[Any, Any]:
     return np.stack(parts, axis=1), np.array(owners)
 
 
-def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> EvaluationInput:
+def evaluated_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> EvaluationInput:
     """Least squares on the last days, compared with the baseline as baseline and as champion."""
     fold, pipeline = fold_of(rows), LeastSquares(use_case)
     model = pipeline.fit(fold.training)
@@ -143,6 +143,6 @@ def judged_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) -> Ev
         "scores": model.score(fold.validation),
         "model": model,
         "pipeline": pipeline,
-        "rivals": (("baseline", "0", rule), ("champion", "0", rule)),
+        "references": (("baseline", "0", rule), ("champion", "0", rule)),
     }
     return EvaluationInput(**{**fields, **changes})
