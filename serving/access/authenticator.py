@@ -153,7 +153,7 @@ class Authenticator:
         return "" if holder is None else holder.name
 
 
-def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Authenticator:
+def make_authenticator(settings: Settings, clock: Clock, workers: int = 1) -> Authenticator:
     """The gatekeeper that the settings ask for, with the keys that were known last; nothing runs yet.
 
     Args:

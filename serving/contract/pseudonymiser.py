@@ -51,7 +51,7 @@ class Pseudonymiser:
 
     @classmethod
     def of(cls, use_case: UseCase, key: str) -> Pseudonymiser | None:
-        """The protector of a use case; None where nothing that apps may send is personal.
+        """The pseudonymiser of a use case; None where nothing that apps may send is personal.
 
         Raises:
             SettingsError: something is pseudonymised and the key is empty.

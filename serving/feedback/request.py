@@ -39,7 +39,7 @@ class FeedbackItem(NamedTuple):
 
 
 def read_statements(
-    body: bytes, use_case: UseCase, now: datetime, protector: Pseudonymiser | None
+    body: bytes, use_case: UseCase, now: datetime, pseudonymiser: Pseudonymiser | None
 ) -> tuple[list[FeedbackItem], list[FieldProblem]]:
     """The statements of a request, and everything that is wrong with them; the statements count only where nothing is.
 
@@ -47,7 +47,7 @@ def read_statements(
         MalformedBodyError: not JSON, or not of the shape ``{"feedback": [...]}``.
         BodyTooLargeError: more than 1,000 statements.
     """
-    reader = _Reader(use_case, now, protector)
+    reader = _Reader(use_case, now, pseudonymiser)
     statements = [said for index, item in enumerate(_items(body)) if (said := reader.read(f"feedback[{index}]", item))]
     return statements, reader.problems
 
@@ -75,12 +75,12 @@ def _items(body: bytes) -> list[Any]:
 class _Reader:
     """Reads one statement after another, and keeps what is wrong."""
 
-    def __init__(self, use_case: UseCase, now: datetime, protector: Pseudonymiser | None) -> None:
+    def __init__(self, use_case: UseCase, now: datetime, pseudonymiser: Pseudonymiser | None) -> None:
         self.problems: list[FieldProblem] = []
         self._use_case = use_case
         self._latest = now + _CLOCKS_DIFFER
-        self._protector = protector
-        self._entity_is_hidden = protector is not None and use_case.entity in protector.hidden
+        self._pseudonymiser = pseudonymiser
+        self._entity_is_hidden = pseudonymiser is not None and use_case.entity in pseudonymiser.hidden
 
     def read(self, where: str, item: object) -> FeedbackItem | None:
         """One statement; None where it is not even an object."""
@@ -119,7 +119,7 @@ class _Reader:
     def _entity(self, where: str, value: object) -> str | None:
         text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
         if isinstance(text, str) and 0 < len(text) <= _LONGEST_ENTITY and "\0" not in text:
-            safe = self._protector.protect_entity(text) if self._protector else text
+            safe = self._pseudonymiser.protect_entity(text) if self._pseudonymiser else text
             if safe is None:
                 hint = "send the id of the prediction"
                 self._wrong(where, "an entity", "none: the privacy of the use case drops it, so no prediction has one", hint)

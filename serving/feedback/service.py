@@ -88,7 +88,7 @@ class FeedbackService:
             JournalError: it cannot be kept; nothing of it was accepted.
         """
         now = self._clock.now()
-        statements, problems = read_statements(body, model.use_case, now, model.protector)
+        statements, problems = read_statements(body, model.use_case, now, model.pseudonymiser)
         if problems:
             raise InstanceError(problems)
         # of two statements about the same in one request the later one counts: its id is the greater

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from serving.http.fast_path import PendingResponse, use_case_of
+from serving.http.predict_response import PendingResponse, use_case_of
 from serving.http.security_headers import data_headers
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class FastProtocol(HeaderTimeoutProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         state = self.config.app.state  # type: ignore[union-attr]  # always our app, not a name of one
-        self._lane: FastPath = state.lane
+        self._fast_path: FastPath = state.fast_path
         self._always = b"".join(b"%b: %b\r\n" % header for header in data_headers(state.tls))
         self._name: str | None = None
         """Use case of the request that is being read, where it is one for here."""
@@ -103,7 +103,7 @@ class FastProtocol(HeaderTimeoutProtocol):
     def on_headers_complete(self) -> None:
         """Take the request, or leave it to uvicorn."""
         if self._owed:  # answers keep the order of their requests
-            self._lane.flush()
+            self._fast_path.flush()
         self._name = self._taken()
         if self._name is None:
             self._leave()
@@ -126,7 +126,7 @@ class FastProtocol(HeaderTimeoutProtocol):
         _, _, query = self.url.partition(b"?")
         self._keep_alive = self.parser.should_keep_alive()
         self._owed = True
-        if not self._lane.at_once(name, query, self.headers, body, self._send):  # it has to be waited for
+        if not self._fast_path.answer_now(name, query, self.headers, body, self._send):  # it has to be waited for
             self._owed = False
             self._leave()
             super().on_body(body)

@@ -14,7 +14,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from noria.core.model.signature import Field
-from serving.http.app_services import AppServices, parts_of
+from serving.http.app_services import AppServices, services_of
 from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
 from serving.openapi.task_words import TASKS, how_it_decides, meaning, treatment, what_is_at_stake
@@ -25,7 +25,7 @@ class _Html(str):
 
 
 router = APIRouter(include_in_schema=False)
-WithParts = Annotated[AppServices, Depends(parts_of)]
+WithServices = Annotated[AppServices, Depends(services_of)]
 _TEMPLATES = Path(__file__).parent / "templates"
 _CATEGORIES = 15
 _ORIGINS = {
@@ -36,17 +36,17 @@ _ORIGINS = {
 
 
 @router.get("/")
-def landing(parts: WithParts) -> HTMLResponse:
+def landing(services: WithServices) -> HTMLResponse:
     """Which use cases there are, and which version answers."""
-    rows = [_fill("landing_row", **_facts(model)) for model in parts.models]
+    rows = [_fill("landing_row", **_facts(model)) for model in services.models]
     return _page("Noria serving", _fill("landing", rows=_Html("\n".join(rows))))
 
 
 @router.get("/docs")
-def docs(request: Request, parts: WithParts) -> HTMLResponse:
+def docs(request: Request, services: WithServices) -> HTMLResponse:
     """Every use case with its fields, an example for the shell, and a form."""
     base = str(request.base_url).rstrip("/")
-    sections = [_section(model, base) for model in parts.models]
+    sections = [_section(model, base) for model in services.models]
     return _page("Noria API", _fill("docs", sections=_Html("\n".join(sections))))
 
 

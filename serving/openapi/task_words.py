@@ -51,11 +51,11 @@ def what_is_at_stake(model: ServedModel) -> str:
     """The money of each outcome that has any."""
     value, currency = model.use_case.business.value, model.use_case.business.currency
     if isinstance(value, UnitValue):
-        parts = [f"{value.over:g} per unit too high", f"{value.under:g} per unit too low"]
+        services = [f"{value.over:g} per unit too high", f"{value.under:g} per unit too low"]
     elif isinstance(value, ConfusionValue):
         named = ((name.replace("_", " "), money) for name, money in value.model_dump().items())
-        parts = [f"{money:g} for a {name}" for name, money in named if money]
+        services = [f"{money:g} for a {name}" for name, money in named if money]
     else:
         cells = ((decided, came, money) for decided, row in value.items() for came, money in row.items())
-        parts = [f"{money:g} for {decided} when it was {came}" for decided, came, money in cells if money]
-    return f"In {currency}: {', '.join(parts)}." if parts else ""
+        services = [f"{money:g} for {decided} when it was {came}" for decided, came, money in cells if money]
+    return f"In {currency}: {', '.join(services)}." if services else ""

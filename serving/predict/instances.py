@@ -44,7 +44,7 @@ def check_rows(rows: Sequence[object], model: ServedModel) -> list[Instance]:
         InstanceError: fields that do not fit the version's signature; lists all of them.
     """
     if problems := [problem for index, row in enumerate(rows) for problem in _problems(index, row, model)]:
-        raise InstanceError(model.protector.hush(problems) if model.protector else problems)
+        raise InstanceError(model.pseudonymiser.hush(problems) if model.pseudonymiser else problems)
     return [_split(row, model) for row in rows if isinstance(row, dict)]
 
 
@@ -97,7 +97,7 @@ def _entities(content: object, model: ServedModel) -> list[str]:
         if name is None or _entity_problem("", name)
     ]
     if problems:
-        raise InstanceError(model.protector.hush(problems) if model.protector else problems)
+        raise InstanceError(model.pseudonymiser.hush(problems) if model.pseudonymiser else problems)
     return [str(name) for name in names]
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from noria.core.base.api_key import Scope
 from serving.contract.errors import BodyTooLargeError, MalformedBodyError
-from serving.http.app_services import AppServices, parts_of
+from serving.http.app_services import AppServices, services_of
 from serving.http.request_head import body_of, head_of
 from serving.models.served_model import ServedModel
 from serving.observability.observation import answered_by
@@ -28,7 +28,7 @@ class GatewayRequest(NamedTuple):
         headers: what to tell the caller beside the answer, whichever it will be.
     """
 
-    parts: AppServices
+    services: AppServices
     model: ServedModel
     asked: RequestContext
     body: bytes
@@ -43,17 +43,17 @@ async def authenticated_request(request: Request, use_case: str) -> GatewayReque
         UnknownUseCaseError: nobody declared that use case.
         MalformedBodyError, BodyTooLargeError, SlowBodyError: the body cannot be read.
     """
-    parts = parts_of(request)
-    head = head_of(request.scope["headers"], parts.clock.now())
+    services = services_of(request)
+    head = head_of(request.scope["headers"], services.clock.now())
     told = request.state.told = {"x-request-id": head.request_id}
-    if known := parts.models.find(use_case):
+    if known := services.models.find(use_case):
         answered_by(request.scope, known)
-    admitted = parts.gate.authenticate(head.authorization, use_case, Scope.PREDICT)
+    admitted = services.authenticator.authenticate(head.authorization, use_case, Scope.PREDICT)
     told.update((name.decode("latin-1"), value.decode("latin-1")) for name, value in admitted.headers)
-    asked = RequestContext(head.request_id, admitted.caller, parts.clock.now())
-    model = parts.models.get(use_case)
+    asked = RequestContext(head.request_id, admitted.caller, services.clock.now())
+    model = services.models.get(use_case)
     _check_packing(request)
-    return GatewayRequest(parts, model, asked, await body_of(request.receive, head), told)
+    return GatewayRequest(services, model, asked, await body_of(request.receive, head), told)
 
 
 def _check_packing(request: Request) -> None:
@@ -78,7 +78,7 @@ async def predict(visit: GatewayRequest, rows: Sequence[Mapping[str, Any]]) -> l
     most = visit.model.use_case.serving.max_batch
     if len(rows) > most:
         raise BodyTooLargeError(f"{len(rows):,} rows in one request, at most {most:,} are answered; send several")
-    predicted = await visit.parts.service.predict_rows(visit.model, rows, visit.asked)
+    predicted = await visit.services.predictions.predict_rows(visit.model, rows, visit.asked)
     if not predicted.logged:
         visit.headers[_UNLOGGED] = "true"
     return predicted.predictions

@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from serving.contract.errors import NotServedError
-from serving.http.app_services import AppServices, parts_of
+from serving.http.app_services import AppServices, services_of
 from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import AnsweredPrediction
@@ -31,7 +31,7 @@ _CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 """MLflow's words for an HTTP status; all others are a BAD_REQUEST."""
-WithParts = Annotated[AppServices, Depends(parts_of)]
+WithServices = Annotated[AppServices, Depends(services_of)]
 
 
 def router_for(only: str) -> APIRouter:
@@ -45,7 +45,7 @@ def router_for(only: str) -> APIRouter:
     @router.post("/invocations")
     async def invocations(request: Request) -> Response:
         # without Depends: FastAPI would hand it to a thread, which takes as long as the prediction
-        visit = await authenticated_request(request, _chosen(parts_of(request), only).name)
+        visit = await authenticated_request(request, _chosen(services_of(request), only).name)
         rows = read_rows(visit.body, request.headers.get("content-type", ""), visit.model)
         predictions = await predict(visit, rows)
         content = msgspec.json.encode({"predictions": [_row(prediction) for prediction in predictions]})
@@ -53,14 +53,14 @@ def router_for(only: str) -> APIRouter:
 
     @router.get("/ping")
     @router.get("/health")
-    def ping(parts: WithParts) -> Response:
+    def ping(services: WithServices) -> Response:
         answered = Response("\n", media_type="application/json")
-        readyz(parts, answered)
+        readyz(services, answered)
         return answered
 
     @router.get("/version")
-    async def version(request: Request, parts: WithParts) -> Response:
-        model = _chosen(parts, only)
+    async def version(request: Request, services: WithServices) -> Response:
+        model = _chosen(services, only)
         return Response(f"noria/{request.app.version} {model.name}/{model.version}", media_type="text/plain")
 
     return router
@@ -70,7 +70,7 @@ def _words(told: str, status: int) -> dict[str, str]:
     return {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": told}
 
 
-def _chosen(parts: AppServices, only: str) -> ServedModel:
+def _chosen(services: AppServices, only: str) -> ServedModel:
     """The one use case.
 
     Raises:
@@ -78,8 +78,8 @@ def _chosen(parts: AppServices, only: str) -> ServedModel:
         NotServedError: it is not said which of several, or there is none.
     """
     if only:
-        return parts.models.get(only)
-    models = list(parts.models)
+        return services.models.get(only)
+    models = list(services.models)
     if len(models) != 1:
         names = ", ".join(model.name for model in models) or "none"
         raise NotServedError(

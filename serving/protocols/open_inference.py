@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from noria.core.model.bundle import BASELINE_VERSION
 from serving.contract.errors import NotServedError
-from serving.http.app_services import AppServices, parts_of
+from serving.http.app_services import AppServices, services_of
 from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import AnsweredPrediction
@@ -23,7 +23,7 @@ from serving.protocols.open_inference_tensors import HEADER_LENGTH, Inference, r
 
 _BINARY = "application/octet-stream"
 _RULE, _ONNX = "noria_rule", "onnx_onnxv1"
-WithParts = Annotated[AppServices, Depends(parts_of)]
+WithServices = Annotated[AppServices, Depends(services_of)]
 
 
 def _words(told: str, _status: int) -> dict[str, str]:
@@ -41,9 +41,9 @@ async def live() -> dict[str, bool]:
 
 
 @router.get("/health/ready")
-def ready(parts: WithParts, response: Response) -> dict[str, bool]:
+def ready(services: WithServices, response: Response) -> dict[str, bool]:
     """Whether predictions are answered."""
-    return {"ready": readyz(parts, response).ready}
+    return {"ready": readyz(services, response).ready}
 
 
 @router.get("")
@@ -54,9 +54,9 @@ async def server(request: Request) -> dict[str, Any]:
 
 @router.get("/models/{name}")
 @router.get("/models/{name}/versions/{version}")
-async def metadata(name: str, parts: WithParts, version: str = "") -> dict[str, Any]:
+async def metadata(name: str, services: WithServices, version: str = "") -> dict[str, Any]:
     """What a use case reads and answers."""
-    model = _serving(parts, name, version)
+    model = _serving(services, name, version)
     return {
         "name": model.name,
         "versions": [model.version],
@@ -68,9 +68,9 @@ async def metadata(name: str, parts: WithParts, version: str = "") -> dict[str, 
 
 @router.get("/models/{name}/ready")
 @router.get("/models/{name}/versions/{version}/ready")
-async def model_ready(name: str, parts: WithParts, version: str = "") -> dict[str, Any]:
+async def model_ready(name: str, services: WithServices, version: str = "") -> dict[str, Any]:
     """Whether a use case is answered, by that version where one is named."""
-    return {"name": _serving(parts, name, version).name, "ready": True}
+    return {"name": _serving(services, name, version).name, "ready": True}
 
 
 @router.post("/models/{name}/infer")
@@ -78,7 +78,7 @@ async def model_ready(name: str, parts: WithParts, version: str = "") -> dict[st
 async def infer(name: str, request: Request, version: str = "") -> Response:
     """Predict; one row of each tensor is one instance."""
     visit = await authenticated_request(request, name)
-    model = _serving(visit.parts, name, version)
+    model = _serving(visit.services, name, version)
     visit = visit._replace(asked=visit.asked._replace(alone=bool(version)))  # who names a version wants no other
     inference = read_inference(visit.body, request.headers.get(HEADER_LENGTH))
     check_wanted(inference.outputs, model)
@@ -92,14 +92,14 @@ async def not_offered(path: str) -> Response:
     raise NotServedError(f"/v2/{path[:100]} is not offered; metadata, readiness and infer of /v2/models/<use case> are")
 
 
-def _serving(parts: AppServices, name: str, version: str) -> ServedModel:
+def _serving(services: AppServices, name: str, version: str) -> ServedModel:
     """The version that answers.
 
     Raises:
         UnknownUseCaseError: nobody declared that use case.
         NotServedError: another version is asked for; names the one that answers.
     """
-    model = parts.models.get(name)
+    model = services.models.get(name)
     if version not in ("", model.version):
         raise NotServedError(f"version {version[:40]!r} of {name} does not serve; version {model.version} does")
     return model

@@ -50,7 +50,7 @@ bodies = st.one_of(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 def test_fast_is_slow(model: ServedModel, body: Any) -> None:
     content = json.dumps(body).encode()
-    fast = model.contract.read(content)
+    fast = model.request_schema.read(content)
     try:
         slow = read_body(content, model)
     except (RequestError, InstanceError):
@@ -62,7 +62,7 @@ def test_fast_is_slow(model: ServedModel, body: Any) -> None:
 @given(body=st.lists(rows, max_size=3))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 def test_rows_of_other_protocols_are_read_alike(model: ServedModel, body: list[dict[str, Any]]) -> None:
-    fast = model.contract.accept(body)
+    fast = model.request_schema.accept(body)
     try:
         slow = check_rows(body, model)
     except InstanceError:
@@ -72,16 +72,16 @@ def test_rows_of_other_protocols_are_read_alike(model: ServedModel, body: list[d
 
 
 def test_plain_rows_take_the_fast_way(model: ServedModel) -> None:
-    assert model.contract.accept([{"hour": 19, "depot": "north"}]) == [
+    assert model.request_schema.accept([{"hour": 19, "depot": "north"}]) == [
         (None, {"weight": None, "hour": 19.0, "depot": "north"})
     ]
 
 
 def test_a_plain_request_takes_the_fast_way(model: ServedModel) -> None:
-    fast = model.contract.read(b'{"instances": [{"hour": 19, "weight": null, "parcel_id": 7}]}')
+    fast = model.request_schema.read(b'{"instances": [{"hour": 19, "weight": null, "parcel_id": 7}]}')
     assert fast is not None
     assert fast.instances == [("7", {"weight": None, "hour": 19.0, "depot": None})]
-    assert model.contract.read(b'{"entities": ["a", 7]}') == ([], ["a", "7"])
+    assert model.request_schema.read(b'{"entities": ["a", 7]}') == ([], ["a", "7"])
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ class FixedClock:
 
 def a_model(tmp_path, **changes):
     use_case = a_use_case(tmp_path, **changes)
-    protector = Pseudonymiser.of(use_case, "a key")
-    return ServedModel(use_case, baseline_predictor(use_case), "0", "", NOW, Origin.RULE, protector)
+    pseudonymiser = Pseudonymiser.of(use_case, "a key")
+    return ServedModel(use_case, baseline_predictor(use_case), "0", "", NOW, Origin.RULE, pseudonymiser)
 
 
 def take(model, *items, record=lambda line: None):
@@ -188,7 +188,7 @@ def test_a_personal_entity_is_matched_by_its_pseudonym_and_shown_nowhere(tmp_pat
     take(model, {"entity": "Jane Doe", "label": True}, record=lines.append)
     assert b"Jane" not in lines[0]
     (said,) = json.loads(lines[0])["feedback"]
-    assert said["entity"] == model.protector.protect({"parcel_id": "Jane Doe"})["parcel_id"]
+    assert said["entity"] == model.pseudonymiser.protect({"parcel_id": "Jane Doe"})["parcel_id"]
     (found,) = problems(model, {"entity": "Jane Doe" * 500, "label": True}).values()
     assert "Jane" not in " ".join(found)
 
@@ -196,7 +196,7 @@ def test_a_personal_entity_is_matched_by_its_pseudonym_and_shown_nowhere(tmp_pat
 def test_an_entity_that_privacy_drops_can_have_no_feedback(tmp_path):
     plain = a_model(tmp_path)
     dropped = plain.use_case.model_copy(update={"privacy": {"parcel_id": Privacy.DROP}})  # the contract refuses it by now
-    model = replace(plain, use_case=dropped, protector=Pseudonymiser.of(dropped, "a key"))
+    model = replace(plain, use_case=dropped, pseudonymiser=Pseudonymiser.of(dropped, "a key"))
     (found,) = problems(model, {"entity": "P-1", "label": True}).items()
     assert found[0] == "feedback[0].entity"
     assert "id of the prediction" in found[1][2]

@@ -194,11 +194,11 @@ def test_every_reference_in_the_document_is_there(client):
 def test_a_use_case_added_while_serving_is_taken_up(client, use_cases):
     assert predict(client, {"hour": 20}, use_case="letters").status_code == 404
     write_use_case(use_cases, name="letters")
-    client.app.state.parts.source.refresh()
+    client.app.state.services.source.refresh()
     assert predict(client, {"hour": 20}, use_case="letters").status_code == 200
     assert "/v1/letters/predict" in client.get("/openapi.json").json()["paths"]
     (use_cases / "letters" / "use_case.yaml").write_text("name: [")
-    client.app.state.parts.source.refresh()
+    client.app.state.services.source.refresh()
     assert predict(client, {"hour": 20}, use_case="letters").status_code == 200
 
 

@@ -24,7 +24,6 @@ from serving.contract.errors import JournalFullError
 from serving.journal.journal import Journal
 from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
-from serving.models.served_model import ServedModels
 from serving.observability.metrics import Metrics
 from serving.predict.journal_line import PredictionLine, PredictionRecord
 
@@ -78,7 +77,7 @@ def journal(tmp_path):
 
 
 def a_log(journal, url):
-    return PredictionLog(journal, url, Metrics(ServedModels(), lambda: (0, 0)), pause=0.05)
+    return PredictionLog(journal, url, Metrics(), pause=0.05)
 
 
 def encoded(line):
@@ -253,7 +252,7 @@ def test_without_tables_predictions_wait_until_they_are_made(journal, database_u
 
 def a_full_log(tmp_path, url, when_full):
     journal = Journal(tmp_path / "journal", SystemClock(), limit_bytes=3000)
-    log = PredictionLog(journal, url, Metrics(ServedModels(), lambda: (0, 0)), pause=0.02, when_full=when_full)
+    log = PredictionLog(journal, url, Metrics(), pause=0.02, when_full=when_full)
     while len(encoded(LINE)) + journal.backlog().bytes <= 3000:
         assert log.append(encoded(LINE))
     return log
@@ -309,7 +308,7 @@ from serving.observability.metrics import Metrics
 from serving.journal.prediction_log import PredictionLog
 from serving.models.served_model import ServedModels
 line = json.loads(sys.argv[3])
-journal, metrics = Journal(Path(sys.argv[1]), SystemClock()), Metrics(ServedModels(), lambda: (0, 0))
+journal, metrics = Journal(Path(sys.argv[1]), SystemClock()), Metrics()
 log = PredictionLog(journal, sys.argv[2], metrics, pause=0.02)
 log.start()
 while True:

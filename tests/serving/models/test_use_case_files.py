@@ -91,7 +91,7 @@ def test_apps_are_answered_before_and_after_a_restart_and_whoever_operates_it_is
     body = {"instances": [{"hour": 19}]}
 
     def asked(client: TestClient) -> tuple[int, int, list[str]]:
-        client.app.state.parts.source.refresh()  # type: ignore[attr-defined]
+        client.app.state.services.source.refresh()  # type: ignore[attr-defined]
         answers = [client.post(f"/v1/{name}/predict", json=body).status_code for name in ("letters", "parcels")]
         return (*answers, [line for line in client.get("/readyz").json()["warnings"] if "letters" in line])  # type: ignore[return-value]
 

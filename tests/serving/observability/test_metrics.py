@@ -4,17 +4,21 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
+from noria.core.base.clock import SystemClock
 from noria.core.use_case import Task
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.contract.answers import Answers
+from serving.journal.journal import Journal
 from serving.models.served_model import Origin, ServedModel, ServedModels
-from serving.observability.metrics import Metrics, RolloutFigure
+from serving.observability.live_state import LiveState
+from serving.observability.metrics import Metrics
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def rule(tmp_path):
 
 @pytest.fixture
 def metrics():
-    return Metrics(ServedModels(), lambda: (0, 0))
+    return Metrics()
 
 
 def samples(text):
@@ -80,19 +84,31 @@ def test_predictions_are_counted_by_decision_and_numbers_looked_at(metrics, rule
     assert numbers == expected.get("number", 0)
 
 
-def test_state_is_read_when_asked(rule):
-    models, waiting, running = ServedModels(), [0, 0], []
-    metrics = Metrics(models, lambda: tuple(waiting), journal_limit=lambda: 2**30, rollouts=lambda: running)
+@dataclass
+class RunningRollouts:
+    """Rollouts as the gauges read them, by use case."""
+
+    by_name: dict[str, SimpleNamespace]
+
+    def active(self, use_case):
+        return self.by_name.get(use_case)
+
+
+@pytest.mark.parametrize(("shadow", "share"), [(False, 25), (True, 0)])
+def test_live_state_changed_after_it_is_shown_is_read_anew(metrics, rule, tmp_path, shadow, share):
+    models, rollouts = ServedModels(), RunningRollouts({})
+    journal = Journal(tmp_path, SystemClock(), limit_bytes=2**30)
+    metrics.show(LiveState(models, rollouts, journal))
     assert ("noria_serving_rollout_share", 'use_case="parcels",version="8"') not in samples(metrics.text())
     models.put(rule)
-    waiting[:] = [3, 4096]
-    running.append(RolloutFigure("parcels", "8", 25))
-    found = samples(metrics.text())
-    assert found["noria_serving_model_info", 'digest="",origin="rule",use_case="parcels",version="0"'] == 1
-    assert found["noria_serving_journal_segments", ""] == 3
-    assert found["noria_serving_journal_bytes", ""] == 4096
-    assert found["noria_serving_journal_limit_bytes", ""] == 2**30
-    assert found["noria_serving_rollout_share", 'use_case="parcels",version="8"'] == 25
+    journal.append(b"x" * 4095 + b"\n")
+    rollouts.by_name["parcels"] = SimpleNamespace(challenger=replace(rule, version="8"), shadow=shadow, share=25)
+    figures = samples(metrics.text())
+    assert figures["noria_serving_model_info", 'digest="",origin="rule",use_case="parcels",version="0"'] == 1
+    assert figures["noria_serving_journal_segments", ""] == 1
+    assert figures["noria_serving_journal_bytes", ""] == 4096
+    assert figures["noria_serving_journal_limit_bytes", ""] == 2**30
+    assert figures["noria_serving_rollout_share", 'use_case="parcels",version="8"'] == share
 
 
 SEVERAL = """
@@ -100,8 +116,7 @@ import os, signal, sys
 from serving.observability.shared_metrics import SharedMetrics
 shared = SharedMetrics()
 from serving.observability.metrics import Metrics
-from serving.models.served_model import ServedModels
-metrics = Metrics(ServedModels(), lambda: (2, 50))
+metrics = Metrics()
 shared.forget_parent()
 
 def worker(number, requests, registry_up, end):
@@ -134,7 +149,7 @@ def show():
 worker(0, 10, 1, killed)
 worker(1, 5, 0, killed)
 show()
-shared.bury(1)
+shared.on_exit(1)
 show()
 worker(1, 7, 1, killed)
 show()

@@ -19,10 +19,9 @@ from serving.process.worker_pool import WorkerContext, WorkerPool
 
 
 def make_app() -> FastAPI:
-    from serving.models.served_model import ServedModels
     from serving.observability.metrics import Metrics
 
-    metrics = Metrics(ServedModels(), lambda: (0, 0))
+    metrics = Metrics()
     app = FastAPI()
 
     @app.get("/pid")

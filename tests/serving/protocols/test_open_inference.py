@@ -316,8 +316,8 @@ def test_a_challenger_answers_its_share_here_too(settings, make_bundle, on_disk)
     on_disk(make_bundle(1), "1")
     now = SystemClock().now()
     with TestClient(create_app(settings)) as client:
-        parts = client.app.state.parts
-        champion = parts.models.get("parcels")
+        services = client.app.state.services
+        champion = services.models.get("parcels")
         rollout = Rollout(
             id="parcels/2/1",
             use_case="parcels",
@@ -332,7 +332,7 @@ def test_a_challenger_answers_its_share_here_too(settings, make_bundle, on_disk)
             changed_at=now,
             requested_by="ana",
         )
-        assert parts.rollouts.begin(rollout, replace(champion, version="2"))
+        assert services.rollouts.begin(rollout, replace(champion, version="2"))
         entities = [f"P-{number}" for number in range(60)]
         answer = infer(client, tensor("hour", "FP64", [19.0] * 60), tensor("parcel_id", "BYTES", entities))
         found = outputs(answer)["version"]["data"]
