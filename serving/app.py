@@ -1,4 +1,4 @@
-"""Puts the app together."""
+"""The FastAPI app: services, routes, middleware, documentation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from serving.protocols import open_inference
 from serving.protocols.invocations import router_for
 
 _DESCRIPTION = (
-    "Predictions of every use case, by the version that the model registry calls champion. Version 0 is the rule of the "
+    "Predictions of every use case, by the version that the model registry calls champion. Version 0 is the baseline of the "
     "use case, and answers until a model beats it. Every answered prediction is logged."
 )
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The app, with the last good versions loaded; its lifespan starts and stops what runs in the background.
+    """The app, with the last good versions loaded; its lifespan starts and stops background threads.
 
     Raises:
         UseCaseError: no use case can be read.
@@ -63,7 +63,7 @@ def _lifespan(services: AppServices) -> Callable[[FastAPI], Any]:
             await run_in_threadpool(services.start)
             yield
         finally:
-            # requests are done by now: what they left in the journals is all there is
+            # requests are done: the journals are complete
             await services.online_store.close()
             await run_in_threadpool(services.stop)
 
@@ -71,16 +71,16 @@ def _lifespan(services: AppServices) -> Callable[[FastAPI], Any]:
 
 
 def _document(app: FastAPI, services: AppServices) -> None:
-    """The document follows the versions that answer: it is made again when one of them has changed."""
+    """Make the OpenAPI document again whenever a version that answers has changed."""
     generic: Callable[[], dict[str, Any]] = app.openapi
-    made: dict[object, dict[str, Any]] = {}
+    cached: dict[object, dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
         answering = tuple((model.name, model.version, model.digest, model.since) for model in services.models)
-        if answering not in made:
+        if answering not in cached:
             document = describe(generic(), services.models)
-            made.clear()
-            made[answering] = document
-        return made[answering]
+            cached.clear()
+            cached[answering] = document
+        return cached[answering]
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

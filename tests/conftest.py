@@ -29,6 +29,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 """The root of the project."""
 
 
+def skip_without(present: object, reason: str) -> None:
+    """Skip a test whose tool is missing; in CI (variable `CI`) fail instead, so that no proof is lost in silence.
+
+    Args:
+        present: false if the tool is missing.
+        reason: names the tool, and how to get it.
+    """
+    if not present:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""The routes of the API, but for predictions: those are answered by `serving.http.fast_path`."""
+"""Routes of the API except predictions, which `serving.http.fast_path` answers."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ async def healthz() -> dict[str, str]:
 async def feedback(use_case: str, request: Request, services: WithServices) -> Response:
     """Say what really happened, by the id of a prediction or by entity; late, repeated and corrected statements are kept."""
     head = head_of(request.scope["headers"], services.clock.now())
-    admitted = services.authenticator.authenticate(head.authorization, use_case, Scope.FEEDBACK)
+    caller = services.authenticator.authenticate(head.authorization, use_case, Scope.FEEDBACK)
     model = services.models.get(use_case)
     body = await body_of(request.receive, head)
-    receipt = services.feedback.take(body, model, admitted.caller, head.request_id)
-    headers = {name.decode(): value.decode() for name, value in admitted.headers}
+    receipt = services.feedback.take(body, model, caller.caller, head.request_id)
+    headers = {name.decode(): value.decode() for name, value in caller.headers}
     return Response(receipt, 202, {"x-request-id": head.request_id, **headers}, "application/json")
 
 
@@ -62,7 +62,7 @@ async def refresh(use_case: str, request: Request, services: WithServices) -> di
     "/readyz", tags=["operation"], responses={UNREADY: {"model": Readiness, "description": "Send requests elsewhere"}}
 )
 def readyz(services: WithServices, response: Response) -> Readiness:
-    """Whether predictions are answered, and how what is behind them is doing."""
+    """Whether predictions are answered, and the state of registry and logs."""
     readiness = services.readiness
     if not readiness.ready:
         response.status_code = UNREADY
@@ -71,5 +71,5 @@ def readyz(services: WithServices, response: Response) -> Readiness:
 
 @router.get("/metrics", tags=["operation"], response_class=Response)
 def metrics(services: WithServices) -> Response:
-    """Everything that Prometheus may ask."""
+    """Metrics for Prometheus."""
     return Response(services.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""Files that tell the processes of one folder, and every later start, which challengers were rolled back.
+"""Files with which processes of one folder, and later starts, learn of challengers that were rolled back.
 
 rollouts/<use case>.json    the last `GuardReport` of that use case
 """

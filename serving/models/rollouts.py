@@ -22,7 +22,7 @@ from noria.core.base.clock import Clock
 from noria.core.lifecycle.rollout import GuardReport, Rollout, assign
 from noria.core.model.decision import Scores
 from noria.io.poller import Poller
-from serving.contract.scores import are_answers, expected_shape
+from serving.contract.scores import expected_shape, valid_rows
 from serving.models.guard_reports import GuardReports
 from serving.models.rollout_guard import Guard
 from serving.models.served_model import ServedModel
@@ -74,7 +74,7 @@ class ActiveRollout:
         expected = expected_shape(manifest, rows)
         if scores.shape != expected:
             return f"scores of shape {scores.shape}, expected {expected}"
-        valid = are_answers(manifest, scores)
+        valid = valid_rows(manifest, scores)
         return "" if valid.all() else f"the score {scores[int(valid.argmin())].tolist()}"
 
     def observe(self, challenger: bool, rows: int, seconds: float, failed: bool, invalid: str = "") -> None:
@@ -100,7 +100,7 @@ class ActiveRollouts:
         """Look at nothing yet.
 
         Args:
-            folder: of the files that processes tell each other by.
+            folder: of the files that processes exchange.
             clock: dates reports.
             metrics: counts roll-backs of this process.
         """
@@ -155,7 +155,7 @@ class ActiveRollouts:
         """Let the champion answer everything from now on: here, in the processes beside this one, and after a restart.
 
         Args:
-            rollout: whose challenger does harm.
+            rollout: the one to end.
             reason: how it was noticed.
             by: the process that noticed; empty for this one.
         """

@@ -1,4 +1,4 @@
-"""Pages for people: what serves at `/`, and at `/docs` every field with a form to try it. All self-contained."""
+"""Pages for people: versions at `/`, every field with a form to try it at `/docs`. All self-contained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from noria.core.model.signature import Field
 from serving.http.app_services import AppServices, services_of
 from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
-from serving.openapi.task_words import TASKS, how_it_decides, meaning, treatment, what_is_at_stake
+from serving.openapi.task_words import TASKS, how_it_decides, meaning, policies, what_is_at_stake
 
 
 class _Html(str):
@@ -31,13 +31,13 @@ _CATEGORIES = 15
 _ORIGINS = {
     Origin.REGISTRY: "promoted in the registry",
     Origin.DISK: "last good version, from disk",
-    Origin.RULE: "the rule; no model has beaten it yet, or it was rolled back",
+    Origin.RULE: "the baseline; no model has beaten it yet, or it was rolled back",
 }
 
 
 @router.get("/")
 def landing(services: WithServices) -> HTMLResponse:
-    """Which use cases there are, and which version answers."""
+    """Every use case, with the version that answers."""
     rows = [_fill("landing_row", **_facts(model)) for model in services.models]
     return _page("Noria serving", _fill("landing", rows=_Html("\n".join(rows))))
 
@@ -52,7 +52,7 @@ def docs(request: Request, services: WithServices) -> HTMLResponse:
 
 @router.get("/docs/swagger")
 def swagger() -> HTMLResponse:
-    """Swagger UI, for those who are online: its scripts come from a content delivery network."""
+    """Swagger UI; a browser needs the internet for its scripts."""
     return get_swagger_ui_html(openapi_url="/openapi.json", title="Noria API")
 
 
@@ -64,7 +64,7 @@ def _section(model: ServedModel, base: str) -> str:
         **_facts(model),
         entity=model.use_case.entity,
         most=f"{model.use_case.serving.max_batch:,}",
-        treatment=treatment(model),
+        policies=policies(model),
         url=f"{base}/v1/{model.name}/predict",
         one_line=json.dumps(example).replace("'", "'\\''"),
         example=json.dumps(example, indent=2),

@@ -1,4 +1,4 @@
-"""Answers requests for predictions, whatever protocol they came by: look up, predict, record, count."""
+"""Answers requests for predictions of every protocol: look up, predict, record, count."""
 
 from __future__ import annotations
 

@@ -231,15 +231,15 @@ def stored() -> Callable[[str], list[str]]:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port that nobody listens on, nor will by chance."""
+    """A port without a listener, which no other process gets by chance."""
     return free_port()
 
 
 def free_port() -> int:
     """A port below those that the kernel hands out.
 
-    One of those could be given to another process in between; and whoever keeps connecting to one that nobody listens on
-    may be given the very same as its own end, and be connected to itself.
+    One of those could be given to another process in between; and a client that keeps connecting to one without a listener
+    may get the same port as its own end, and be connected to itself.
     """
     while True:
         port = 15_000 + secrets.randbelow(17_000)

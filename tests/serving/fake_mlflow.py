@@ -39,7 +39,7 @@ class FakeMlflow:
         self.tags[rollout.use_case][ROLLOUT_TAG] = rollout.model_dump_json()
 
     def reported(self, name: str) -> GuardReport | None:
-        """What serving said."""
+        """The last report of serving."""
         content = self.tags[name].get(GUARD_TAG)
         return None if content is None else GuardReport.model_validate_json(content)
 

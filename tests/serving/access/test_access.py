@@ -1,4 +1,4 @@
-"""Who is let in, with real keys in a real PostgreSQL, whatever happens to it."""
+"""Authentication with real keys in a real PostgreSQL, also while it is down."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def bearer(issued: access.IssuedKey) -> str:
     return f"Bearer {issued.secret.text}"
 
 
-# --- which keys are let in, and what for -------------------------------------------------------------------------------
+# --- rights of a key -------------------------------------------------------------------------------
 
 
-def test_a_key_is_let_in_for_what_it_is_for(authenticator, create):
+def test_authenticate_key_has_only_its_use_cases_and_scopes(authenticator, create):
     shop = create(scopes=[Scope.PREDICT, Scope.FEEDBACK])
     authenticator.keys.refresh()
     for header in (bearer(shop), shop.secret.text, f"bearer  {shop.secret.text}"):
@@ -114,7 +114,7 @@ def test_a_key_is_let_in_for_what_it_is_for(authenticator, create):
         authenticator.authenticate(bearer(shop), "", Scope.PREDICT)
 
 
-def test_a_key_for_every_use_case_is_for_those_to_come_as_well(authenticator, create):
+def test_authenticate_key_for_all_includes_later_use_cases(authenticator, create):
     every = create(use_cases=None)
     authenticator.keys.refresh()
     assert authenticator.authenticate(bearer(every), "made_tomorrow", Scope.PREDICT).caller == "shop"
@@ -124,14 +124,14 @@ def test_a_key_for_every_use_case_is_for_those_to_come_as_well(authenticator, cr
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Basic c2hvcDpzaG9w", "Bearer noria_x_y", "Bearer \udcff", "\0" * 70_000]
 )
-def test_who_brings_no_key_is_told_how_to_get_one(authenticator, create, header):
+def test_authenticate_no_valid_key_names_the_command_that_makes_one(authenticator, create, header):
     create()
     authenticator.keys.refresh()
     with pytest.raises(UnauthenticatedError, match=r"noria keys create --name <app> --use-case parcels --scope predict"):
         authenticator.authenticate(header, USE_CASE, Scope.PREDICT)
 
 
-def test_what_a_caller_wrote_into_the_path_is_not_repeated(authenticator):
+def test_authenticate_refusal_does_not_repeat_the_path(authenticator):
     with pytest.raises(UnauthenticatedError) as refused:
         authenticator.authenticate(None, "x; rm -rf /", Scope.PREDICT)
     assert "rm -rf" not in str(refused.value)
@@ -155,7 +155,7 @@ def test_a_key_expires_by_the_clock_without_another_look_at_the_table(authentica
         authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
-def test_both_secrets_of_a_rotated_key_are_let_in_until_the_grace_ends(authenticator, create, services, clock):
+def test_rotated_key_both_secrets_are_valid_until_the_grace_ends(authenticator, create, services, clock):
     old = create(per_minute=2)
     new = access.rotate_key(services, old.key.id, grace=DAY, actor="ana")
     authenticator.keys.refresh()
@@ -168,7 +168,7 @@ def test_both_secrets_of_a_rotated_key_are_let_in_until_the_grace_ends(authentic
         authenticator.authenticate(bearer(old), USE_CASE, Scope.PREDICT)
 
 
-def test_a_limited_key_is_told_its_limit_and_when_to_come_again(authenticator, create):
+def test_limited_key_gets_rate_limit_headers_and_retry_after(authenticator, create):
     shop = create(per_minute=2)
     authenticator.keys.refresh()
     first = dict(authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT, rows=500).headers)
@@ -220,7 +220,7 @@ def test_open_is_for_this_machine_alone(create, restarted):
 # --- PostgreSQL comes and goes -----------------------------------------------------------------------------------------
 
 
-def test_keys_are_let_in_with_postgresql_down_also_at_start(authenticator, public, create, clock, restarted):
+def test_keys_stay_valid_with_postgresql_down_also_at_start(authenticator, public, create, clock, restarted):
     shop = create(lifetime=DAY)
     authenticator.keys.refresh()
     path = public.serving_state / "keys.json"
@@ -228,7 +228,7 @@ def test_keys_are_let_in_with_postgresql_down_also_at_start(authenticator, publi
     again = restarted(warehouse_url=DOWN)
     assert again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
     again.keys.refresh()
-    assert "PostgreSQL does not tell the keys" in again.keys.trouble
+    assert "keys cannot be read from PostgreSQL" in again.keys.trouble
     assert again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
     clock.at += DAY
     with pytest.raises(UnauthenticatedError):
@@ -250,7 +250,7 @@ def test_a_damaged_file_opens_nothing_and_is_mended_by_the_next_look(authenticat
     assert json.loads(path.read_bytes())["known"]["ever_made"]
 
 
-def test_a_file_that_others_may_write_is_not_believed(authenticator, public, create, restarted):
+def test_key_file_that_others_may_write_is_not_used(authenticator, public, create, restarted):
     shop = create()
     authenticator.keys.refresh()
     path = public.serving_state / "keys.json"
@@ -259,7 +259,7 @@ def test_a_file_that_others_may_write_is_not_believed(authenticator, public, cre
         restarted(warehouse_url=DOWN).authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
-def test_a_disk_that_cannot_keep_the_keys_is_told_and_stops_nobody(authenticator, public, create):
+def test_key_file_unwritable_is_a_trouble_and_keys_stay_valid(authenticator, public, create):
     shop = create()
     (public.serving_state / "keys.json").mkdir(parents=True)
     authenticator.keys.refresh()
@@ -268,7 +268,7 @@ def test_a_disk_that_cannot_keep_the_keys_is_told_and_stops_nobody(authenticator
     assert [path.name for path in public.serving_state.iterdir()] == ["keys.json"]
 
 
-def test_when_a_key_was_used_is_told_to_people(authenticator, create, services, clock, monkeypatch):
+def test_last_use_of_a_key_is_stored(authenticator, create, services, clock, monkeypatch):
     shop = create()
     create("idle")
     authenticator.keys.refresh()
@@ -361,7 +361,7 @@ def test_an_admin_may_have_the_registry_asked_at_once_and_that_is_written_down(p
 # --- what is written down ----------------------------------------------------------------------------------------------
 
 
-def test_who_asks_for_what_an_admin_may_do_is_written_down_and_so_is_who_was_refused(authenticator, public, create):
+def test_admin_requests_accepted_and_refused_are_logged(authenticator, public, create):
     shop, ops = create(), create("ops", scopes=[Scope.ADMIN])
     authenticator.keys.refresh()
     authenticator.authenticate(bearer(ops), USE_CASE, Scope.ADMIN, action="take the challenger back")
@@ -375,7 +375,7 @@ def test_who_asks_for_what_an_admin_may_do_is_written_down_and_so_is_who_was_ref
     assert {line["action"] for line in lines} == {"take the challenger back"}
 
 
-def test_what_cannot_be_written_down_is_not_allowed(authenticator, public, create):
+def test_admin_request_unwritable_log_is_refused(authenticator, public, create):
     ops = create(scopes=[Scope.ADMIN])
     authenticator.keys.refresh()
     (public.serving_state / "admin.jsonl").mkdir()
@@ -405,15 +405,15 @@ def test_no_secret_is_ever_in_a_file_a_log_or_an_answer(
     authenticator.keys.refresh()
     secret = read_key(shop.secret.text).secret
     whole = f"{before}{shop.secret.text}{after}"
-    told = []
+    answers = []
     for header in (whole, whole[: len(before) + 19 + kept], f"Bearer {shop.secret.text}"):
         try:
-            told.append(repr(authenticator.authenticate(header, use_case, scope)))
+            answers.append(repr(authenticator.authenticate(header, use_case, scope)))
         except (UnauthenticatedError, ForbiddenError) as error:
-            told.append(str(error))
+            answers.append(str(error))
     files = [path.read_text() for path in public.serving_state.iterdir() if path.is_file()]
     assert files, "keys.json"
-    everything = "\n".join([*told, *files, caplog.text])
+    everything = "\n".join([*answers, *files, caplog.text])
     assert shop.secret.digest in everything
     assert secret not in everything
     assert kept < 8 or secret[:kept] not in everything

@@ -24,7 +24,7 @@ def a_pseudonymiser(tmp_path, key=KEY, **privacy):
     return Pseudonymiser.of(a_use_case(tmp_path).model_copy(update={"privacy": treatments}), key)
 
 
-def test_nothing_to_do_where_nothing_that_apps_send_is_personal(tmp_path):
+def test_pseudonymiser_of_use_case_without_personal_fields_is_none(tmp_path):
     assert a_pseudonymiser(tmp_path) is None
     assert a_pseudonymiser(tmp_path, depot="keep", driver="pseudonymise", note="drop") is None
 
@@ -37,7 +37,7 @@ def test_a_key_is_asked_for_only_where_it_is_needed(tmp_path):
 
 
 @pytest.mark.parametrize("values", [["nørth", "", None, " x "], [9, 0, -3, None]])
-def test_a_model_meets_the_pseudonyms_that_it_has_learnt_from(tmp_path, values):
+def test_protect_gives_the_pseudonyms_of_training(tmp_path, values):
     raw = protect(pa.table({"depot": values}), {"depot": Privacy.PSEUDONYMISE}, KEY)["depot"].to_pylist()
     pseudonymiser = a_pseudonymiser(tmp_path, depot="pseudonymise")
     assert [pseudonymiser.protect({"depot": value})["depot"] for value in values] == raw
@@ -56,7 +56,7 @@ def test_the_row_that_was_sent_is_left_alone_and_the_rest_of_it_is_kept(tmp_path
 
 
 @pytest.mark.parametrize("looks", ["0123456789abcdef" * 2, "d41d8cd98f00b204e9800998ecf8427e"])
-def test_what_only_looks_like_a_pseudonym_may_be_personal_and_becomes_one(tmp_path, looks):
+def test_protect_value_that_looks_like_a_pseudonym_is_replaced(tmp_path, looks):
     pseudonymiser = a_pseudonymiser(tmp_path, depot="pseudonymise")
     assert pseudonymiser.protect({"depot": looks})["depot"] != looks
 
@@ -81,14 +81,14 @@ def test_the_entity_is_protected_like_a_field(tmp_path):
 
 
 @pytest.mark.parametrize("value", [True, 3.5, ["secret"], {"secret": 1}])
-def test_what_is_no_text_is_left_for_the_check_which_can_refuse_it_without_showing_it(tmp_path, value):
+def test_protect_other_types_stay_and_kind_of_hides_their_value(tmp_path, value):
     pseudonymiser = a_pseudonymiser(tmp_path, depot="pseudonymise")
     assert pseudonymiser.protect({"depot": value})["depot"] == value
     assert pseudonymiser.hidden == {"depot"}
-    said = pseudonymiser.kind_of(value)
-    assert "not shown" in said
-    assert "3.5" not in said
-    assert "secret" not in said
+    kind = pseudonymiser.kind_of(value)
+    assert "not shown" in kind
+    assert "3.5" not in kind
+    assert "secret" not in kind
 
 
 def test_strange_texts_and_huge_integers_have_a_pseudonym_too(tmp_path):
@@ -98,7 +98,7 @@ def test_strange_texts_and_huge_integers_have_a_pseudonym_too(tmp_path):
     assert {len(text) for text in strange} == {32}
 
 
-def test_errors_are_told_without_what_is_personal(tmp_path):
+def test_hush_removes_personal_values_from_errors(tmp_path):
     use_case = a_use_case(tmp_path, privacy={"depot": "pseudonymise", "parcel_id": "pseudonymise"})
     pseudonymiser = Pseudonymiser.of(use_case, KEY)
     model = ServedModel(use_case, baseline_predictor(use_case), "0", "", datetime(2024, 5, 1, tzinfo=UTC), Origin.RULE)
@@ -127,7 +127,7 @@ def test_errors_are_told_without_what_is_personal(tmp_path):
         "instances[4]": f"a text {hidden}",
     }
     assert [problem.suggestion for problem in problems if problem.where == "instances[0].hour"] != [""]
-    told = str(InstanceError(problems)) + "".join(problem.suggestion for problem in problems)
-    assert not any(secret in told for secret in ("Jane", "4711", "2500000000"))
+    text = str(InstanceError(problems)) + "".join(problem.suggestion for problem in problems)
+    assert not any(secret in text for secret in ("Jane", "4711", "2500000000"))
     alone = FieldProblem("entities[0]", '"Jane"', "a name that has features")
     assert [problem.found for problem in pseudonymiser.hush([alone])] == [f"a text {hidden}"]

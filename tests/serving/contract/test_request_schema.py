@@ -48,7 +48,7 @@ bodies = st.one_of(
 
 @given(body=bodies)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
-def test_fast_is_slow(model: ServedModel, body: Any) -> None:
+def test_read_fast_and_slow_way_agree(model: ServedModel, body: Any) -> None:
     content = json.dumps(body).encode()
     fast = model.request_schema.read(content)
     try:
@@ -102,7 +102,7 @@ def test_a_warning_comes_with_the_answer(model: ServedModel, row: dict[str, Any]
         assert (warning.field, warning.found, warning.expected) == expected
 
 
-def test_a_use_case_may_refuse_what_training_did_not_see(tmp_path: Path) -> None:
+def test_find_values_unseen_in_training_follows_the_policy(tmp_path: Path) -> None:
     strict = a_model(tmp_path, serving={"out_of_range": "refuse", "missing": "refuse"})
     assert strict.use_case.serving.missing is InputPolicy.REFUSE
     rows = [{"hour": 3, "weight": 99, "depot": "north"}, {"hour": 3, "depot": None}]
@@ -116,7 +116,7 @@ def test_a_use_case_may_refuse_what_training_did_not_see(tmp_path: Path) -> None
     ]
 
 
-def test_the_use_case_says_how_many_instances_a_request_may_carry(tmp_path: Path) -> None:
+def test_max_batch_limits_instances_of_a_request(tmp_path: Path) -> None:
     few = a_model(tmp_path, serving={"max_batch": 2})
     three = json.dumps({"instances": [{"hour": 1}] * 3}).encode()
     assert few.contract.read(three) is None

@@ -1,4 +1,4 @@
-"""A champion answers for a use case only if whoever follows the use case is answered as its task promises."""
+"""A version is admitted only if it can answer valid requests of the use case in the form of its task."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -62,7 +62,7 @@ def test_a_champion_of_other_classes_is_refused(services, use_cases, name, regis
     assert reason in services.source.refused[name]
 
 
-def test_a_use_case_that_outgrows_its_version_is_answered_as_it_was(services, restart, use_cases, name, registry, register):
+def test_use_case_edited_beyond_its_version_is_answered_as_before(services, restart, use_cases, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
     serves(services, name)

@@ -18,7 +18,7 @@ from serving.app import create_app
 from tests.serving import fake_mlflow
 from tests.serving.bundles import OUTCOME
 
-NOBODY = "http://127.0.0.1:9"  # a port that nobody listens on
+NO_SERVER = "http://127.0.0.1:9"  # a port without a listener
 
 
 def serves(services, name):
@@ -27,7 +27,7 @@ def serves(services, name):
     return model.version, model.digest, str(model.origin)
 
 
-def test_it_follows_the_alias_forth_and_back(services, name, registry, register):
+def test_refresh_follows_the_alias_forth_and_back(services, name, registry, register):
     assert serves(services, name) == ("0", "", "rule")
     (first, one), (second, two) = register(1), register(2)
     assert serves(services, name) == ("0", "", "rule")
@@ -61,9 +61,7 @@ def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, regi
         assert {prediction["score"] for prediction in many} == {answer["score"]}
 
 
-def test_whoever_asks_for_it_has_the_new_champion_before_the_next_round(
-    settings, mlflow_url, name, registry, register, eventually
-):
+def test_refresh_request_serves_the_new_champion_at_once(settings, mlflow_url, name, registry, register, eventually):
     version, _ = register(1)
     patient = settings.model_copy(update={"mlflow_url": mlflow_url, "serving_poll_seconds": 3600.0})
     with TestClient(create_app(patient)) as client:
@@ -83,11 +81,11 @@ def test_a_restart_without_the_registry_serves_the_last_good_version(services, r
     version, bundle = register(1)
     registry.set_champion(name, version)
     serves(services, name)
-    alone = restart(NOBODY)
+    alone = restart(NO_SERVER)
     assert serves(alone, name) == (version, bundle.digest, "disk")
     assert "does not answer" in alone.source.trouble
     shutil.rmtree(settings.serving_state / "bundles")
-    alone = restart(NOBODY)
+    alone = restart(NO_SERVER)
     assert serves(alone, name) == ("0", "", "rule")
 
 
@@ -96,7 +94,7 @@ def test_a_rolled_back_version_does_not_come_back_with_a_restart(services, resta
     for champion in (version, "0"):
         registry.set_champion(name, champion)
         serves(services, name)
-    alone = restart(NOBODY)
+    alone = restart(NO_SERVER)
     assert serves(alone, name) == ("0", "", "rule")
 
 

@@ -1,4 +1,4 @@
-"""Challengers come, grow, and are taken back: in this process, in those beside it, after a restart, and in the registry."""
+"""Challengers begin, grow and are rolled back: in this process, in others, after a restart, and in the registry."""
 
 import json
 from dataclasses import replace
@@ -69,10 +69,10 @@ def stepped(rollout, **changes):
     return rollout.model_copy(update={"revision": rollout.revision + 1, **changes})
 
 
-def test_without_a_rollout_there_is_nothing(start, versions, name):
+def test_no_rollout_has_no_challenger(start, versions, name):
     services = start()
     assert services.rollouts.active(name) is None
-    assert services.rollouts.active("nobody_knows") is None
+    assert services.rollouts.active("unknown") is None
     assert (list(services.rollouts), services.rollouts.rolled_back) == ([], {})
 
 
@@ -91,14 +91,14 @@ def test_a_challenger_is_loaded_beside_the_champion_and_takes_its_share(start, m
     assert services.rollouts.active(name).guard is active.guard  # it goes on counting
 
 
-def test_beside_the_rule_it_scores_as_beside_any_champion(start, mlflow, rollout, name):
+def test_challenger_beside_the_baseline_scores(start, mlflow, rollout, name):
     mlflow.champions.clear()
     mlflow.roll_out(rollout.model_copy(update={"champion": RolloutVersion(version="0", digest="0" * 64)}))
     services = start()
     assert (services.models.get(name).version, services.rollouts.active(name).challenger.version) == ("0", "2")
 
 
-def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
+def test_shadow_answers_no_request(start, mlflow, rollout, name):
     mlflow.roll_out(rollout.model_copy(update={"shadow": True}))
     active = start().rollouts.active(name)
     assert active.shadow
@@ -106,7 +106,7 @@ def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
 
 
 @pytest.mark.parametrize("state", [RolloutState.ABORTED, RolloutState.ROLLED_BACK, RolloutState.COMPLETED])
-def test_a_rollout_that_is_over_ends_here_too(start, mlflow, rollout, name, state):
+def test_rollout_that_is_over_ends_in_this_process(start, mlflow, rollout, name, state):
     mlflow.roll_out(rollout)
     services = start()
     assert services.rollouts.active(name)
@@ -115,7 +115,7 @@ def test_a_rollout_that_is_over_ends_here_too(start, mlflow, rollout, name, stat
     assert services.rollouts.active(name) is None
 
 
-def test_beside_another_champion_it_does_not_score(start, mlflow, rollout, name):
+def test_challenger_beside_another_champion_does_not_score(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     services = start()
     mlflow.champions[name] = "2"
@@ -124,7 +124,7 @@ def test_beside_another_champion_it_does_not_score(start, mlflow, rollout, name)
     assert services.rollouts.active(name) is None
 
 
-def test_a_registry_that_does_not_answer_leaves_it_as_it_is(start, mlflow, rollout, name):
+def test_registry_down_leaves_the_rollout_as_it_is(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     services = start()
     mlflow.is_down = True
@@ -133,7 +133,7 @@ def test_a_registry_that_does_not_answer_leaves_it_as_it_is(start, mlflow, rollo
     assert start().rollouts.active(name) is None  # a restart without it has the champion alone
 
 
-def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout, name):
+def test_one_invalid_answer_rolls_back_in_every_process(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     here, beside = start(), start()
     here.rollouts.active(name).observe(True, 1, 0.001, True, invalid="no score")
@@ -145,11 +145,11 @@ def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout
     assert start().rollouts.active(name) is None  # a restart
     assert f'noria_serving_rollout_taken_back_total{{use_case="{name}"}} 1.0' in here.metrics.text().decode()
     report = mlflow.reported(name)
-    assert report is not None  # the restart has said it
+    assert report is not None  # reported by the restart
     assert (report.rollout, report.reason) == (rollout.id, "it gave no score")
 
 
-def test_what_was_taken_back_stays_away_at_the_next_step_and_is_tried_as_another_rollout(start, mlflow, rollout, name):
+def test_rolled_back_challenger_stays_away_until_another_rollout(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     services = start()
     services.rollouts.roll_back(rollout, "it gave no score")
@@ -175,7 +175,7 @@ def test_the_report_is_given_as_soon_as_the_registry_answers_again(start, mlflow
     assert str(mlflow.reported(name).by)
 
 
-def test_what_another_machine_reports_counts_here(start, mlflow, rollout, name):
+def test_report_of_another_machine_rolls_back_here(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     services = start()
     report = GuardReport(rollout=rollout.id, reason="12 of 100 requests failed", at=SystemClock().now(), by="other")
@@ -189,7 +189,7 @@ def test_what_another_machine_reports_counts_here(start, mlflow, rollout, name):
 
 
 @pytest.mark.parametrize("damage", ["golden", "digest", "altered"])
-def test_a_challenger_that_cannot_be_loaded_is_taken_back(start, mlflow, rollout, make_bundle, name, damage):
+def test_challenger_that_cannot_be_loaded_is_rolled_back(start, mlflow, rollout, make_bundle, name, damage):
     bad = make_bundle(3, use_case=name, **({"golden_score": 0.123} if damage == "golden" else {}))
     if damage == "altered":
         (bad.folder / "model.onnx").write_bytes(b"altered")
@@ -209,7 +209,7 @@ def test_a_document_that_cannot_be_read_leaves_the_champion_alone(start, mlflow,
     assert (services.models.get(name).version, services.rollouts.active(name), services.source.trouble) == ("1", None, "")
 
 
-def test_scores_that_are_no_answers_are_told_from_those_that_are(start, mlflow, rollout, name):
+def test_fault_names_invalid_scores(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     active = start().rollouts.active(name)
     assert active.fault(np.array([0.1, 0.9]), 2) == ""
@@ -229,7 +229,7 @@ def test_a_full_disk_does_not_keep_a_challenger(tmp_path, rollout, start, mlflow
     assert not rollouts.begin(rollout, challenger)
 
 
-def test_the_file_beside_is_whole_or_not_there(tmp_path, rollout, start, mlflow, name):
+def test_guard_report_file_is_complete_or_absent(tmp_path, rollout, start, mlflow, name):
     mlflow.roll_out(rollout)
     challenger = start().rollouts.active(name).challenger
     folder = tmp_path / "rollouts"

@@ -38,7 +38,7 @@ def samples(text):
     return {(name, labels): float(value) for name, labels, value in found}
 
 
-def test_requests_are_told_apart_by_version_alias_and_status(metrics, rule):
+def test_answered_counts_by_version_alias_and_status(metrics, rule):
     metrics.answered(rule, 200, 0.003)
     metrics.answered(rule, 200, 0.003)
     metrics.answered(replace(rule, version="7"), 422, 0.001)
@@ -158,25 +158,25 @@ print(os.path.exists(shared.folder))
 """
 
 
-def test_any_process_tells_the_sum_of_all_and_counters_outlive_a_kill(tmp_path):
+def test_text_of_any_process_sums_all_and_counters_survive_a_kill(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", SEVERAL], check=True, capture_output=True, env=environment)
     *parts, folder_left = result.stdout.split(b"====\n")
-    both, buried, again = map(samples, parts)
+    both, after_exit, again = map(samples, parts)
     requests = ("noria_serving_requests_total", 'alias="",status="200",use_case="",version=""')
     count = ("noria_serving_request_seconds_count", 'alias="",use_case="",version=""')
     assert (both[requests], both[count], both["noria_serving_predictions_unlogged_total", ""]) == (15, 15, 15)
     assert (both["noria_serving_workers", ""], both["noria_serving_registry_up", ""]) == (2, 0)
     # the one that saw no registry is gone, and so is what it saw
-    assert (buried["noria_serving_workers", ""], buried["noria_serving_registry_up", ""]) == (1, 1)
-    assert buried[requests] == 15
+    assert (after_exit["noria_serving_workers", ""], after_exit["noria_serving_registry_up", ""]) == (1, 1)
+    assert after_exit[requests] == 15
     assert (again["noria_serving_workers", ""], again[requests]) == (2, 22)
-    # what is read when asked comes from whoever is asked, once
+    # live gauges come from the process that is asked, once
     assert both["noria_serving_journal_bytes", ""] == 50
     assert not any(name.startswith("process_") for name, _ in both)
     assert folder_left.strip() == b"False"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_alone_tells_of_its_memory(metrics):
+def test_text_single_process_has_its_memory(metrics):
     assert samples(metrics.text())["process_resident_memory_bytes", ""] > 1e6
