@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from html import escape
 from pathlib import Path
-from string import Template
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -19,10 +17,8 @@ from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
 from serving.openapi.task_words import TASKS, how_it_decides, meaning, policies, what_is_at_stake
 
-
-class _Html(str):
-    """Our own HTML, which goes into a template as it is."""
-
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 router = APIRouter(include_in_schema=False)
 WithServices = Annotated[AppServices, Depends(services_of)]
@@ -38,16 +34,14 @@ _ORIGINS = {
 @router.get("/")
 def landing(services: WithServices) -> HTMLResponse:
     """Every use case, with the version that answers."""
-    rows = [_fill("landing_row", **_facts(model)) for model in services.models]
-    return _page("Noria serving", _fill("landing", rows=_Html("\n".join(rows))))
+    return _page("landing.html", [_facts(model) for model in services.models])
 
 
 @router.get("/docs")
 def docs(request: Request, services: WithServices) -> HTMLResponse:
     """Every use case with its fields, an example for the shell, and a form."""
     base = str(request.base_url).rstrip("/")
-    sections = [_section(model, base) for model in services.models]
-    return _page("Noria API", _fill("docs", sections=_Html("\n".join(sections))))
+    return _page("docs.html", [_section(model, base) for model in services.models])
 
 
 @router.get("/docs/swagger")
@@ -56,20 +50,18 @@ def swagger() -> HTMLResponse:
     return get_swagger_ui_html(openapi_url="/openapi.json", title="Noria API")
 
 
-def _section(model: ServedModel, base: str) -> str:
-    rows = [_fill("docs_field", **_field(field)) for field in model.fields.values()]
+def _section(model: ServedModel, base: str) -> dict[str, Any]:
     example = example_request(model)
-    return _fill(
-        "docs_use_case",
+    return {
         **_facts(model),
-        entity=model.use_case.entity,
-        most=f"{model.use_case.serving.max_batch:,}",
-        policies=policies(model),
-        url=f"{base}/v1/{model.name}/predict",
-        one_line=json.dumps(example).replace("'", "'\\''"),
-        example=json.dumps(example, indent=2),
-        fields=_Html("\n".join(rows)),
-    )
+        "entity": model.use_case.entity,
+        "most": f"{model.use_case.serving.max_batch:,}",
+        "policies": policies(model),
+        "url": f"{base}/v1/{model.name}/predict",
+        "one_line": json.dumps(example).replace("'", "'\\''"),
+        "example": json.dumps(example, indent=2),
+        "fields": [_field(field) for field in model.fields.values()],
+    }
 
 
 def _facts(model: ServedModel) -> dict[str, str]:
@@ -98,22 +90,18 @@ def _field(field: Field) -> dict[str, str]:
         "name": field.name,
         "kind": "number" if field.kind == "numeric" else "text",
         "required": "yes" if field.required else "no",
-        "values": f"{low:g} to {high:g}" if low is not None and high is not None else known,
+        "seen": f"{low:g} to {high:g}" if low is not None and high is not None else known,
         "unit": field.unit,
         "description": field.description,
     }
 
 
-def _page(title: str, body: _Html) -> HTMLResponse:
-    return HTMLResponse(_fill("page", title=title, body=body))
-
-
-def _fill(template: str, **values: str) -> _Html:
-    """Fill a template; every value is escaped but those that are HTML of our own."""
-    escaped = {name: value if isinstance(value, _Html) else escape(value) for name, value in values.items()}
-    return _Html(_template(template).substitute(escaped))
+def _page(template: str, models: list[dict[str, Any]]) -> HTMLResponse:
+    return HTMLResponse(_environment().get_template(template).render(models=models))
 
 
 @cache
-def _template(name: str) -> Template:
-    return Template((_TEMPLATES / f"{name}.html").read_text(encoding="utf-8"))
+def _environment() -> Environment:
+    from noria.io.templates import environment  # at the first page: a start needs no template
+
+    return environment(_TEMPLATES)

@@ -141,7 +141,7 @@ def test_one_invalid_answer_rolls_back_in_every_process(start, mlflow, rollout, 
     assert beside.rollouts.active(name)
     beside.rollouts.look()
     assert beside.rollouts.active(name) is None
-    assert here.source.rolled_back == beside.source.rolled_back == {name: "it gave no score"}
+    assert here.rollouts.rolled_back == beside.rollouts.rolled_back == {name: "it gave no score"}
     assert start().rollouts.active(name) is None  # a restart
     assert f'noria_serving_rollout_taken_back_total{{use_case="{name}"}} 1.0' in here.metrics.text().decode()
     report = mlflow.reported(name)

@@ -115,8 +115,16 @@ SEVERAL = """
 import os, signal, sys
 from serving.observability.shared_metrics import SharedMetrics
 shared = SharedMetrics()
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from serving.observability.metrics import Metrics
+
+class Live(Collector):
+    def collect(self):
+        yield GaugeMetricFamily("noria_serving_journal_bytes", "Bytes that wait.", 50)
+
 metrics = Metrics()
+metrics.show(Live())
 shared.forget_parent()
 
 def worker(number, requests, registry_up, end):
