@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,17 @@ from noria.testing.mlflow_server import MlflowServer
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The root of the project."""
+
+
+def skip_without(present: object, reason: str) -> None:
+    """Skip a test whose tool is missing; in CI (variable `CI`) fail instead, so that no proof is lost in silence.
+
+    Args:
+        present: false if the tool is missing.
+        reason: names the tool, and how to get it.
+    """
+    if not present:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 SERVER_FIXTURES = frozenset({"postgres", "_catcher", "catcher", "stack", "airflow"})

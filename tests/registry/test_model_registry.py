@@ -249,9 +249,9 @@ def test_what_serving_reports_is_read_and_a_spoilt_tag_is_said(mlflow_url, use_c
     for _ in range(2):
         serving.report(use_case, report)
     assert registry.guard_report(use_case) == report
-    assert serving.wanted(use_case) == RegistryView(None, a_rollout(use_case), report)
+    assert serving.view(use_case) == RegistryView(None, a_rollout(use_case), report)
     registry._client.set_registered_model_tag(use_case, ROLLOUT_TAG, "spoilt")
     with pytest.raises(RegistryError, match=r"its tag rollout cannot be read .* remove the tag in MLflow"):
         registry.rollout(use_case)
-    assert serving.wanted(use_case) == RegistryView(None, None, report)
+    assert serving.view(use_case) == RegistryView(None, None, report)
     serving.close()
