@@ -185,7 +185,7 @@ def test_pages_show_label_and_value(settings, use_cases):
         "A decision of true means: send a warning. It decides true where the score, a probability, is at least 0.5." in docs
     )
     assert "The decision is a class, one of on_time, late, lost: prepare for it. It decides for the likeliest class." in docs
-    assert "In EUR: -0.1 per unit too high, -0.3 per unit too low." in docs
+    assert "In EUR: −0.1 per unit too high, −0.3 per unit too low." in docs
     assert "Predicts a number." in landing
     assert "$" not in docs + landing
 
