@@ -14,11 +14,12 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from noria.core.base.formatting import day, interval, number, plain_name
+from noria.core.metrics.task_profile import profile_of
 from noria.core.model.signature import Field
 from serving.http.app_services import AppServices, parts_of
 from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
-from serving.openapi.task_words import TASKS, how_it_decides, meaning, treatment, what_is_at_stake
+from serving.openapi.task_words import how_it_decides, meaning, treatment, what_is_at_stake
 
 
 class _Html(str):
@@ -78,7 +79,7 @@ def _facts(model: ServedModel) -> dict[str, str]:
     return {
         "name": model.name,
         "title": model.use_case.title,
-        "task": TASKS[model.use_case.task],
+        "task": profile_of(model.use_case.task).answer,
         "meaning": meaning(model),
         "how": how_it_decides(model),
         "stake": what_is_at_stake(model),

@@ -6,11 +6,6 @@ from noria.core.base.formatting import number, plain_name
 from noria.core.use_case import ConfusionValue, InputPolicy, Task, UnitValue
 from serving.models.served_model import ServedModel
 
-TASKS = {
-    Task.BINARY_CLASSIFICATION: "yes or no",
-    Task.MULTICLASS: "one of several classes",
-    Task.REGRESSION: "a number",
-}
 _TREATED = {
     InputPolicy.ACCEPT: "are answered",
     InputPolicy.WARN: "are answered with a warning",

@@ -20,6 +20,7 @@ from pathlib import Path
 from noria.core.base.interval import parse_instant
 from noria.core.base.results import SnapshotRef
 from noria.core.lifecycle.evaluation import EvaluationReport
+from noria.core.metrics.task_profile import search_metric
 from noria.core.model.bundle import (
     EVALUATION,
     EXPLAINER,
@@ -229,7 +230,7 @@ def _params(fits: _Fits) -> dict[str, str]:
         "study": best.study,
         "trial": str(best.number),
         "trials": str(best.trials),
-        f"search_{training.metric_for(fits.use_case.task)}": f"{best.value:.6f}",
+        f"search_{search_metric(fits.use_case)}": f"{best.value:.6f}",
         "as_of": fits.snapshot.as_of,
         "rows": str(len(rows)),
         **({"positives": str(int(rows.labels.sum()))} if binary else {}),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from noria.core.lifecycle.evaluation import Estimate, EvaluationReport
+from noria.core.metrics.task_profile import search_metric
 from noria.core.use_case import Task, UseCase
 from noria.training.evaluation.bootstrap import Resampler, make_resampler
 from noria.training.evaluation.business_value import value_curve, value_lines
@@ -33,7 +34,7 @@ def evaluate(use_case: UseCase, judged: EvaluationInput, export: ExportFacts) ->
     rows, features = judged.fold.validation, use_case.features
     candidate = ScoredSlice(judged.policy, use_case.business.value, rows.labels, judged.scores)
     resampler = make_resampler(use_case.training.split, use_case.gates, rows, use_case.training.seed)
-    metric = use_case.training.metric_for(use_case.task)
+    metric = search_metric(use_case)
     rivals = score_references(candidate, rows, judged.rivals)
     explained = explained_rows(len(rows), export)
     sections: dict[str, Any] = {
