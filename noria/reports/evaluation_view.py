@@ -190,7 +190,7 @@ def _value_plots(report: EvaluationReport, currency: str) -> Iterator[Plot]:
     if lines:
         yield plots.value_bars(lines, currency)
     if len(report.threshold_curve) > 1:
-        chosen = report.threshold if report.task is Task.BINARY_CLASSIFICATION else 0.0
+        chosen = report.threshold if report.task.is_binary else 0.0
         yield plots.money_curve(report.threshold_curve, chosen, report.task, currency)
 
 

@@ -106,7 +106,7 @@ def confusion_table(report: EvaluationReport) -> ConfusionTable | None:
     """What happened against what was decided; None for a number."""
     if not report.confusion:
         return None
-    names = tuple(report.classes) if report.task is Task.MULTICLASS else ("no", "yes")
+    names = tuple(report.classes) if report.task.is_multiclass else ("no", "yes")
     rows = []
     for name, counts in zip(names, report.confusion, strict=True):
         whole = max(sum(counts), 1)

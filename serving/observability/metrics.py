@@ -18,7 +18,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from noria.core.model.bundle import BASELINE_VERSION
-from noria.core.use_case import Task
 from serving.contract.answers import Answers, Decision
 from serving.models.served_model import ServedModel, ServedModels
 from serving.observability.shared_metrics import sum_of_all_processes
@@ -190,7 +189,7 @@ class Metrics:
             answers: what it says.
         """
         name, version = model.name, model.version
-        if answers.task is Task.REGRESSION:
+        if answers.task.is_regression:
             observe = self._numbers_of((name, version, alias)).observe
             for number in answers.scores:
                 observe(number)

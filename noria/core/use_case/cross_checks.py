@@ -40,11 +40,11 @@ def check_task(use_case: UseCase) -> Iterator[Finding]:
 
 def _check_label(use_case: UseCase) -> Iterator[Finding]:
     task, label = use_case.task, use_case.label
-    if task is Task.MULTICLASS:
+    if task.is_multiclass:
         yield from _check_classes(use_case)
     elif label.classes:
         yield "label.classes", f"task is {task}", "remove it, or set task: multiclass"
-    if label.unit and task is not Task.REGRESSION:
+    if label.unit and not task.is_regression:
         yield "label.unit", f"task is {task}", "remove it: only a number has a unit"
 
 
@@ -61,7 +61,7 @@ def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
     where, anchor = "training.anchor", use_case.training.anchor
     if anchor is None:
         return
-    if use_case.task is not Task.REGRESSION:
+    if not use_case.task.is_regression:
         yield where, f"task is {use_case.task}", "remove it: only a number can be a multiple of it"
         return
     example = f"write an expression such as: {_RULES[use_case.task]}"
@@ -88,11 +88,11 @@ def check_rule(use_case: UseCase) -> Iterator[Finding]:
         return
     for name in sorted(rule.names - set(use_case.features.names)):
         yield "business.baseline", f"{name!r} is not a feature", suggest(name, use_case.features.names)
-    if use_case.task is Task.REGRESSION:
+    if use_case.task.is_regression:
         empty = rule.value({})
         if isinstance(empty, bool) or not isinstance(empty, int | float):
             yield "business.baseline", f"gives {empty!r} where everything is missing", f"end it in a number: {example}"
-    if use_case.task is Task.MULTICLASS:
+    if use_case.task.is_multiclass:
         for outcome in rule.outcomes:
             if outcome not in use_case.label.classes:
                 found = "ends in something that is computed" if outcome is None else f"can end in {outcome!r}"

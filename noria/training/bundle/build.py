@@ -32,7 +32,7 @@ from noria.core.model.bundle import (
     specification_digest,
 )
 from noria.core.model.decision import Labels, Scores, policy_of
-from noria.core.use_case import ConfusionValue, Task, UseCase, Value
+from noria.core.use_case import ConfusionValue, UseCase, Value
 from noria.inference.predictor import OnnxPredictor, Predictor, baseline_predictor
 from noria.io.bundle_files import write_bundle
 from noria.training.bundle.environment import record_environment
@@ -220,7 +220,7 @@ def _manifest(fits: _Fits) -> Manifest:
 
 def _params(fits: _Fits) -> dict[str, str]:
     best, rows, training = fits.best, fits.rows, fits.use_case.training
-    binary = fits.use_case.task is Task.BINARY_CLASSIFICATION
+    binary = fits.use_case.task.is_binary
     return {
         "candidate": best.candidate,
         **{name: f"{value:.6g}" for name, value in best.params.items()},

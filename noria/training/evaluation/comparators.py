@@ -102,6 +102,6 @@ def _incomparable(policy: DecisionPolicy, manifest: Manifest) -> str:
     """Why a reference model cannot be compared; empty if it can."""
     if manifest.task is not policy.task:
         return f"was made for another task ({manifest.task} instead of {policy.task})"
-    if policy.task is Task.MULTICLASS and manifest.classes != policy.classes:
+    if policy.task.is_multiclass and manifest.classes != policy.classes:
         return f"knows other classes ({', '.join(manifest.classes)} instead of {', '.join(policy.classes)})"
     return ""

@@ -79,7 +79,7 @@ def _intervals(part: ScoredSlice, resampler: Resampler, metrics: tuple[str, ...]
 def _large_enough(part: ScoredSlice) -> bool:
     if len(part) < FEWEST_ROWS:
         return False
-    return part.policy.task is Task.REGRESSION or len(np.unique(part.labels)) > 1
+    return part.policy.task.is_regression or len(np.unique(part.labels)) > 1
 
 
 def _with_interval(gates: Sequence[Gate], condition: str, task: Task) -> tuple[str, ...]:
