@@ -140,7 +140,7 @@ def _typed(use_case: UseCase, table: pa.Table, columns: Columns, scores: Scores)
 
 
 def _stored_scores(use_case: UseCase, predictions: pa.Table) -> Scores:
-    if use_case.task is not Task.MULTICLASS:
+    if not use_case.task.is_multiclass:
         return _numbers(predictions["score"])
     texts = predictions["probabilities"]
     if texts.null_count:
@@ -151,7 +151,7 @@ def _stored_scores(use_case: UseCase, predictions: pa.Table) -> Scores:
 
 def _reference_scores(use_case: UseCase, table: pa.Table) -> Scores:
     """Scores; a class that the version was not trained for has probability 0."""
-    if use_case.task is not Task.MULTICLASS:
+    if not use_case.task.is_multiclass:
         return _numbers(table["score"])
     names = [f"probability_{name}" for name in use_case.label.classes]
     nothing = np.zeros(len(table))

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from noria.core.lifecycle.check_line import ChecklistItem
 
 _PANEL = "Versions"
-_QUALITY = {"binary_classification": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
-"""The one metric that `noria versions` shows, by task."""
 ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
 Version = Annotated[
     str | None,
@@ -43,10 +41,11 @@ def versions(use_case: UseCaseName) -> None:
     from rich.table import Table
 
     from noria.core.base.formatting import day, money
+    from noria.core.metrics.task_profile import profile_of
     from noria.core.use_case.metric_catalog import definition
 
     services, chosen = opened(use_case)
-    metric, currency = definition(_QUALITY[chosen.task]), chosen.business.currency
+    metric, currency = definition(profile_of(chosen.task).headline), chosen.business.currency
     columns = ("version", "stage", "as of", metric.title, "value per 1,000", "snapshot", "gates")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for version in services.registry.versions(chosen.name):

@@ -129,12 +129,11 @@ def _scored(use_case: UseCase, rows: pa.Table, version: str) -> VersionScores:
     """What one version has scored, as the judge looks at it."""
     import pyarrow.compute as pc
 
-    from noria.core.use_case import Task
     from noria.rollout.analysis import VersionScores
 
     own = rows.filter(pc.equal(rows["version"], version))
     return VersionScores(
-        outcomes=own["decision" if use_case.task is Task.MULTICLASS else "score"].to_pylist(),
+        outcomes=own["decision" if use_case.task.is_multiclass else "score"].to_pylist(),
         entities=own["entity"].to_pylist(),
         money=_money(use_case, own),
         segments={name: own[name].to_pylist() for name in use_case.segments},
@@ -146,7 +145,6 @@ def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
     import numpy as np
 
     from noria.core.model.decision import money
-    from noria.core.use_case import Task
 
     found = np.full(len(rows), np.nan)
     labels, decisions = rows["label"].to_pylist(), rows["decision"].to_pylist()
@@ -154,10 +152,10 @@ def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
     if not known:
         return found
     came, decided = [labels[place] for place in known], [decisions[place] for place in known]
-    if use_case.task is Task.MULTICLASS:
+    if use_case.task.is_multiclass:
         index = {name: number for number, name in enumerate(use_case.label.classes)}
         pair = np.array([index[name] for name in came]), np.array([index[name] for name in decided])
-    elif use_case.task is Task.REGRESSION:
+    elif use_case.task.is_regression:
         pair = np.array(came, dtype=np.float64), np.array([float(text) for text in decided])
     else:
         pair = np.array(came, dtype=np.bool_), np.array([text == "true" for text in decided])

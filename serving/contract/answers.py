@@ -32,9 +32,9 @@ class Answers(NamedTuple):
 
     def counts(self) -> Mapping[str, int]:
         """Count of each decision, by the counters' word for it: yes and no, a class, or `number`."""
-        if self.task is Task.REGRESSION:
+        if self.task.is_regression:
             return {"number": len(self.decisions)}
-        if self.task is Task.MULTICLASS:
+        if self.task.is_multiclass:
             return Counter(str(decision) for decision in self.decisions)
         yes = sum(decision is True for decision in self.decisions)
         return {"yes": yes, "no": len(self.decisions) - yes}
@@ -48,18 +48,18 @@ def answers_of(policy: DecisionPolicy, scores: Scores) -> Answers:
         scores: shape ``(rows,)``, or ``(rows, classes)`` for multiclass; all valid, see `serving.contract.scores`.
     """
     decisions = policy.decide(scores)
-    multiclass = policy.task is Task.MULTICLASS
+    multiclass = policy.task.is_multiclass
     return Answers(
         task=policy.task,
         scores=tuple(policy.chosen_scores(scores, decisions).tolist()),
         decisions=tuple(policy.words(decisions)),
-        threshold=policy.threshold if policy.task is Task.BINARY_CLASSIFICATION else None,
+        threshold=policy.threshold if policy.task.is_binary else None,
         probabilities=tuple(dict(zip(policy.classes, row, strict=True)) for row in scores.tolist()) if multiclass else (),
     )
 
 
 def answers_of_one(policy: DecisionPolicy, score: float) -> Answers:
     """Decide from the score of one instance; not for multiclass."""
-    if policy.task is Task.BINARY_CLASSIFICATION:
+    if policy.task.is_binary:
         return Answers(policy.task, (score,), (score >= policy.threshold,), policy.threshold)
     return Answers(policy.task, (score,), (score,))

@@ -7,14 +7,13 @@ import numpy.typing as npt
 
 from noria.core.model.bundle import Manifest
 from noria.core.model.decision import Scores
-from noria.core.use_case import Task
 
 _SUM_TOLERANCE = 1e-4  # probabilities leave the graph as float32
 
 
 def expected_shape(manifest: Manifest, rows: int) -> tuple[int, ...]:
     """Shape of the scores of `rows` rows: ``(rows,)``, or ``(rows, classes)`` for multiclass."""
-    return (rows, len(manifest.classes)) if manifest.task is Task.MULTICLASS else (rows,)
+    return (rows, len(manifest.classes)) if manifest.task.is_multiclass else (rows,)
 
 
 def valid_rows(manifest: Manifest, scores: Scores) -> npt.NDArray[np.bool_]:
@@ -26,10 +25,10 @@ def valid_rows(manifest: Manifest, scores: Scores) -> npt.NDArray[np.bool_]:
         manifest: says the task and the classes.
         scores: shape as `expected_shape`.
     """
-    if manifest.task is Task.REGRESSION:
+    if manifest.task.is_regression:
         return np.isfinite(scores)
     in_range = (scores >= 0.0) & (scores <= 1.0)  # false for NaN
-    if manifest.task is Task.BINARY_CLASSIFICATION:
+    if manifest.task.is_binary:
         return in_range
     with np.errstate(over="ignore", invalid="ignore"):
         sums_to_one = np.abs(scores.sum(axis=1) - 1.0) <= _SUM_TOLERANCE

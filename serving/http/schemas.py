@@ -198,7 +198,7 @@ def report(model: ServedModel) -> UseCaseReport:
             as_of=manifest.provenance.as_of if manifest.provenance else None,
             origin=model.origin,
             digest=model.digest,
-            threshold=manifest.threshold if manifest.task is Task.BINARY_CLASSIFICATION else None,
+            threshold=manifest.threshold if manifest.task.is_binary else None,
             payoffs=_payoffs(model.policy),
             metrics=manifest.metrics,
         ),

@@ -35,7 +35,7 @@ def _contradictions(use_case: UseCase, manifest: Manifest) -> Iterator[str]:
     if manifest.task is not use_case.task:
         yield f"its task is {manifest.task}, the use case's is {use_case.task}"
         return
-    if use_case.task is Task.MULTICLASS and sorted(manifest.classes) != sorted(use_case.label.classes):
+    if use_case.task.is_multiclass and sorted(manifest.classes) != sorted(use_case.label.classes):
         yield f"its classes are {', '.join(manifest.classes)}, the use case's are {', '.join(use_case.label.classes)}"
     size = len(manifest.classes)
     if manifest.payoffs and [len(row) for row in manifest.payoffs] != [size] * size:

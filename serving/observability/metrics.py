@@ -16,7 +16,6 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from noria.core.model.bundle import BASELINE_VERSION
-from noria.core.use_case import Task
 from serving.contract.answers import Answers, Decision
 from serving.models.served_model import ServedModel
 from serving.observability.shared_metrics import sum_of_all_processes
@@ -157,7 +156,7 @@ class Metrics:
             answers: scores and decisions.
         """
         name, version = model.name, model.version
-        if answers.task is Task.REGRESSION:
+        if answers.task.is_regression:
             observe = self._numbers_of((name, version, alias)).observe
             for number in answers.scores:
                 observe(number)

@@ -23,9 +23,9 @@ def prediction_schema(model: ServedModel) -> _JSON:
     schema.pop("$defs", None)  # the document has them once
     properties: _JSON = schema["properties"]
     properties["decision"] |= {"description": f"{meaning(model)} {how_it_decides(model)}"}
-    if model.use_case.task is Task.MULTICLASS:
+    if model.use_case.task.is_multiclass:
         _name_classes(properties, model.use_case.label.classes)
-    if model.use_case.task is Task.REGRESSION:
+    if model.use_case.task.is_regression:
         _name_number(properties, model.use_case.label)
     return {**schema, "title": f"Prediction of {model.name}", "additionalProperties": False}
 

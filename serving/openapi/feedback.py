@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from noria.core.use_case import Task
 from serving.feedback.request import MAX_ITEMS
 from serving.http.error_handlers import PREDICT_RESPONSES
 from serving.models.served_model import ServedModel
@@ -83,8 +82,8 @@ def _request(label: _JSON) -> _JSON:
 def _label(model: ServedModel) -> _JSON:
     label, task = model.use_case.label, model.use_case.task
     description = f"What came true: {label.column}."
-    if task is Task.BINARY_CLASSIFICATION:
+    if task.is_binary:
         return {"type": "boolean", "description": description, "examples": [True]}
-    if task is Task.MULTICLASS:
+    if task.is_multiclass:
         return {"type": "string", "enum": list(label.classes), "description": description, "examples": [label.classes[0]]}
     return {"type": "number", "description": f"{description[:-1]}, in {label.unit or 'its unit'}.", "examples": [12.5]}

@@ -12,11 +12,12 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from noria.core.base.formatting import day, interval, number, plain_name
+from noria.core.metrics.task_profile import profile_of
 from noria.core.model.signature import Field
 from serving.http.app_services import AppServices, services_of
 from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
-from serving.openapi.task_words import TASKS, how_it_decides, meaning, policies, what_is_at_stake
+from serving.openapi.task_words import how_it_decides, meaning, policies, what_is_at_stake
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -70,7 +71,7 @@ def _facts(model: ServedModel) -> dict[str, str]:
     return {
         "name": model.name,
         "title": model.use_case.title,
-        "task": TASKS[model.use_case.task],
+        "task": profile_of(model.use_case.task).answer,
         "meaning": meaning(model),
         "how": how_it_decides(model),
         "stake": what_is_at_stake(model),

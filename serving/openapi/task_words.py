@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from noria.core.base.formatting import number, plain_name
-from noria.core.use_case import ConfusionValue, InputPolicy, Task, UnitValue
+from noria.core.use_case import ConfusionValue, InputPolicy, UnitValue
 from serving.models.served_model import ServedModel
 
-TASKS = {
-    Task.BINARY_CLASSIFICATION: "yes or no",
-    Task.MULTICLASS: "one of several classes",
-    Task.REGRESSION: "a number",
-}
 _HANDLED = {
     InputPolicy.ACCEPT: "are answered",
     InputPolicy.WARN: "are answered with a warning",
@@ -21,18 +16,18 @@ _HANDLED = {
 def meaning(model: ServedModel) -> str:
     """Action on a decision."""
     decision = model.use_case.business.decision
-    if model.use_case.task is Task.BINARY_CLASSIFICATION:
+    if model.use_case.task.is_binary:
         return f"A decision of true means: {decision}."
-    if model.use_case.task is Task.MULTICLASS:
+    if model.use_case.task.is_multiclass:
         return f"The decision is a class, one of {', '.join(model.use_case.label.classes)}: {decision}."
     return f"The decision is a number, the {model.use_case.label.column} predicted: {decision}."
 
 
 def how_it_decides(model: ServedModel) -> str:
     """Way in which the version turns scores into decisions."""
-    if model.use_case.task is Task.BINARY_CLASSIFICATION:
+    if model.use_case.task.is_binary:
         return f"It decides true where the score, a probability, is at least {model.policy.threshold:g}."
-    if model.use_case.task is Task.REGRESSION:
+    if model.use_case.task.is_regression:
         return "The decision is the score itself."
     if model.policy.payoffs:
         return "It decides for the class that is worth most on average, given the probabilities of all of them."

@@ -13,7 +13,7 @@ import msgspec
 from noria.core.base.errors import InstanceError
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.model.decision import Scores
-from noria.core.use_case import InputPolicy, Task
+from noria.core.use_case import InputPolicy
 from serving.contract.answers import Answers, answers_of, answers_of_one
 from serving.contract.errors import FieldProblem
 from serving.contract.input_checks import InputConcern, problem
@@ -276,7 +276,7 @@ def try_challenger(rollout: ActiveRollout, batch: Batch, alias: str) -> Challeng
 
 def _predictions(version: str, answers: Answers, ids: Sequence[str]) -> list[AnsweredPrediction]:
     threshold: float | msgspec.UnsetType = msgspec.UNSET if answers.threshold is None else answers.threshold
-    if answers.task is Task.MULTICLASS:
+    if answers.task.is_multiclass:
         rows = zip(ids, answers.scores, answers.decisions, answers.probabilities, strict=True)
         return [
             AnsweredPrediction(id=identity, score=score, decision=decision, probabilities=probabilities, version=version)

@@ -8,7 +8,7 @@ from typing import Any
 
 from noria.core.base.formatting import ascii_minus, number, plain_name
 from noria.core.model.signature import Field, Kind
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import UseCase
 
 _FIRST_CLAUSE = re.compile(r"^[^,;:(]+")
 _WORD = re.compile(r"[a-z]+")
@@ -44,7 +44,7 @@ def direction(use_case: UseCase, contribution: float, decided: str = "") -> str:
         contribution: log odds, log weight, or a number in the label's unit.
         decided: multiclass: the class decided on.
     """
-    if use_case.task is Task.REGRESSION:
+    if use_case.task.is_regression:
         unit = f" {use_case.label.unit}" if use_case.label.unit else ""
         moves = "raises" if contribution > 0 else "lowers"
         return f'{moves} "{plain_name(use_case.label.column)}" by {_number(abs(contribution))}{unit}'

@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 
 from noria.core.base.errors import BundleError
-from noria.core.use_case import Task
 from noria.inference.explanation import FieldExplainer
 from noria.inference.predictor import OnnxPredictor
 from serving.contract.errors import BodyTooLargeError, NoReasonsError
@@ -105,7 +104,7 @@ def _explainer(model: ServedModel) -> FieldExplainer:
 
 def _classes(model: ServedModel, rows: Sequence[Row], decisions: Sequence[object]) -> list[str]:
     """The class that each row is explained for; empty texts unless the task is multiclass."""
-    if model.predictor.manifest.task is not Task.MULTICLASS:
+    if not model.predictor.manifest.task.is_multiclass:
         return [""] * len(rows)
     if decisions:
         return [str(decided) for decided in decisions]

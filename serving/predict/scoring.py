@@ -51,10 +51,10 @@ def score_one(model: ServedModel, instance: Instance) -> float | None:
     Most requests have one instance, and arrays of one row would cost more than the model.
     """
     predictor = model.predictor
-    if not isinstance(predictor, OnnxPredictor) or predictor.manifest.task is Task.MULTICLASS:
+    if not isinstance(predictor, OnnxPredictor) or predictor.manifest.task.is_multiclass:
         return None
     score = predictor.score_row(instance.features)
-    in_range = predictor.manifest.task is Task.REGRESSION or 0.0 <= score <= 1.0
+    in_range = predictor.manifest.task.is_regression or 0.0 <= score <= 1.0
     return score if in_range and isfinite(score) else None
 
 

@@ -51,7 +51,7 @@ def columns_in(model: ServedModel) -> tuple[Column, ...]:
 def columns_out(model: ServedModel) -> tuple[Column, ...]:
     """Outputs."""
     manifest = model.predictor.manifest
-    classes = manifest.classes if manifest.task is Task.MULTICLASS else ()
+    classes = manifest.classes if manifest.task.is_multiclass else ()
     return (
         Column("score", NUMBER),
         Column("decision", _DECISION[manifest.task]),

@@ -19,7 +19,7 @@ from noria.core.base.errors import NotEnoughDataError
 from noria.core.model.decision import Labels
 from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import Column, LookupColumn, Matrix, NumericColumn, OneHotColumn, RuleColumn
-from noria.core.use_case import Features, Task
+from noria.core.use_case import Features
 from noria.core.use_case.rule import Rule
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
@@ -156,10 +156,10 @@ def _multiples(rows: TrainingSet, last: tuple[RuleColumn, ...]) -> Labels:
 
 def _targets(labels: Labels, target: PredictionTarget) -> _Numbers:
     """The numbers whose means are taken; shape ``(rows, means)``."""
-    if target.task is Task.MULTICLASS:
+    if target.task.is_multiclass:
         return np.asarray(labels[:, None] == np.arange(min(target.classes, MOST_CLASS_MEANS)), dtype=np.float64)
     numbers: _Numbers = labels.astype(np.float64)[:, None]
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         numbers /= float(numbers.std()) or 1.0
     return numbers
 
@@ -253,7 +253,7 @@ def _means(values: Categories, targets: _Numbers, options: EncodingOptions) -> _
 def _smoothed(found: _Sums, options: EncodingOptions) -> _Numbers:
     """What the labels say of every text, smoothed and centred; 0 where no row has it. Shape ``(texts + 1, means)``."""
     counts, sums, rows, total = found.counts[:, None], found.sums, float(found.counts.sum()), found.sums.sum(axis=0)
-    if options.target.task is Task.REGRESSION:
+    if options.target.task.is_regression:
         means = (sums - counts * (total / max(rows, 1.0))) / (counts + options.smoothing)
     else:
         overall = (total + 0.5) / (rows + 1)

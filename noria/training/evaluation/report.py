@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from noria.core.lifecycle.evaluation import Estimate, EvaluationReport
-from noria.core.use_case import Task, UseCase
+from noria.core.metrics.task_profile import search_metric
+from noria.core.use_case import UseCase
 from noria.training.evaluation.bootstrap import Resampler, make_resampler
 from noria.training.evaluation.business_value import value_curve, value_lines
 from noria.training.evaluation.comparators import ReferenceModel, compare, score_references
@@ -33,7 +34,7 @@ def evaluate(use_case: UseCase, judged: EvaluationInput, export: ExportFacts) ->
     rows, features = judged.fold.validation, use_case.features
     candidate = ScoredSlice(judged.policy, use_case.business.value, rows.labels, judged.scores)
     resampler = make_resampler(use_case.training.split, use_case.gates, rows, use_case.training.seed)
-    metric = use_case.training.metric_for(use_case.task)
+    metric = search_metric(use_case)
     rivals = score_references(candidate, rows, judged.rivals)
     explained = explained_rows(len(rows), export)
     sections: dict[str, Any] = {
@@ -59,7 +60,7 @@ def evaluate(use_case: UseCase, judged: EvaluationInput, export: ExportFacts) ->
 def _subject(judged: EvaluationInput, candidate: ScoredSlice, rivals: Sequence[ReferenceModel]) -> dict[str, Any]:
     """What was evaluated: the slice of rows, the policy and the notes."""
     policy, fold = judged.policy, judged.fold
-    multiclass = policy.task is Task.MULTICLASS
+    multiclass = policy.task.is_multiclass
     counts = np.bincount(candidate.labels, minlength=len(policy.classes)).tolist() if multiclass else []
     return {
         "task": policy.task,
@@ -67,7 +68,7 @@ def _subject(judged: EvaluationInput, candidate: ScoredSlice, rivals: Sequence[R
         "end": fold.window.end.isoformat(),
         "rows": len(candidate),
         "training_rows": len(fold.training),
-        "positives": int(candidate.labels.sum()) if policy.task is Task.BINARY_CLASSIFICATION else 0,
+        "positives": int(candidate.labels.sum()) if policy.task.is_binary else 0,
         "classes": dict(zip(policy.classes, counts, strict=True)),
         "threshold": policy.threshold,
         "calibrated_by": judged.calibrated_by,
@@ -81,7 +82,7 @@ def _quality(
     """Metrics with their intervals, the plots, and the comparison of groups."""
     rows = judged.fold.validation
     fairness = compare_decisions(protected, rows, candidate, resampler)
-    gated = fairness if judged.policy.task is Task.BINARY_CLASSIFICATION else ()  # no gate on fairness among classes
+    gated = fairness if judged.policy.task.is_binary else ()  # no gate on fairness among classes
     return {
         "metrics": candidate.metrics | fairness_metrics(gated),
         "intervals": _intervals(candidate, resampler) | fairness_intervals(gated),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from noria.core.model.decision import Scores
 from noria.core.model.encoder import Encoder
-from noria.core.use_case import Features, Task
+from noria.core.use_case import Features
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import MOST_IN_MEMORY
@@ -46,7 +46,7 @@ class FittedPipeline:
         """
         matrix = encode(self.encoder, rows)
         found = MarginModel(self.target).contributions(self.estimator, matrix)
-        if self.target.task is Task.MULTICLASS:
+        if self.target.task.is_multiclass:
             highest = self.estimator.margins(matrix).argmax(axis=1)
             found = found[np.arange(len(found)), highest] - found.mean(axis=1)  # what raises all alike moves none
         return _by_feature(found, self.encoder, self.features)

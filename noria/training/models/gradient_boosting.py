@@ -10,7 +10,6 @@ import numpy as np
 from noria.core.metrics.regression import pinball
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
 from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, Margins, loss_of, scores_of
@@ -65,7 +64,7 @@ class GradientBoosting(MarginModel):
 
         A row weighs 1 in a leaf for a number, and less the surer the model is of a class: classes are held back less.
         """
-        number = self.target.task is Task.REGRESSION
+        number = self.target.task.is_regression
         held_back = 5.0 if number else 2.0
         own = {LOSS: float(SQUARED), TREES_TARGET: float(NUMBER)} if number else {"trees_balance": 0.0}
         return MappingProxyType(
@@ -94,9 +93,7 @@ class GradientBoosting(MarginModel):
         four sets of prices and durations that was better in 15 of 16 cases (by 1 to 11 %), and where labels have nothing
         to gain by it, it is given up at once.
         """
-        several = (
-            self.target.task is Task.MULTICLASS
-        )  # a row weighs less the surer the model is, and there it gets very sure
+        several = self.target.task.is_multiclass  # a row weighs less the surer the model is, and there it gets very sure
         shallow = {"trees_depth": 3, "trees_learning_rate": 0.06, "trees_min_child_weight": 2.0, "trees_l2": 1.0}
         held_back = {
             "trees_depth": 5,
@@ -109,7 +106,7 @@ class GradientBoosting(MarginModel):
         deep = {"trees_depth": 9, "trees_learning_rate": 0.08, "trees_subsample": 0.7, "trees_colsample_node": 0.4}
         shallow, held_back, deep = {**shallow, ONE_HOT: 12.0}, {**held_back, ONE_HOT: 30.0}, {**deep, ONE_HOT: 12.0}
         changes: tuple[Params, ...] = (shallow, held_back, deep)
-        if self.target.task is Task.REGRESSION:
+        if self.target.task.is_regression:
             logs = {TREES_TARGET: float(LOGARITHM)}
             changes = (logs, {**shallow, **logs}, shallow, {**deep, **logs}, held_back, deep)
         return tuple(MappingProxyType({**self.defaults, **change}) for change in changes)
@@ -129,7 +126,7 @@ class GradientBoosting(MarginModel):
             "trees_smoothing": trial.suggest_float("trees_smoothing", 2.0, 500.0, log=True),
             ONE_HOT: trial.suggest_categorical(ONE_HOT, [float(most) for most in ONE_HOT_UP_TO]),
         }
-        if self.target.task is Task.REGRESSION:
+        if self.target.task.is_regression:
             other = ABSOLUTE if self.target.quantile == 0.5 else QUANTILE
             params[LOSS] = trial.suggest_categorical(LOSS, [float(SQUARED), float(other)])
             params[TREES_TARGET] = trial.suggest_categorical(TREES_TARGET, [float(NUMBER), float(LOGARITHM)])
@@ -199,7 +196,7 @@ class GradientBoosting(MarginModel):
                 on_round(number + 1, data.metric(validation.labels, scores_of(self.target, margins)))
             if number - best_round >= patience:
                 break
-        yes_or_no = self.target.task is Task.BINARY_CLASSIFICATION
+        yes_or_no = self.target.task.is_binary
         fitted_params = {_ROUNDS: best_round + 1} | ({} if yes_or_no else {_ROWS: len(training.labels)})
         return XgboostTrees(booster[: best_round + 1], base.base, base.spread), fitted_params
 
@@ -228,7 +225,7 @@ def _sums(booster: Any, rows: Any, outputs: int) -> Margins:
 
 def _loss(base: BoostingObjective, labels: Labels, margins: Margins) -> float:
     """What the trees are grown for, on later rows."""
-    if base.target.task is not Task.REGRESSION or base.loss == SQUARED:
+    if not base.target.task.is_regression or base.loss == SQUARED:
         return loss_of(base.target, labels, margins)
     quantile = base.target.quantile if base.loss == QUANTILE else 0.5
     return pinball(labels, margins[:, 0], quantile)

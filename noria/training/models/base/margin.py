@@ -15,7 +15,6 @@ from noria.core.model.calibration import softmax
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
-from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Contributions, Params
 from noria.training.models.base.onnx_graph import GraphPart, assemble
@@ -63,7 +62,7 @@ class MarginModel:
     def contributions(self, estimator: Any, matrix: Matrix) -> Contributions:
         """Exact SHAP values of the encoded columns: log odds (per class for multiclass), or the label's unit."""
         found: Contributions = estimator.contributions(matrix)
-        return found if self.target.task is Task.MULTICLASS else found[:, 0, :]
+        return found if self.target.task.is_multiclass else found[:, 0, :]
 
     def to_onnx(self, estimator: Any, width: int) -> bytes:
         """The estimator alone as an ONNX graph; its last output is what the task's predictor reads."""
@@ -72,9 +71,9 @@ class MarginModel:
 
 def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
     """Margins as scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return margins[:, 0]
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         # Not `sigmoid`: margins of trees can be so large that it overflows.
         small = np.exp(-np.abs(margins[:, 0]))
         return np.where(margins[:, 0] >= 0, 1 / (1 + small), small / (1 + small))
@@ -83,17 +82,17 @@ def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
 
 def margins_of(target: PredictionTarget, scores: Scores) -> Margins:
     """Scores as margins, as far as float64 can tell; the inverse of `scores_of` (of classes, up to a constant per row)."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return scores[:, None]
     clipped = np.clip(scores, _EDGE, 1 - _EDGE)
-    return np.log(clipped) if target.task is Task.MULTICLASS else (np.log(clipped) - np.log1p(-clipped))[:, None]
+    return np.log(clipped) if target.task.is_multiclass else (np.log(clipped) - np.log1p(-clipped))[:, None]
 
 
 def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float:
     """The task's own loss, which fits are stopped by: log loss, or mean squared error."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return float(np.mean((margins[:, 0] - labels) ** 2))
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         return float(np.mean(np.logaddexp(0.0, np.where(labels, -margins[:, 0], margins[:, 0]))))
     highest = margins.max(axis=1)
     spread = np.log(np.exp(margins - highest[:, None]).sum(axis=1)) + highest
@@ -102,9 +101,9 @@ def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float
 
 def priors(target: PredictionTarget, labels: Labels) -> npt.NDArray[np.float64]:
     """Margins of who knows nothing of a row but how often each outcome came; shape ``(outputs,)``."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return np.array([np.mean(labels)], dtype=np.float64)
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         rate = (float(labels.sum()) + 0.5) / (len(labels) + 1)
         return np.array([np.log(rate / (1 - rate))], dtype=np.float64)
     counts = np.bincount(labels, minlength=target.classes) + 0.5
@@ -123,4 +122,4 @@ def class_weights(target: PredictionTarget, labels: Labels, balance: float) -> n
 
 def weight_shift(target: PredictionTarget, log_weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """By how much margins are too high after a fit with such weights; shape ``(outputs,)``."""
-    return log_weights if target.task is Task.MULTICLASS else log_weights[1:] - log_weights[:1]
+    return log_weights if target.task.is_multiclass else log_weights[1:] - log_weights[:1]

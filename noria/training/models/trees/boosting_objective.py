@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import FitContext, Params
 from noria.training.models.base.margin import class_weights, priors, weight_shift
@@ -77,9 +76,9 @@ class BoostingObjective:
         }
 
     def _objective(self) -> dict[str, Any]:
-        if self.target.task is Task.BINARY_CLASSIFICATION:
+        if self.target.task.is_binary:
             return {"objective": "binary:logistic", "base_score": 0.5}
-        if self.target.task is Task.MULTICLASS:
+        if self.target.task.is_multiclass:
             return {"objective": "multi:softprob", "num_class": self.target.classes, "base_score": 0.0}
         if self.loss == QUANTILE:
             return {"objective": "reg:quantileerror", "quantile_alpha": self.target.quantile, "base_score": 0.0}
@@ -87,11 +86,11 @@ class BoostingObjective:
 
     def hessian(self) -> float:
         """What one row weighs in `min_child_weight`, about, before the first tree."""
-        if self.target.task is Task.REGRESSION:
+        if self.target.task.is_regression:
             return 1.0
         chances = np.exp(priors_as_logs(self.target, self.start))
         spread = float(np.mean(chances * (1 - chances)))
-        return 2 * spread if self.target.task is Task.MULTICLASS else spread
+        return 2 * spread if self.target.task.is_multiclass else spread
 
 
 def aim_of(target: PredictionTarget, params: Params) -> float | None:
@@ -104,7 +103,7 @@ def boosting_objective(
     target: PredictionTarget, labels: Labels, *, balance: float = 0.0, loss: int = SQUARED
 ) -> BoostingObjective:
     """What trees grow on, from the labels of the training rows."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         level, spread = float(np.mean(labels)), float(np.std(labels)) or 1.0
         aim = aim_of(target, {LOSS: loss})
         center = level if aim is None else float(np.quantile(labels, aim))
@@ -117,7 +116,7 @@ def boosting_objective(
 
 def priors_as_logs(target: PredictionTarget, margins: _Numbers) -> _Numbers:
     """Log chances of each class (binary: of yes) that belong to margins; shape ``(outputs,)``."""
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         return np.asarray(-np.logaddexp(0.0, -margins), dtype=np.float64)
     highest = margins.max()
     return np.asarray(margins - highest - np.log(np.exp(margins - highest).sum()), dtype=np.float64)
