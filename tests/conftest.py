@@ -22,8 +22,8 @@ from noria.data.postgres.warehouse import Warehouse
 from noria.local.postgres import PostgresServer
 from noria.ports.audit_trail import AuditTrail
 from noria.release.audit import PostgresAuditTrail
-from noria.testing.audit_trail import InMemoryAuditTrail
 from noria.testing.clock import TickingClock
+from noria.testing.fakes.audit_trail import InMemoryAuditTrail
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The root of the project."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from monitoring.email.wording import money
-from monitoring.store.records import LedgerRow
+from monitoring.store.verdict_store import LedgerRow
 from noria.core.use_case import Task, UseCase
 
 _MODEL, _RULE, _INK, _SOFT = "#0b5cad", "#b8c4cf", "#1c2733", "#51606f"

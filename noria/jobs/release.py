@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
 from noria.core.base.errors import RegistryError
-from noria.core.base.interval import parse_instant
 from noria.core.base.results import PromotionResult, SnapshotRef, VersionRef
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
 from noria.core.lifecycle.gates import check_gates
@@ -45,7 +44,7 @@ def write_evidence(
     """Write model card and evaluation page of a bundle that is about to be registered; returns the folder.
 
     Args:
-        services: the warehouse says where the training set came from.
+        services: their history says where the training set came from.
         use_case: whose bundle it is.
         snapshot: its training set.
         bundle: its sealed folder.
@@ -57,18 +56,9 @@ def write_evidence(
         folder: where the pages go.
     """
     from noria.reports import evaluation_page
-    from noria.reports.lineage import read_lineage
     from noria.reports.model_card import make_card
     from noria.reports.model_card_files import write_card
 
-    lineage = read_lineage(
-        services.warehouse.engine,
-        use_case,
-        snapshot=snapshot.digest,
-        as_of=parse_instant(snapshot.as_of),
-        rows=snapshot.rows,
-        positives=snapshot.positives,
-    )
     card = make_card(
         use_case,
         read_manifest(bundle, digest),
@@ -76,7 +66,7 @@ def write_evidence(
         bundle_digest=digest,
         written_at=services.clock.now(),
         gates=gates,
-        lineage=lineage,
+        lineage=services.history.lineage(use_case, snapshot),
         params=params,
         environment=environment,
     )
@@ -216,7 +206,7 @@ def _card_from_bundle(services: Services, use_case: UseCase, version: ModelVersi
 def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, *, version: str) -> ModelCard:
     from noria.reports.checklist import ChecklistFacts, compute_checklist
     from noria.reports.model_card import brought_up_to_date
-    from noria.reports.operations import Operations, read_operations
+    from noria.reports.operations import Operations
 
     now: datetime = services.clock.now()
     events = services.audit.events(use_case.name)
@@ -226,7 +216,7 @@ def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, 
             report=card.report,
             gates=card.gates,
             lineage=card.lineage,
-            operations=read_operations(services.warehouse.engine, use_case.name, version) if version else Operations(),
+            operations=services.history.operations(use_case.name, version) if version else Operations(),
             events=events,
             version=version,
             now=now,

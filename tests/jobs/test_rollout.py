@@ -15,7 +15,7 @@ from noria.core.lifecycle.rollout import RolloutState
 from noria.jobs import rollout
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.registry import InMemoryRegistry
 from tests.notify.catcher import mail_catcher
 from tests.release.test_promotion import a_bundle, a_candidate
 
