@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from monitoring.store.records import LedgerRow
+from monitoring.store.verdict_store import LedgerRow
 from noria.core.base.formatting import day, moment, money, number
 from noria.core.use_case import UseCase
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.cli.arguments import Reason, UseCaseName, actor, opened
+from noria.cli.arguments import Reason, UseCaseName, actor, open_services, opened
 from noria.cli.console import facts, out, say
 
 if TYPE_CHECKING:
@@ -169,9 +169,8 @@ def audit_list(
     use_case: Annotated[str | None, typer.Argument(metavar="USE_CASE", help="Only this one's; all when left out.")] = None,
 ) -> None:
     """List who promoted, or rolled back, which version, when and why; oldest first."""
-    from noria.bootstrap import bootstrap
 
-    services = bootstrap()
+    services = open_services()
     chosen = services.catalog.get(use_case).name if use_case else None
     events = services.audit.events(chosen)
     if not events:
@@ -201,7 +200,6 @@ def _event_lines(event: AuditEvent) -> RenderableType:
 
 def audit_verify() -> None:
     """Recompute the trail's chain of hashes. Exit code 1, and which event, where it was altered."""
-    from noria.bootstrap import bootstrap
 
-    events = bootstrap().audit.verify()
+    events = open_services().audit.verify()
     say(f"the audit trail is whole: {events} events", "green")

@@ -94,31 +94,26 @@ def rollout_status(services: Services, use_case: UseCase) -> RolloutStatus:
     Raises:
         RolloutError: there never was one.
     """
-    from noria.data.tables.rollout_rows import count_scored
-
     rollout = _controller(services, use_case, actor="").current()
     if not rollout.is_live:
         return RolloutStatus(rollout, RolloutComparison(), 0)
-    rows = count_scored(services.warehouse, use_case, rollout.challenger.version, rollout.since)
+    rows = services.served.count_since(use_case, rollout.challenger.version, rollout.since)
     return RolloutStatus(rollout, _judged(services, use_case, rollout), rows, _is_idle(services, use_case, rollout))
 
 
 def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
-    from noria.data.tables.rollout_rows import is_asked
-
     idle, now = rollout.policy.idle, services.clock.now()
     if not idle or now - rollout.since < idle:
         return False
-    return not is_asked(services.warehouse, use_case, now - idle)
+    return not services.served.any_since(use_case, now - idle)
 
 
 def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> RolloutComparison:
-    from noria.data.tables.rollout_rows import read_rollout_rows
     from noria.rollout.analysis import compare_versions
 
     now = services.clock.now()
     champion, challenger = rollout.champion.version, rollout.challenger.version
-    rows = read_rollout_rows(services.warehouse, use_case, (champion, challenger), rollout.started_at, now)
+    rows = services.served.rows_since(use_case, (champion, challenger), rollout.started_at, now)
     days = (now - rollout.started_at).total_seconds() / _DAY
     return compare_versions(
         use_case, rollout, _scored(use_case, rows, champion), _scored(use_case, rows, challenger), days=days

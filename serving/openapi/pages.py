@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -18,9 +18,6 @@ from serving.http.app_services import AppServices, services_of
 from serving.models.example import example_request
 from serving.models.served_model import Origin, ServedModel
 from serving.openapi.task_words import how_it_decides, meaning, policies, what_is_at_stake
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 router = APIRouter(include_in_schema=False)
 WithServices = Annotated[AppServices, Depends(services_of)]
@@ -103,7 +100,7 @@ def _page(template: str, models: list[dict[str, Any]]) -> HTMLResponse:
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> Any:
     from noria.io.templates import environment  # at the first page: a start needs no template
 
     return environment(_TEMPLATES)

@@ -14,7 +14,7 @@ from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import RolloutPolicy
 from noria.io.bundle_files import write_bundle
 from noria.registry.mlflow_registry import MlflowRegistry
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.registry import InMemoryRegistry
 from serving.models.registry_client import RegistryClient, RegistryView
 
 OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")

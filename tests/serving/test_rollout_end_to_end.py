@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+from functools import cached_property
 
 import httpx
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 from pydantic import SecretStr
 
-from noria.bootstrap import bootstrap
+from noria.bootstrap import Services
 from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome
@@ -22,8 +23,8 @@ from noria.core.use_case import RolloutPolicy
 from noria.inference.predictor import OnnxPredictor
 from noria.io.bundle_files import write_bundle
 from noria.jobs import rollout as rollout_jobs
-from noria.notify import mailer
 from noria.testing.builders import write_use_case
+from noria.testing.fakes.mailer import RecordingMailer
 from tests.serving import fake_mlflow
 from tests.serving.bundles import ENCODER, INSTANCE, Bundle
 
@@ -194,15 +195,22 @@ def test_shadow_is_logged_and_not_returned(settings, serve, eventually, mlflow, 
     assert set(logged()) == {("P1", "2", "shadow")}
 
 
+class WithRecordedMail(Services):
+    """Real services, but for the mail server."""
+
+    @cached_property
+    def mailer(self):
+        return RecordingMailer(self.clock)
+
+
 @pytest.mark.postgres
 def test_the_whole_way_on_a_real_registry(
-    settings, use_cases, mlflow_url, table, name, registry, make_bundle, serve, eventually, tmp_path, monkeypatch
+    settings, use_cases, mlflow_url, table, name, registry, make_bundle, serve, eventually, tmp_path
 ):
     """Jobs, MLflow, PostgreSQL and serving: one version takes over, the next is rolled back."""
-    monkeypatch.setattr(mailer, "_PAUSES", ())  # no mail server listens, which stops nothing
     write_use_case(use_cases, name=name, rollout={"steps": [100], "bake": "1s", "guard": {"min_requests": 1}})
-    ours = settings.model_copy(update={"mlflow_url": mlflow_url, "warehouse_url": SecretStr(table), "smtp_port": 9})
-    services = bootstrap(ours)
+    ours = settings.model_copy(update={"mlflow_url": mlflow_url, "warehouse_url": SecretStr(table)})
+    services = WithRecordedMail(ours, SystemClock())
     use_case = services.use_case(name)
     rule = tmp_path / "rule"
     registry.register_baseline(name, rule, write_bundle(rule, baseline_manifest(use_case), {GOLDEN: b"[]"}))
