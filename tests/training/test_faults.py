@@ -89,7 +89,7 @@ def test_a_move_killed_between_any_two_of_its_writes_is_completed_once(sandbox, 
     assert found.times >= 2
 
 
-def test_a_broken_promise_is_seen(sandbox):
+def test_broken_guarantee_is_seen(sandbox):
     """The table must be able to say no: a version that was registered behind the step's back counts as a second one."""
     name = sandbox.a_use_case("planted", training={"trials": 1})
     snapshot = sandbox.searched(name)

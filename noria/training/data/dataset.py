@@ -59,7 +59,7 @@ class TrainingSet:
         return self.take(np.arange(first, max(first, last)))
 
     def labelled_by(self, instant: datetime) -> TrainingSet:
-        """The rows whose labels were known before an instant; all of them where nobody says when."""
+        """The rows whose labels were known before an instant; all of them if None."""
         return self if self.known is None else self.take(np.flatnonzero(self.known < _micros(instant)))
 
     def categories(self, name: str) -> Categories:

@@ -28,7 +28,7 @@ from noria.training.data.target import BINARY, PredictionTarget
 MOST_CLASS_MEANS = 12
 """A feature gets a column of means for each of the first so many classes; more would drown the other features."""
 MOST_TEXTS = 20_000
-"""So many of a feature's texts are told apart, the most frequent; rarer ones count as unseen. A feature with a text of its
+"""Categories kept per feature, the most frequent; rarer ones count as unseen. A feature with a text of its
 own in every row would make a bundle as large as the data, and teach nothing."""
 _FOLDS = 5
 _Numbers = npt.NDArray[np.float64]
@@ -193,7 +193,7 @@ def _categorical(name: str, values: Categories, targets: _Numbers, options: Enco
 
 
 def _told_apart(values: Categories, counts: _Numbers) -> list[int]:
-    """Which texts are told apart: those that rows have, or the most frequent of very many."""
+    """Categories that are kept: those that rows have, or the most frequent of very many."""
     found = np.flatnonzero(counts[:-1]).tolist()
     if len(found) <= MOST_TEXTS:
         return found
@@ -220,12 +220,12 @@ def _fold_means(name: str, position: int, values: Categories, targets: _Numbers,
 
 
 def _folds(start: int, stop: int) -> npt.NDArray[np.int8]:
-    """The fold of the rows from one position to another, spread evenly over all of them whatever their order means.
+    """The fold of the rows from one position to another, spread evenly over all of them in any order.
 
     Stretches would not do: in a file that happens to lie in order of its labels, or where rates move with time, a stretch
-    is told by its means, and its labels with it.
+    is given away by its means, and its labels with it.
     """
-    # The golden ratio's multiples fill the unit interval evenly, whichever stretch of them is taken (Weyl, 1916).
+    # The golden ratio's multiples fill the unit interval evenly, for any stretch of them (Weyl, 1916).
     return (np.arange(start, stop) * 0.6180339887498949 % 1.0 * _FOLDS).astype(np.int8)
 
 

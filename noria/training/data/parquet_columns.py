@@ -1,7 +1,7 @@
 """Columns of a training set that stay in its Parquet file, and are read when somebody looks at them.
 
 A set of many rows is never in memory as a whole: one column at a time is (`columns[name]`), or all columns of a stretch of
-rows (`take`). Whoever takes few enough rows gets them in memory.
+rows (`take`). A selection of few enough rows is in memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class StoredColumns(Mapping[str, Any]):
         numeric: which columns are numbers; the others are categories.
         names: every column, in the order of the use case.
         rows: places of the rows in the file, ascending, without repeats.
-        most_in_memory: whoever takes more rows than that gets them on disk.
+        most_in_memory: a selection of more rows than this stays on disk.
     """
 
     path: Path

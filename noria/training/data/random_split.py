@@ -22,7 +22,7 @@ def row_parts(strata: Ints, shares: Shares, random: np.random.Generator) -> Ints
     """
     shuffled = random.permutation(len(strata))
     order = shuffled[np.argsort(strata[shuffled], kind="stable")]
-    # The golden ratio's multiples fill the unit interval evenly, whichever stretch of them is taken (Weyl, 1916).
+    # The golden ratio's multiples fill the unit interval evenly, for any stretch of them (Weyl, 1916).
     places = (np.arange(len(strata)) * 0.6180339887498949 + random.random()) % 1.0
     parts = np.empty(len(strata), dtype=np.int64)
     parts[order] = np.searchsorted(np.cumsum(shares)[:-1], places, side="right")

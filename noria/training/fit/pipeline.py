@@ -1,4 +1,4 @@
-"""A recipe: a kind of model and its hyperparameters (or several of them, to be averaged), ready to be cooked on any rows."""
+"""A pipeline: encoder and kind of model with hyperparameters (or several, to be averaged), ready to be fitted."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 The logarithm's errors are of one size where the number's grow with it, so a fit is not decided by the few largest rows, and
 what multiplies becomes what adds up: a linear model can tell that a better district makes any house a fifth dearer.
 
-The prediction is taken back by ``factor * exp(log)``, since the exponential of a mean is less than the mean of exponentials.
-Duan ("Smearing Estimate: A Nonparametric Retransformation Method", 1983) takes the mean of label over exponential, which on
-rows that trees grew on is too near to 1. This is the factor of least squares on the same rows; on four data sets it was the
-best in 22 of 24 cases (prices of houses, mean of five folds: root mean squared error 25,954 without a factor, 25,947 with
-Duan's, 25,884 with this one). Where a quantile is aimed at there is none: the quantile's exponential is the quantile.
+The prediction is transformed back by ``factor * exp(log)``, since the exponential of a mean is less than the mean of
+exponentials. Duan ("Smearing Estimate: A Nonparametric Retransformation Method", 1983) takes the mean of label over
+exponential, which on rows that trees grew on is too near to 1. This is the factor of least squares on the same rows; on four
+data sets it was the best in 22 of 24 cases (prices of houses, mean of five folds: root mean squared error 25,954 without a
+factor, 25,947 with Duan's, 25,884 with this one). Where a quantile is aimed at there is none: the quantile's exponential is
+the quantile.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ _Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LogTargetModel:
-    """A fitted model of logarithms, taken back to numbers.
+    """A fitted model of logarithms, transformed back to numbers.
 
     Attributes:
         log: gives the logarithm.
         width: number of columns.
         factor: what the exponential is multiplied by.
         low, high: logarithms of the smallest and the largest label: nothing beyond is believed, since an exponential makes
-            much of little (a linear model of diamonds told 50 millions of one with a typing error).
+            much of little (a linear model of diamonds predicted 50 millions for one with a typing error).
     """
 
     log: FittedEstimator

@@ -124,7 +124,7 @@ class RatioTargetEstimator(MarginModel):
     def fit_with_validation(
         self, data: FitData, params: Params, context: FitContext, on_round: OnRound | None = None
     ) -> tuple[RatioTargetModel, Params]:
-        """Fit with an eye on later rows, of which `on_round` is told the metric of numbers, not of multiples."""
+        """Fit with an eye on later rows, ; `on_round` gets the metric of numbers, not of ratios."""
         anchor, later = _anchor(data.training.matrix), _anchor(data.validation.matrix)
         ratios = FitData(
             training=_ratios(data.training, anchor),

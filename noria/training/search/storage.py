@@ -47,7 +47,7 @@ def patiently(action: Callable[[], _T], *, before_retry: Callable[[], None] | No
     """The result of an action on PostgreSQL, tried again while the server cannot be reached.
 
     Args:
-        action: may be carried out twice: an answer can be lost after the server did what it was told.
+        action: may be carried out twice: an answer can be lost after the server has acted.
         before_retry: makes what the action needs anew, such as a connection.
 
     Raises:

@@ -174,7 +174,7 @@ class _Progress:
         def tell() -> None:
             for name, fact in facts.items():
                 self.trial.set_user_attr(name, fact)
-            # An answer can be lost after the server did what it was told: a second telling changes nothing.
+            # An answer can be lost after the server has acted: a second call changes nothing.
             self.runner.study.tell(self.trial, value, state=state, skip_if_finished=True)
 
         try:

@@ -1,7 +1,7 @@
 """Who works on which trial.
 
 Every worker holds a PostgreSQL advisory lock for as long as its process lives. A trial that runs under a worker whose lock
-is gone was interrupted (kill -9, a lost machine): whoever sees that first marks it failed and offers it again, at most
+is gone was interrupted (kill -9, a lost machine): the first worker that sees it marks it failed and offers it again, at most
 `MAX_RETRIES` times. PostgreSQL drops the lock with the connection, so there is no heartbeat to wait for. A worker whose
 connection was lost (PostgreSQL was restarted) takes its lock again at the next sign of life, every few boosting rounds.
 """

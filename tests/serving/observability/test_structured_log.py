@@ -126,7 +126,7 @@ def test_refusal_log_storm_is_few_lines_then_a_count(stream, monkeypatch):
     assert "ERROR serving.refused: 503 journal-full of parcels" in refusals(stream)[-1]
     now[0] += 11
     log.tell(422, "invalid-instances", "parcels", [], "r-501")
-    assert "(490 more of this kind were not told)" in refusals(stream)[-1]
+    assert "(490 more of this kind were not logged)" in refusals(stream)[-1]
     assert len(refusals(stream)) == 12
 
 

@@ -51,7 +51,7 @@ def test_a_text_that_is_the_answer_is_suspected(tmp_path):
     assert "alone it gives ROC AUC 1.00" in found["hint"]
 
 
-def test_a_number_is_suspected_whatever_the_shape_of_what_it_knows(tmp_path):
+def test_leakage_of_a_number_is_found_in_any_shape(tmp_path):
     late = label_of(Task.BINARY_CLASSIFICATION)
     hint = np.where(late, 0.0, np.random.default_rng(5).choice([-1.0, 1.0], ROWS))  # neither rising nor falling
     assert "hint" in suspected(tmp_path, hint)

@@ -88,7 +88,7 @@ def test_a_temperature_mends_classes_that_are_too_sure_of_themselves():
     assert chosen.calibration.temperature == pytest.approx(3.0, rel=0.1)
 
 
-def test_a_few_rows_that_are_all_told_apart_are_no_proof_of_certainty():
+def test_few_separated_rows_do_not_prove_certainty():
     """Thirty rows right and fairly sure would be best described by never being wrong: that is not learnt from thirty."""
     labels = np.arange(30) % 3
     scores = np.where(np.eye(3)[labels] == 1, 0.9, 0.05)

@@ -111,7 +111,7 @@ def test_weights_of_classes_do_not_move_the_level(case, fold):
         np.testing.assert_allclose(means, rates, atol=0.06)
 
 
-def test_a_watch_is_told_and_can_end_a_fit(case, fold):
+def test_on_round_sees_the_metric_and_can_end_a_fit(case, fold):
     kind = make_estimator("gradient_boosting", target_of(case[0]))
     matrix, later, _ = prepared(case[0], kind, kind.defaults, fold)
     seen = []

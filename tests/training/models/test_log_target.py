@@ -108,7 +108,7 @@ def test_a_typing_error_in_a_feature_does_not_grow_without_end(tmp_path) -> None
     assert np.isfinite(model.contributions(odd)).all()
 
 
-def test_a_quantile_is_taken_back_as_it_is_and_a_mean_is_not(tmp_path) -> None:
+def test_quantile_is_transformed_back_as_it_is_and_a_mean_is_not(tmp_path) -> None:
     use_case, rows = parcels_of(Task.REGRESSION, tmp_path), fares(1500, 1)
     mean = recipe_of(use_case, "gradient_boosting", LOGARITHM)
     quantile = replace(mean, params={**mean.params, LOSS: float(QUANTILE)})

@@ -149,7 +149,7 @@ def test_it_beats_a_tree_for_each_class_where_classes_are_many() -> None:
     assert losses[0] < losses[1]
 
 
-def test_the_file_stays_small_whatever_the_classes() -> None:
+def test_file_stays_small_for_many_classes() -> None:
     random = np.random.default_rng(1)
     many = MulticlassForest(PredictionTarget(Task.MULTICLASS, classes=200))
     matrix, labels = random.normal(size=(4000, 5)).astype(np.float32), random.integers(0, 200, 4000)

@@ -109,7 +109,7 @@ def test_a_flat_curve_below_the_middle_is_hopeless_and_a_steep_one_is_not():
     assert not losses.hopeless(0, curve(0.50, 0.44))
 
 
-def test_nobody_is_given_up_before_there_are_enough_to_compare_with():
+def test_no_trial_is_pruned_before_there_are_enough_to_compare_with():
     few = Pruner([(0.8, 0.8)] * (FEWEST - 1), lower_is_better=False)
     assert not few.hopeless(0, curve(0.1, 0.1))
     assert not few.behind([0.1])

@@ -56,7 +56,7 @@ class BoostingObjective:
         return QuantileDMatrix(rows, **facts, max_bin=MAX_BIN, missing=np.nan, nthread=context.threads)
 
     def facts(self, labels: Labels) -> RowMetaInfo:
-        """What XGBoost is told of rows beside their values."""
+        """Meta information of rows for XGBoost: labels, weights, base margin."""
         weights = np.exp(self.log_weights)[labels.astype(np.int64)] if self.log_weights.any() else None
         return RowMetaInfo(self.targets(labels), weights, self.start)
 

@@ -104,7 +104,7 @@ class FitsBatches(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RowMetaInfo:
-    """What XGBoost is told of rows beside their values.
+    """Meta information of rows for XGBoost: labels, weights, base margin.
 
     Attributes:
         labels: as XGBoost takes them; shape ``(rows,)``.
