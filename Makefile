@@ -5,7 +5,7 @@ JOBS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt up down docs bench
+.PHONY: help setup demo test quick check fmt up down docs bench
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,12 @@ demo: setup ## The whole loop on real flights: data, training, serving, drift, m
 
 test: setup ## Every test, against real PostgreSQL, MLflow, SMTP, HTTP and Airflow
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+quick: setup ## Format, lint, import contracts, and the tests that need no server, within a minute
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not server and not slow" $(ARGS)
 
 check: setup ## Format, lint, types, import contracts, SQL, use cases
 	@$(BIN)/ruff format --check

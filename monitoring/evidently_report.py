@@ -27,7 +27,7 @@ from monitoring.assessment.results import DriftReport
 from monitoring.assessment.rows import ScoredRows
 from noria.core.model.signature import Kind, Signature
 from noria.core.stats.drift import MISSING
-from noria.core.use_case import DriftPolicy, Task, UseCase
+from noria.core.use_case import DriftPolicy, UseCase
 from noria.io.atomic import SHARED, write_atomically
 
 _METHOD = "noria_jensen_shannon"
@@ -77,7 +77,7 @@ def write_report(  # noqa: PLR0917 - where to, of what, and the two sides that a
 
 def _prediction_name(use_case: UseCase) -> str:
     """What the column of predictions is called; no feature can have such a name."""
-    number = use_case.task is Task.REGRESSION
+    number = use_case.task.is_regression
     return f"{use_case.label.column if number else prediction_field(use_case).name} (prediction)"
 
 

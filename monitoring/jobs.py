@@ -35,9 +35,8 @@ def monitor(services: Services, use_case: UseCase, interval: Interval) -> Monito
     from monitoring.assessment.assess import assess
     from monitoring.assessment.rows import read_reference, read_scored_interval
     from monitoring.email.wording import summarise
-    from monitoring.store.records import record
 
-    number, rows = read_scored_interval(services.warehouse, use_case, interval)
+    number, rows = read_scored_interval(services.features, services.predictions, use_case, interval)
     version = services.registry.version(use_case.name, number)
     folder = services.registry.download(version, services.settings.bundles)
     manifest = read_manifest(folder, version.bundle_digest)
@@ -54,7 +53,7 @@ def monitor(services: Services, use_case: UseCase, interval: Interval) -> Monito
     report = ""
     if reference is not None:
         report = str(_write_report(services, use_case, assessment, manifest, reference=reference.rows, rows=rows))
-    record(services.warehouse, assessment, report, services.clock.now())
+    services.verdicts.record(assessment, report, services.clock.now())
     return MonitorResult(version=number, verdict=assessment.verdict.value, report=report, summary=summarise(assessment))
 
 
@@ -68,14 +67,13 @@ def notify(services: Services, use_case: UseCase, interval: Interval) -> NotifyR
     from monitoring.email.chart import describe_money, draw_money
     from monitoring.email.content import report_email
     from monitoring.email.message import attach, compose
-    from monitoring.store.records import read_ledger, read_verdict
 
-    stored = read_verdict(services.warehouse, use_case, interval)
+    stored = services.verdicts.read(use_case, interval)
     name = f"{use_case.name}-{_folder_name(interval)}-drift"
     attachment, where = attach(Path(stored.report), name) if stored.report else (None, "")
     decision = retraining(services, use_case).preview(interval)
     letter = report_email(use_case, stored.assessment, decision, services.settings, where)
-    ledger = read_ledger(services.warehouse, use_case, interval.end, _LINES_SHOWN)
+    ledger = services.verdicts.ledger(use_case, interval.end, _LINES_SHOWN)
     message = compose(
         letter,
         use_case.monitoring.email,
@@ -135,7 +133,7 @@ def retraining(services: Services, use_case: UseCase) -> Retraining:
     from monitoring.store.retraining import Retraining
 
     return Retraining(
-        services.warehouse,
+        services.verdicts,
         use_case,
         version_at=lambda at: services.audit.version_in_force(use_case.name, at),
         labels_since=lambda version, until: _new_labels(services, use_case, version, until),
@@ -144,12 +142,10 @@ def retraining(services: Services, use_case: UseCase) -> Retraining:
 
 def _new_labels(services: Services, use_case: UseCase, version: str, until: datetime) -> int:
     """Labels known by `until` that the version's training set could not have."""
-    from noria.data.tables.features import read_labels
-
     wait = use_case.label.available_after
     as_of = None if version == BASELINE_VERSION else services.registry.version(use_case.name, version).as_of
     since = datetime.combine(use_case.schedule.start, time(), UTC) if as_of is None else as_of - wait
-    return len(read_labels(services.warehouse, use_case, Interval(since, until), until)) if since < until else 0
+    return len(services.features.read_labels(use_case, Interval(since, until), until)) if since < until else 0
 
 
 def _digest(assessment: DriftReport, recipients: Sequence[str]) -> str:

@@ -15,10 +15,14 @@ from noria.io.catalog import FILE_NAME, Catalog, load_catalog, load_use_case
 from noria.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from monitoring.store.verdict_store import VerdictStore
     from noria.data.postgres.warehouse import Warehouse
     from noria.ports.audit_trail import AuditTrail
+    from noria.ports.feature_store import FeatureStore
     from noria.ports.key_store import KeyStore
     from noria.ports.mailer import Mailer
+    from noria.ports.prediction_store import BatchPredictions, ServedPredictions
+    from noria.reports.history import VersionHistory
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,41 @@ class Services:
         from noria.release.audit import PostgresAuditTrail
 
         return PostgresAuditTrail(self.warehouse.engine, self.clock)
+
+    @cached_property
+    def features(self) -> FeatureStore:
+        """Features and labels."""
+        from noria.data.tables.feature_store import PostgresFeatureStore
+
+        return PostgresFeatureStore(self.warehouse)
+
+    @cached_property
+    def predictions(self) -> BatchPredictions:
+        """Predictions of intervals."""
+        from noria.data.tables.prediction_store import PostgresBatchPredictions
+
+        return PostgresBatchPredictions(self.warehouse)
+
+    @cached_property
+    def served(self) -> ServedPredictions:
+        """Predictions that serving has given."""
+        from noria.data.tables.prediction_store import PostgresServedPredictions
+
+        return PostgresServedPredictions(self.warehouse)
+
+    @cached_property
+    def history(self) -> VersionHistory:
+        """What the warehouse knows of versions."""
+        from noria.reports.history import PostgresVersionHistory
+
+        return PostgresVersionHistory(self.warehouse.engine)
+
+    @cached_property
+    def verdicts(self) -> VerdictStore:
+        """Verdicts of monitoring, the money ledger, and requests to retrain."""
+        from monitoring.store.records import PostgresVerdictStore
+
+        return PostgresVerdictStore(self.warehouse)
 
     @cached_property
     def keys(self) -> KeyStore:

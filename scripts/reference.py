@@ -14,9 +14,13 @@ from pydantic import SecretStr, TypeAdapter
 from typer.main import get_command
 
 from noria.cli import app
+from noria.core.base.clock import SystemClock
 from noria.core.use_case import UseCase, format_duration, json_schema
 from noria.settings import PROJECT, Settings
+from serving.journal.journal import Journal
+from serving.models.rollouts import ActiveRollouts
 from serving.models.served_model import ServedModels
+from serving.observability.live_state import LiveState
 from serving.observability.metrics import Metrics
 
 REFERENCE = PROJECT / "docs" / "reference"
@@ -162,7 +166,9 @@ def cell(text: str) -> str:
 
 def metrics() -> str:
     """What serving shows at /metrics, besides figures of its process."""
-    text = Metrics(ServedModels(), lambda: (0, 0)).text().decode("utf-8")
+    metrics, clock, nowhere = Metrics(), SystemClock(), Path("nowhere")
+    metrics.show(LiveState(ServedModels(), ActiveRollouts(nowhere, clock, metrics), Journal(nowhere, clock)))
+    text = metrics.text().decode("utf-8")
     comments = [line.split(" ", 3) for line in text.splitlines() if line.startswith(("# HELP noria", "# TYPE noria"))]
     about = {name: words for _, keyword, name, words in comments if keyword == "HELP"}
     types = {name: words for _, keyword, name, words in comments if keyword == "TYPE"}

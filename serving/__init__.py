@@ -1,1 +1,1 @@
-"""Answers predictions over REST with the version that the registry calls champion, and never loses one it has answered."""
+"""REST predictions by the champion in the registry; no answered prediction is lost."""

@@ -1,4 +1,4 @@
-"""`python -m serving`: answers on NORIA_SERVING_HOST and NORIA_SERVING_PORT until it is told to stop."""
+"""`python -m serving`: answers on NORIA_SERVING_HOST and NORIA_SERVING_PORT until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def main() -> int:
     except NoriaError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except KeyboardInterrupt:  # Ctrl-C; all is done and said by now
+    except KeyboardInterrupt:  # Ctrl-C; the server has stopped already
         return 130
 
 
 def _alone(settings: Settings, listener: socket.socket) -> int:
-    from serving.app import create_app  # after the socket: a taken port is told at once
+    from serving.app import create_app  # after the socket: a taken port is reported at once
     from serving.process.server import Server
 
     server = Server(create_app(settings), settings.serving_drain_seconds)
@@ -40,7 +40,7 @@ def _alone(settings: Settings, listener: socket.socket) -> int:
 def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
     from serving.observability.shared_metrics import SharedMetrics
 
-    shared = SharedMetrics()  # before the app, which makes the counters
+    shared = SharedMetrics()  # before the app, which creates the counters
     try:
         from serving.app import create_app
         from serving.observability.lifecycle import lifecycle_of
@@ -51,18 +51,18 @@ def _with_workers(settings: Settings, listeners: list[socket.socket]) -> int:
         shared.forget_parent()
         lifecycle_of(app).starting()
 
-        def work(post: WorkerContext) -> int:
-            shared.write_as(post.number)
-            structured_log.speak_as(post.number)
-            server = Server(app, settings.serving_drain_seconds, post)
-            server.run(sockets=[post.listener])
+        def work(worker: WorkerContext) -> int:
+            shared.write_as(worker.number)
+            structured_log.speak_as(worker.number)
+            server = Server(app, settings.serving_drain_seconds, worker)
+            server.run(sockets=[worker.listener])
             return 0 if server.started else 1
 
-        told = WorkerPool(listeners, work, shared.on_exit).run()
+        stop_signal = WorkerPool(listeners, work, shared.on_exit).run()
     finally:
         shared.remove()
-    if told is not None:
-        signal.raise_signal(told)  # end as a process ends that was told to: whoever waits for it sees why
+    if stop_signal is not None:
+        signal.raise_signal(stop_signal)  # the exit status names the signal
     return 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,8 @@ from noria.data.postgres.warehouse import Warehouse
 from noria.local.postgres import PostgresServer
 from noria.ports.audit_trail import AuditTrail
 from noria.release.audit import PostgresAuditTrail
-from noria.testing.audit_trail import InMemoryAuditTrail
 from noria.testing.clock import TickingClock
+from noria.testing.fakes.audit_trail import InMemoryAuditTrail
 from noria.testing.free_ports import free_port
 from noria.testing.mlflow_server import MlflowServer
 
@@ -23,6 +25,21 @@ PROJECT = Path(__file__).resolve().parent.parent
 """The root of the project."""
 
 
+def skip_without(present: object, reason: str) -> None:
+    """Skip a test whose tool is missing; in CI (variable `CI`) fail instead, so that no proof is lost in silence.
+
+    Args:
+        present: false if the tool is missing.
+        reason: names the tool, and how to get it.
+    """
+    if not present:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+QUICK = "not server and not slow"
+"""The expression of `make quick`."""
+QUICK_SECONDS = 2.0
+"""Longest processor time of a test of `make quick`."""
 SERVER_FIXTURES = frozenset({"postgres", "_catcher", "catcher", "stack", "airflow"})
 """Fixtures that start a server; a fixture that builds on one of them needs no entry."""
 SERVER_MARKERS = frozenset({"postgres", "e2e"})
@@ -34,6 +51,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = frozenset(getattr(item, "fixturenames", ())) | {marker.name for marker in item.iter_markers()}
         if names & (SERVER_FIXTURES | SERVER_MARKERS):
             item.add_marker(pytest.mark.server)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a file out of `make quick` if all of it is marked, before its imports take time."""
+    if config.option.markexpr != QUICK or collection_path.suffix != ".py":
+        return None
+    return True if _is_marked_whole(collection_path) else None
+
+
+def _is_marked_whole(path: Path) -> bool:
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    marks = [node for node in statements if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    names = {name.attr for mark in marks for name in ast.walk(mark) if isinstance(name, ast.Attribute)}
+    return bool(names & {"slow", "server", *SERVER_MARKERS})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test of `make quick` that takes long, so that the whole stays within a minute."""
+    before = _processor_seconds()
+    result = yield
+    used = _processor_seconds() - before
+    if item.config.option.markexpr == QUICK and used > QUICK_SECONDS:
+        pytest.fail(f"it took {used:.1f} s of processor time: mark it slow, or make it faster")
+    return result
+
+
+def _processor_seconds() -> float:
+    """Processor time of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 @pytest.fixture(scope="session")

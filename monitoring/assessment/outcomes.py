@@ -30,20 +30,20 @@ def prediction_field(use_case: UseCase) -> Field:
 
 def prediction_values(use_case: UseCase, rows: ScoredRows) -> Values:
     """The column of predictions."""
-    if use_case.task is Task.MULTICLASS:
+    if use_case.task.is_multiclass:
         return [use_case.label.classes[index] for index in rows.decisions.tolist()]
     return list(rows.scores.tolist())
 
 
 def label_field(use_case: UseCase) -> Field:
     """Name, kind and unit of the column of labels."""
-    kind = Kind.NUMERIC if use_case.task is Task.REGRESSION else Kind.CATEGORICAL
+    kind = Kind.NUMERIC if use_case.task.is_regression else Kind.CATEGORICAL
     return Field(name=use_case.label.column, kind=kind, unit=use_case.label.unit)
 
 
 def label_values(use_case: UseCase, rows: ScoredRows) -> Values:
     """The column of labels; meaningless where none has arrived."""
-    if use_case.task is Task.REGRESSION:
+    if use_case.task.is_regression:
         return list(rows.labels.tolist())
-    words = use_case.label.classes if use_case.task is Task.MULTICLASS else ("no", "yes")
+    words = use_case.label.classes if use_case.task.is_multiclass else ("no", "yes")
     return [words[index] for index in rows.labels.tolist()]

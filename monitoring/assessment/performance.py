@@ -14,7 +14,7 @@ from noria.core.base.interval import Interval
 from noria.core.metrics.measure import measure_predictions
 from noria.core.model.decision import Decisions, Scores, policy_of
 from noria.core.model.value import running_cost, total_value
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import UseCase
 from noria.core.use_case.rule import Rule
 from noria.inference.predictor import baseline_predictor
 
@@ -35,7 +35,7 @@ def ask_rule(use_case: UseCase, columns: Columns) -> RuleAnswers:
     """What today's rule says of the rows. Where it has no number, it says what it says when everything is missing."""
     rule = baseline_predictor(use_case)
     scores = rule.score_columns(columns)
-    if use_case.task is Task.REGRESSION:
+    if use_case.task.is_regression:
         scores = np.where(np.isfinite(scores), scores, float(Rule(use_case.business.baseline).value({})))
     return RuleAnswers(scores, rule.manifest.policy.decide(scores))
 
@@ -67,7 +67,7 @@ def measure_performance(
     labelled = rows.take(rows.known)
     return Performance(
         labelled=len(labelled),
-        positives=int(labelled.labels.sum()) if use_case.task is Task.BINARY_CLASSIFICATION else 0,
+        positives=int(labelled.labels.sum()) if use_case.task.is_binary else 0,
         metrics=measure(use_case, labelled, threshold),
         promised=_rounded(promised),
         baseline=measure_rule(use_case, labelled, rule.take(rows.known)),

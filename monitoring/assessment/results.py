@@ -6,7 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from noria.core.lifecycle.monitoring_verdict import HEADLINE, QualityComparison, Verdict
+from noria.core.lifecycle.monitoring_verdict import QualityComparison, Verdict
+from noria.core.metrics.task_profile import profile_of
 from noria.core.stats.drift import FeatureDrift
 from noria.core.use_case import Task
 
@@ -30,7 +31,7 @@ class Performance(_Model):
 
     def quality(self, task: Task) -> QualityComparison:
         """The headline metric of the task beside what was promised."""
-        metric = HEADLINE[task]
+        metric = profile_of(task).headline
         return QualityComparison(metric, self.metrics.get(metric), self.promised.get(metric))
 
 

@@ -20,9 +20,8 @@ from noria.core.lifecycle.evaluation import EvaluationReport
 from noria.core.model.bundle import EVALUATION, REFERENCE, Manifest
 from noria.core.model.decision import Decisions, Labels, Scores
 from noria.core.use_case import Task, UseCase
-from noria.data.postgres.warehouse import Warehouse
-from noria.data.tables.features import read_features
-from noria.data.tables.predictions import read_batch_predictions
+from noria.ports.feature_store import FeatureStore
+from noria.ports.prediction_store import BatchPredictions
 
 Flags = npt.NDArray[np.bool_]
 Columns = Mapping[str, Sequence[Any]]
@@ -63,30 +62,32 @@ class ScoredRows:
         )
 
 
-def read_scored_interval(warehouse: Warehouse, use_case: UseCase, interval: Interval) -> tuple[str, ScoredRows]:
+def read_scored_interval(
+    features: FeatureStore, predictions: BatchPredictions, use_case: UseCase, interval: Interval
+) -> tuple[str, ScoredRows]:
     """The version that scored an interval, and its rows with the labels that have arrived when the last of them is due.
 
     Raises:
         TransformError: the interval was not scored, or its features were rebuilt since, or a class is no class any more.
     """
     as_of = interval.end + use_case.label.available_after
-    predictions = read_batch_predictions(warehouse, use_case, interval, as_of)
-    if not len(predictions):
+    scored = predictions.read(use_case, interval, as_of)
+    if not len(scored):
         raise TransformError(f"{use_case.name} has no batch predictions for {interval}: run its score step first")
-    features = read_features(warehouse, use_case, interval)
-    if features[use_case.entity].to_pylist() != predictions[use_case.entity].to_pylist():
+    found = features.read_features(use_case, interval)
+    if found[use_case.entity].to_pylist() != scored[use_case.entity].to_pylist():
         raise TransformError(
-            f"the features of {use_case.name} for {interval} were rebuilt since they were scored ({len(features):,} rows "
-            f"now, {len(predictions):,} then): run its score step again"
+            f"the features of {use_case.name} for {interval} were rebuilt since they were scored ({len(found):,} rows "
+            f"now, {len(scored):,} then): run its score step again"
         )
-    columns = {name: _column(features[name]) for name in use_case.features.names}
+    columns = {name: _column(found[name]) for name in use_case.features.names}
     try:
-        rows = _typed(use_case, predictions, columns, _stored_scores(use_case, predictions))
+        rows = _typed(use_case, scored, columns, _stored_scores(use_case, scored))
     except ValueError as error:
         raise TransformError(
             f"batch predictions of {use_case.name} for {interval}: {error}; run its score step again"
         ) from error
-    return str(predictions["version"][0].as_py()), rows
+    return str(scored["version"][0].as_py()), rows
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _typed(use_case: UseCase, table: pa.Table, columns: Columns, scores: Scores)
 
 
 def _stored_scores(use_case: UseCase, predictions: pa.Table) -> Scores:
-    if use_case.task is not Task.MULTICLASS:
+    if not use_case.task.is_multiclass:
         return _numbers(predictions["score"])
     texts = predictions["probabilities"]
     if texts.null_count:
@@ -151,7 +152,7 @@ def _stored_scores(use_case: UseCase, predictions: pa.Table) -> Scores:
 
 def _reference_scores(use_case: UseCase, table: pa.Table) -> Scores:
     """Scores; a class that the version was not trained for has probability 0."""
-    if use_case.task is not Task.MULTICLASS:
+    if not use_case.task.is_multiclass:
         return _numbers(table["score"])
     names = [f"probability_{name}" for name in use_case.label.classes]
     nothing = np.zeros(len(table))

@@ -12,7 +12,7 @@ from monitoring.assessment.outcomes import prediction_field, prediction_values
 from monitoring.assessment.performance import RuleAnswers, measure, measure_rule
 from monitoring.assessment.results import SegmentFinding
 from monitoring.assessment.rows import Reference, ScoredRows
-from noria.core.lifecycle.monitoring_verdict import HEADLINE
+from noria.core.metrics.task_profile import profile_of
 from noria.core.stats.drift import compare
 from noria.core.use_case import UseCase
 
@@ -45,7 +45,7 @@ def worst_segments(
                 segment=segment,
                 value=value,
                 rows=len(places),
-                metric=HEADLINE[use_case.task],
+                metric=profile_of(use_case.task).headline,
                 distance=_distance(use_case, rows, places, reference, before.get(value)),
                 promised=_promised(use_case, reference, segment, value),
             )
@@ -96,7 +96,7 @@ def _promised(use_case: UseCase, reference: Reference | None, segment: str, valu
         return None
     for found in reference.report.segments:
         if (found.segment, found.value) == (segment, value) and found.judged:
-            return found.metrics.get(HEADLINE[use_case.task])
+            return found.metrics.get(profile_of(use_case.task).headline)
     return None
 
 

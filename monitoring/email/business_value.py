@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from monitoring.assessment.results import DriftReport
 from noria.core.base.formatting import money
-from noria.core.use_case import Task
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def money_figures(assessment: DriftReport) -> tuple[Figure, ...]:
 
 
 def _errs(assessment: DriftReport) -> bool:
-    return assessment.task is Task.REGRESSION
+    return assessment.task.is_regression
 
 
 def _worth(assessment: DriftReport, amount: float) -> str:

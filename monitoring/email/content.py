@@ -12,6 +12,7 @@ from noria.core.base.formatting import day, display_name, money
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
+from noria.core.metrics.task_profile import profile_of
 from noria.core.stats.drift import FeatureDrift
 from noria.core.use_case import Task, UseCase
 from noria.settings import Settings
@@ -147,9 +148,6 @@ def _moved(drift: FeatureDrift, longest: float) -> Moved:
     return Moved(drift.name, drift.explanation, f"{drift.distance:.2f}", drift.drifted, width)
 
 
-_THAT_MOVED = {Task.BINARY_CLASSIFICATION: "scores", Task.MULTICLASS: "decisions", Task.REGRESSION: "predictions"}
-
-
 def _segment(found: SegmentFinding, task: Task, currency: str) -> str:
     parts = [f"{found.rows:,} rows"]
     if found.found is not None:
@@ -157,7 +155,7 @@ def _segment(found: SegmentFinding, task: Task, currency: str) -> str:
     if found.gain_per_1000 is not None:
         parts.append(f"{money(found.gain_per_1000, currency, signed=True)} per 1,000 against the rule")
     if found.distance is not None:
-        parts.append(f"{_THAT_MOVED[task]} moved by {found.distance:.2f}")
+        parts.append(f"{profile_of(task).outcomes} moved by {found.distance:.2f}")
     return f"{found.segment} {found.value}: {'; '.join(parts)}"
 
 

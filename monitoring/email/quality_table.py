@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitoring.assessment.results import DriftReport
 from noria.core.base.formatting import UNKNOWN
-from noria.core.use_case import Task
+from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case.metric_catalog import definition, figure
 
-_SHOWN: Mapping[Task, tuple[str, ...]] = {
-    Task.BINARY_CLASSIFICATION: ("roc_auc", "precision", "recall"),
-    Task.MULTICLASS: ("roc_auc", "log_loss", "accuracy", "macro_f1"),
-    Task.REGRESSION: ("wape", "mae", "bias"),
-}
 _OF_PROBABILITIES = frozenset({"log_loss"})
 """Metrics that say nothing about a rule, which gives no probabilities."""
 
@@ -39,6 +33,6 @@ def quality_lines(assessment: DriftReport) -> tuple[QualityLine, ...]:
             figure(metric, found.promised.get(metric)),
             UNKNOWN if metric in _OF_PROBABILITIES else figure(metric, found.baseline.get(metric)),
         )
-        for metric in (*_SHOWN[assessment.task], "value")
+        for metric in (*profile_of(assessment.task).metrics, "value")
         if metric in found.metrics
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 
 from monitoring.assessment.results import DriftReport
+from monitoring.store.verdict_store import LedgerRow, RetrainRequest, StoredVerdict
 from noria.core.base.errors import NoriaError
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.monitoring_verdict import Verdict
@@ -19,23 +21,51 @@ from noria.data.postgres.warehouse import Warehouse
 from noria.io.advisory_locks import lock_transaction
 
 
+class PostgresVerdictStore:
+    """`monitoring.store.verdict_store.VerdictStore` in PostgreSQL."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def record(self, assessment: DriftReport, report: str, now: datetime) -> None:
+        """Replace the interval's verdict and its line of the ledger."""
+        record(self._warehouse, assessment, report, now)
+
+    def read(self, use_case: UseCase, interval: Interval) -> StoredVerdict:
+        """The recorded verdict over an interval."""
+        return read_verdict(self._warehouse, use_case, interval)
+
+    def ledger(self, use_case: UseCase, up_to: datetime, lines: int) -> tuple[LedgerRow, ...]:
+        """The last lines of the ledger."""
+        return read_ledger(self._warehouse, use_case, up_to, lines)
+
+    @contextmanager
+    def requests(self, use_case: UseCase, *, exclusively: bool) -> Iterator[PostgresRetrainRequests]:
+        """Verdicts and requests of a use case, in one transaction."""
+        with self._warehouse.transaction() as connection:
+            if exclusively:
+                _lock_retraining(connection, use_case)
+            yield PostgresRetrainRequests(connection, use_case)
+
+
 @dataclass(frozen=True)
-class StoredVerdict:
-    """An assessment as it was recorded, and where its report lies."""
+class PostgresRetrainRequests:
+    """`monitoring.store.verdict_store.RetrainRequests` in a transaction."""
 
-    assessment: DriftReport
-    report: str
+    connection: Connection
+    use_case: UseCase
 
+    def past_verdicts(self, since: datetime) -> tuple[PastVerdict, ...]:
+        """Verdicts over the intervals that start at `since` or later."""
+        return _past_verdicts(self.connection, self.use_case, since)
 
-@dataclass(frozen=True)
-class LedgerRow:
-    """Money of one interval."""
+    def all(self) -> tuple[RetrainRequest, ...]:
+        """All requests, oldest first."""
+        return _requests(self.connection, self.use_case)
 
-    start: datetime
-    version: str
-    value: float
-    baseline_value: float
-    cost: float
+    def add(self, as_of: datetime, *, reason: str, run_id: str, now: datetime) -> None:
+        """Record a request."""
+        _request_training(self.connection, self.use_case, as_of, reason=reason, run_id=run_id, now=now)
 
 
 def record(warehouse: Warehouse, assessment: DriftReport, report: str, now: datetime) -> None:
@@ -93,12 +123,12 @@ def read_ledger(warehouse: Warehouse, use_case: UseCase, up_to: datetime, lines:
     return tuple(LedgerRow(row.start_at, row.version, row.value, row.baseline_value, row.cost) for row in reversed(rows))
 
 
-def lock_retraining(connection: Connection, use_case: UseCase) -> None:
+def _lock_retraining(connection: Connection, use_case: UseCase) -> None:
     """Let one decision at a time be made about a use case; the end of the transaction gives it back."""
     lock_transaction(connection, f"retrain/{use_case.name}")
 
 
-def past_verdicts(connection: Connection, use_case: UseCase, since: datetime) -> tuple[PastVerdict, ...]:
+def _past_verdicts(connection: Connection, use_case: UseCase, since: datetime) -> tuple[PastVerdict, ...]:
     """Verdicts over the intervals that start at `since` or later, oldest first."""
     rows = connection.execute(
         text(
@@ -110,16 +140,16 @@ def past_verdicts(connection: Connection, use_case: UseCase, since: datetime) ->
     return tuple(PastVerdict(Interval(row.start_at, row.end_at), row.version, Verdict(row.verdict)) for row in rows)
 
 
-def requests(connection: Connection, use_case: UseCase) -> tuple[Row[tuple[datetime, str, str]], ...]:
-    """All retrain requests, oldest first: `as_of`, `run_id`, `reason`."""
+def _requests(connection: Connection, use_case: UseCase) -> tuple[RetrainRequest, ...]:
+    """All retrain requests, oldest first."""
     rows = connection.execute(
         text("select as_of, run_id, reason from ops.retrain_requests where use_case = :use_case order by as_of"),
         {"use_case": use_case.name},
     )
-    return tuple(rows.all())
+    return tuple(RetrainRequest(row.as_of, row.run_id, row.reason) for row in rows)
 
 
-def request_training(
+def _request_training(
     connection: Connection, use_case: UseCase, as_of: datetime, *, reason: str, run_id: str, now: datetime
 ) -> None:
     """Record a request; the caller holds the lock and has seen that there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from noria.bootstrap import Services
     from noria.core.use_case import UseCase
 
+SERVICES: ContextVar[Services] = ContextVar("services")
+"""Services that commands use in place of what the settings name; who runs a command in this process may set it."""
 _FORM = "%Y-%m-%dT%H:%M"
 
 UseCaseName = Annotated[str, typer.Argument(metavar="USE_CASE", help="A folder of use_cases/, such as flight_delays.")]
@@ -24,15 +27,21 @@ AsOf = Annotated[str, typer.Option("--as-of", metavar="DATE", help="Nothing that
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit trail.")]
 
 
+def open_services() -> Services:
+    """The services in `SERVICES`, else those that the settings name."""
+    from noria.bootstrap import bootstrap
+
+    given = SERVICES.get(None)
+    return bootstrap() if given is None else given
+
+
 def opened(name: str) -> tuple[Services, UseCase]:
     """The services, and the use case of that name.
 
     Raises:
         UseCaseError: there is none, or its folder is wrong.
     """
-    from noria.bootstrap import bootstrap
-
-    services = bootstrap()
+    services = open_services()
     return services, services.catalog.get(name)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from noria.cli.arguments import open_services
 from noria.cli.console import out, say
 
 
@@ -28,10 +29,9 @@ def check(
     """
     from rich.table import Table
 
-    from noria.bootstrap import bootstrap
     from noria.jobs import contract
 
-    services = bootstrap()
+    services = open_services()
     checked = contract.check(services, use_cases or ())
     table = Table("use case", "features", "sources", "gates", "expectations")
     for one in checked:
@@ -55,10 +55,9 @@ def schema(
     An editor that knows YAML schemas completes and checks fields when the file begins with
     `# yaml-language-server: $schema=../use_case.schema.json`.
     """
-    from noria.bootstrap import bootstrap
     from noria.jobs import contract
 
     if write:
-        say(f"wrote {contract.write_schema(bootstrap())}")
+        say(f"wrote {contract.write_schema(open_services())}")
     else:
         typer.echo(contract.schema())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noria.cli.arguments import open_services
 from noria.cli.console import say
 
 if TYPE_CHECKING:
@@ -33,10 +34,9 @@ def migrate(
 
     Examples: `noria migrate --dry-run`, `noria migrate`, `noria migrate --lock-timeout 60`.
     """
-    from noria.bootstrap import bootstrap
     from noria.jobs import migration
 
-    services = bootstrap()
+    services = open_services()
     if dry_run:
         _show(services)
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.cli.arguments import Reason, UseCaseName, actor, opened
+from noria.cli.arguments import Reason, UseCaseName, actor, open_services, opened
 from noria.cli.console import facts, out, say
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from noria.core.lifecycle.check_line import ChecklistItem
 
 _PANEL = "Versions"
-_QUALITY = {"binary_classification": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
-"""The one metric that `noria versions` shows, by task."""
 ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
 Version = Annotated[
     str | None,
@@ -43,10 +41,11 @@ def versions(use_case: UseCaseName) -> None:
     from rich.table import Table
 
     from noria.core.base.formatting import day, money
+    from noria.core.metrics.task_profile import profile_of
     from noria.core.use_case.metric_catalog import definition
 
     services, chosen = opened(use_case)
-    metric, currency = definition(_QUALITY[chosen.task]), chosen.business.currency
+    metric, currency = definition(profile_of(chosen.task).headline), chosen.business.currency
     columns = ("version", "stage", "as of", metric.title, "value per 1,000", "snapshot", "gates")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for version in services.registry.versions(chosen.name):
@@ -170,9 +169,8 @@ def audit_list(
     use_case: Annotated[str | None, typer.Argument(metavar="USE_CASE", help="Only this one's; all when left out.")] = None,
 ) -> None:
     """List who promoted, or rolled back, which version, when and why; oldest first."""
-    from noria.bootstrap import bootstrap
 
-    services = bootstrap()
+    services = open_services()
     chosen = services.catalog.get(use_case).name if use_case else None
     events = services.audit.events(chosen)
     if not events:
@@ -202,7 +200,6 @@ def _event_lines(event: AuditEvent) -> RenderableType:
 
 def audit_verify() -> None:
     """Recompute the trail's chain of hashes. Exit code 1, and which event, where it was altered."""
-    from noria.bootstrap import bootstrap
 
-    events = bootstrap().audit.verify()
+    events = open_services().audit.verify()
     say(f"the audit trail is whole: {events} events", "green")

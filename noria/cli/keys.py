@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.cli.arguments import Reason, actor
+from noria.cli.arguments import Reason, actor, open_services
 from noria.cli.console import err, facts, out, say
 from noria.core.base.api_key import KeyState, Scope
 from noria.core.base.errors import AccessError
@@ -63,11 +63,10 @@ def keys_create(
     Example: `noria keys create --name shop --use-case flight_delays --scope predict --scope feedback --expires 90d
     --per-minute 600`
     """
-    from noria.bootstrap import bootstrap
     from noria.jobs import access
 
     issued = access.create_key(
-        bootstrap(),
+        open_services(),
         name=name,
         use_cases=_wanted(use_case or [], all_use_cases),
         scopes=scope or [Scope.PREDICT],
@@ -80,10 +79,9 @@ def keys_create(
 
 def keys_list() -> None:
     """List every key: what it may do, until when, and when it was used last. Secrets are kept nowhere."""
-    from noria.bootstrap import bootstrap
     from noria.jobs import access
 
-    services = bootstrap()
+    services = open_services()
     found = access.list_keys(services)
     if not found:
         say("no key was made yet; noria keys create --help shows how")
@@ -96,11 +94,10 @@ def keys_rotate(key_id: Id, grace: Grace = "24h", expires: Expires = None, reaso
 
     Example: `noria keys rotate 4fGhT2kLmN8p --grace 24h`
     """
-    from noria.bootstrap import bootstrap
     from noria.jobs import access
 
     issued = access.rotate_key(
-        bootstrap(),
+        open_services(),
         key_id,
         grace=_duration("--grace", grace) or timedelta(0),
         actor=actor(),
@@ -115,10 +112,9 @@ def keys_revoke(key_id: Id, reason: Reason) -> None:
 
     Example: `noria keys revoke 4fGhT2kLmN8p --reason "the shop was closed"`
     """
-    from noria.bootstrap import bootstrap
     from noria.jobs import access
 
-    done = access.revoke_key(bootstrap(), key_id, reason=reason, actor=actor())
+    done = access.revoke_key(open_services(), key_id, reason=reason, actor=actor())
     say(f"{done.key.name} ({key_id}) {'was revoked before, and stays so' if done.already else 'is revoked'}")
 
 

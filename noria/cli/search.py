@@ -12,6 +12,7 @@ from queue import Empty
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from noria.cli.arguments import open_services
 from noria.cli.console import out
 from noria.core.base.results import SearchResult, SnapshotRef
 from noria.core.use_case import UseCase
@@ -52,10 +53,9 @@ def search_all(use_case: UseCase, snapshot: SnapshotRef) -> tuple[SearchResult, 
 
 
 def _work(name: str, snapshot: SnapshotRef, worker: int) -> SearchResult:
-    from noria.bootstrap import bootstrap
     from noria.jobs import training
 
-    services = bootstrap()
+    services = open_services()
     return training.search(services, services.catalog.get(name), snapshot, worker)
 
 

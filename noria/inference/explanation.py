@@ -15,7 +15,6 @@ from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import LookupColumn, OneHotColumn
 from noria.core.model.explainer import Explainer, read_explainer
 from noria.core.model.tree_shap import Numbers
-from noria.core.use_case import Task
 
 
 class FieldExplainer:
@@ -29,7 +28,7 @@ class FieldExplainer:
     def __init__(self, manifest: Manifest, explainer: Explainer) -> None:
         self._explainer = explainer
         self._encoder = manifest.encoder or Encoder(columns=())
-        self._centred = manifest.task is Task.MULTICLASS
+        self._centred = manifest.task.is_multiclass
         self.fields = tuple(dict.fromkeys(column.name for column in self._encoder.columns))
         """The fields that the model reads, in the order of `contributions`."""
         index = {name: number for number, name in enumerate(self.fields)}
@@ -86,7 +85,7 @@ def load_explainer(path: Path, manifest: Manifest) -> FieldExplainer:
     if (actual := sha256(content)) != (expected := manifest.files.get(path.name)):
         raise BundleError(f"{path}: SHA-256 is {actual}, the manifest says {expected}; fetch the bundle again")
     explainer = read_explainer(content)
-    outputs = len(manifest.classes) if manifest.task is Task.MULTICLASS else 1
+    outputs = len(manifest.classes) if manifest.task.is_multiclass else 1
     width = manifest.encoder.width if manifest.encoder else 0
     if explainer.shape != (outputs, width):
         raise BundleError(f"{path}: explains {explainer.shape} outputs and columns, the model has {(outputs, width)}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from noria.core.base.errors import BundleError
 from noria.core.model.bundle import EXPLAINER, MODEL, Manifest, baseline_manifest
 from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import UseCase
 from noria.core.use_case.rule import Rule
 from noria.inference.explanation import FieldExplainer, load_explainer
 from noria.inference.onnx_session import OnnxSession
@@ -55,9 +55,9 @@ class RulePredictor:
         return self._scores(self._rule.values(columns, rows))
 
     def _scores(self, values: Sequence[Any]) -> Scores:
-        if self.manifest.task is Task.REGRESSION:
+        if self.manifest.task.is_regression:
             return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-        if self.manifest.task is Task.MULTICLASS:
+        if self.manifest.task.is_multiclass:
             classes = self.manifest.classes
             return np.array([[float(value == name) for name in classes] for value in values], dtype=np.float64)
         return np.array([value is True for value in values], dtype=np.float64)

@@ -33,18 +33,16 @@ def validate(services: Services, use_case: UseCase, interval: Interval, stage: L
         QualityError: a critical expectation failed; says which rows.
     """
     from noria.data.quality.validation import validate as run
-    from noria.data.tables.quarantine import release
 
     result = run(services.warehouse, use_case, services.folder(use_case), interval, stage)
     if stage == "features":
-        release(services.warehouse, use_case, interval)
+        services.features.release(use_case, interval)
     return result
 
 
 def transform(services: Services, use_case: UseCase, interval: Interval) -> TransformResult:
     """Build the interval's features and labels with dbt, and test them; nobody uses them until they are validated."""
-    from noria.data.tables.quarantine import quarantine
     from noria.data.transform.dbt_run import transform as run
 
-    quarantine(services.warehouse, use_case, interval)
+    services.features.quarantine(use_case, interval)
     return run(services.warehouse, use_case, interval, services.settings.dbt_project, services.settings.home / "dbt")

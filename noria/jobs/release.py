@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
 from noria.core.base.errors import RegistryError
-from noria.core.base.interval import parse_instant
 from noria.core.base.results import PromotionResult, SnapshotRef, VersionRef
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
 from noria.core.lifecycle.gates import check_gates
@@ -56,23 +55,14 @@ def write_evidence(services: Services, request: EvidenceRequest) -> Path:
     """Write model card and evaluation page of a bundle that is about to be registered; returns the folder.
 
     Args:
-        services: warehouse with the lineage of the training set.
+        services: their history has the lineage of the training set.
         request: the bundle, and where the pages are written.
     """
     from noria.reports import evaluation_page
-    from noria.reports.lineage import read_lineage
     from noria.reports.model_card import make_card
     from noria.reports.model_card_files import write_card
 
     use_case, snapshot, bundle = request.use_case, request.snapshot, request.bundle
-    lineage = read_lineage(
-        services.warehouse.engine,
-        use_case,
-        snapshot=snapshot.digest,
-        as_of=parse_instant(snapshot.as_of),
-        rows=snapshot.rows,
-        positives=snapshot.positives,
-    )
     card = make_card(
         use_case,
         read_manifest(bundle.folder, bundle.digest),
@@ -80,7 +70,7 @@ def write_evidence(services: Services, request: EvidenceRequest) -> Path:
         bundle_digest=bundle.digest,
         written_at=services.clock.now(),
         gates=request.gates,
-        lineage=lineage,
+        lineage=services.history.lineage(use_case, snapshot),
         params=bundle.params,
         environment=request.environment,
     )
@@ -220,7 +210,7 @@ def _card_from_bundle(services: Services, use_case: UseCase, version: ModelVersi
 def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, *, version: str) -> ModelCard:
     from noria.reports.checklist import ChecklistFacts, compute_checklist
     from noria.reports.model_card import brought_up_to_date
-    from noria.reports.operations import Operations, read_operations
+    from noria.reports.operations import Operations
 
     now: datetime = services.clock.now()
     events = services.audit.events(use_case.name)
@@ -230,7 +220,7 @@ def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, 
             report=card.report,
             gates=card.gates,
             lineage=card.lineage,
-            operations=read_operations(services.warehouse.engine, use_case.name, version) if version else Operations(),
+            operations=services.history.operations(use_case.name, version) if version else Operations(),
             events=events,
             version=version,
             now=now,

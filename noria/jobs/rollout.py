@@ -94,31 +94,26 @@ def rollout_status(services: Services, use_case: UseCase) -> RolloutStatus:
     Raises:
         RolloutError: there never was one.
     """
-    from noria.data.tables.rollout_rows import count_scored
-
     rollout = _controller(services, use_case, actor="").current()
     if not rollout.is_live:
         return RolloutStatus(rollout, RolloutComparison(), 0)
-    rows = count_scored(services.warehouse, use_case, rollout.challenger.version, rollout.since)
+    rows = services.served.count_since(use_case, rollout.challenger.version, rollout.since)
     return RolloutStatus(rollout, _judged(services, use_case, rollout), rows, _is_idle(services, use_case, rollout))
 
 
 def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
-    from noria.data.tables.rollout_rows import is_asked
-
     idle, now = rollout.policy.idle, services.clock.now()
     if not idle or now - rollout.since < idle:
         return False
-    return not is_asked(services.warehouse, use_case, now - idle)
+    return not services.served.any_since(use_case, now - idle)
 
 
 def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> RolloutComparison:
-    from noria.data.tables.rollout_rows import read_rollout_rows
     from noria.rollout.analysis import compare_versions
 
     now = services.clock.now()
     champion, challenger = rollout.champion.version, rollout.challenger.version
-    rows = read_rollout_rows(services.warehouse, use_case, (champion, challenger), rollout.started_at, now)
+    rows = services.served.rows_since(use_case, (champion, challenger), rollout.started_at, now)
     days = (now - rollout.started_at).total_seconds() / _DAY
     return compare_versions(
         use_case, rollout, _scored(use_case, rows, champion), _scored(use_case, rows, challenger), days=days
@@ -129,12 +124,11 @@ def _scored(use_case: UseCase, rows: pa.Table, version: str) -> VersionScores:
     """What one version has scored, as the judge looks at it."""
     import pyarrow.compute as pc
 
-    from noria.core.use_case import Task
     from noria.rollout.analysis import VersionScores
 
     own = rows.filter(pc.equal(rows["version"], version))
     return VersionScores(
-        outcomes=own["decision" if use_case.task is Task.MULTICLASS else "score"].to_pylist(),
+        outcomes=own["decision" if use_case.task.is_multiclass else "score"].to_pylist(),
         entities=own["entity"].to_pylist(),
         money=_money(use_case, own),
         segments={name: own[name].to_pylist() for name in use_case.segments},
@@ -146,7 +140,6 @@ def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
     import numpy as np
 
     from noria.core.model.decision import money
-    from noria.core.use_case import Task
 
     found = np.full(len(rows), np.nan)
     labels, decisions = rows["label"].to_pylist(), rows["decision"].to_pylist()
@@ -154,10 +147,10 @@ def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
     if not known:
         return found
     came, decided = [labels[place] for place in known], [decisions[place] for place in known]
-    if use_case.task is Task.MULTICLASS:
+    if use_case.task.is_multiclass:
         index = {name: number for number, name in enumerate(use_case.label.classes)}
         pair = np.array([index[name] for name in came]), np.array([index[name] for name in decided])
-    elif use_case.task is Task.REGRESSION:
+    elif use_case.task.is_regression:
         pair = np.array(came, dtype=np.float64), np.array([float(text) for text in decided])
     else:
         pair = np.array(came, dtype=np.bool_), np.array([text == "true" for text in decided])

@@ -17,19 +17,15 @@ def score(services: Services, use_case: UseCase, interval: Interval) -> ScoreRes
     Raises:
         QualityError: the interval's features have not passed their checks.
     """
-    from noria.data.tables.features import read_features
-    from noria.data.tables.predictions import replace_batch_predictions
-    from noria.data.tables.quarantine import refuse_quarantined
     from noria.inference.predictor import load_predictor
 
-    refuse_quarantined(services.warehouse, use_case, interval)
+    services.features.refuse_quarantined(use_case, interval)
     version = version_in_force(services, use_case, interval)
     predictor = load_predictor(services.registry.download(version, services.settings.bundles), version.bundle_digest)
-    rows = read_features(services.warehouse, use_case, interval)
+    rows = services.features.read_features(use_case, interval)
     scores = predictor.score_columns({name: rows[name].to_pylist() for name in predictor.manifest.signature.names})
     policy = predictor.manifest.policy
-    return replace_batch_predictions(
-        services.warehouse,
+    return services.predictions.replace(
         use_case,
         interval,
         version.version,

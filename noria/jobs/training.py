@@ -54,9 +54,7 @@ def ensure_baseline(services: Services, use_case: UseCase) -> ModelVersion:
 
 def take_snapshot(services: Services, use_case: UseCase, as_of: datetime) -> SnapshotRef:
     """Write the training set that was known at `as_of`, as content-addressed Parquet."""
-    from noria.data.tables.snapshots import take_snapshot as run
-
-    return run(services.warehouse, use_case, as_of, services.settings.snapshots / use_case.name)
+    return services.features.take_snapshot(use_case, as_of, services.settings.snapshots / use_case.name)
 
 
 def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker: int) -> SearchResult:

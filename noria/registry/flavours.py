@@ -94,7 +94,7 @@ def _signature(manifest: Manifest) -> Any:
     inputs = [ColSpec(types[field.kind], field.name, required=field.required) for field in manifest.signature.fields]
     decided = {Task.BINARY_CLASSIFICATION: "boolean", Task.MULTICLASS: "string", Task.REGRESSION: "double"}
     outputs = [ColSpec("double", SCORE), ColSpec(decided[manifest.task], DECISION)]
-    if manifest.task is Task.MULTICLASS:
+    if manifest.task.is_multiclass:
         outputs += [ColSpec("double", f"{PROBABILITY}{name}") for name in manifest.classes]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
@@ -107,7 +107,7 @@ def _metadata(manifest: Manifest, digest: str) -> dict[str, Any]:
         "bundle_digest": digest,
         "numbers": _NUMBERS,
     }
-    if manifest.task is Task.BINARY_CLASSIFICATION:
+    if manifest.task.is_binary:
         found["threshold"] = manifest.threshold
     if MODEL in manifest.files:
         found["onnx_input"] = _ONNX_INPUT

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from noria.core.base.errors import InstanceError, Problem
 from noria.core.model.signature import Field, Kind
-from noria.core.use_case import Task
 from noria.inference.predictor import Predictor, load_predictor
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class BundleModel:
         policy = manifest.policy
         decisions = policy.decide(scores)
         found: dict[str, Any] = {SCORE: policy.chosen_scores(scores, decisions), DECISION: policy.words(decisions)}
-        if manifest.task is Task.MULTICLASS:
+        if manifest.task.is_multiclass:
             found |= {f"{PROBABILITY}{name}": scores[:, index] for index, name in enumerate(manifest.classes)}
         return pd.DataFrame(found, index=rows.index)
 

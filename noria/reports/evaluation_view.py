@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from noria.core.base.formatting import interval, money
@@ -15,6 +15,7 @@ from noria.core.lifecycle.evaluation import (
     SegmentMetrics,
     ValueLine,
 )
+from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case import Task, UseCase
 from noria.core.use_case.metric_catalog import definition, figure
 from noria.reports import plots
@@ -23,11 +24,6 @@ from noria.reports.plots import Plot
 from noria.reports.tables import ConfusionTable, PartTable, confusion_table, part_table
 
 MOST_FEATURES = 15
-MAIN_METRIC: Mapping[Task, str] = {
-    Task.BINARY_CLASSIFICATION: "roc_auc",
-    Task.MULTICLASS: "accuracy",
-    Task.REGRESSION: "mae",
-}
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateRes
     rivals = _rivals(report)
     currency = use_case.business.currency
     months = tuple(part for part in report.segments if part.segment == MONTH)
-    unit = "units of the label" if report.task is Task.REGRESSION else "log odds"
+    unit = profile_of(report.task).contribution_unit
     return EvaluationView(
         use_case=use_case,
         report=report,
@@ -172,7 +168,7 @@ def _months(months: Sequence[SegmentMetrics], task: Task, currency: str) -> Part
     table = part_table("month", months, task)
     if sum(month.judged for month in months) < 2:
         return table
-    main = MAIN_METRIC[task]
+    main = profile_of(task).headline
     lines = (
         plots.month_lines(months, "value", f"{currency} per 1,000"),
         plots.month_lines(months, main, definition(main).title),
@@ -194,7 +190,7 @@ def _value_plots(report: EvaluationReport, currency: str) -> Iterator[Plot]:
     if lines:
         yield plots.value_bars(lines, currency)
     if len(report.threshold_curve) > 1:
-        chosen = report.threshold if report.task is Task.BINARY_CLASSIFICATION else 0.0
+        chosen = report.threshold if report.task.is_binary else 0.0
         yield plots.money_curve(report.threshold_curve, chosen, report.task, currency)
 
 

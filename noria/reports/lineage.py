@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -92,6 +92,13 @@ def read_lineage(
     """
     with engine.connect() as connection:
         sources = tuple(_read(connection, use_case, source, as_of) for source in use_case.sources)
+    return lineage_of(use_case, sources, snapshot=snapshot, as_of=as_of, rows=rows, positives=positives)
+
+
+def lineage_of(
+    use_case: UseCase, sources: Sequence[SourceLineage], *, snapshot: str, as_of: datetime, rows: int, positives: int = 0
+) -> Lineage:
+    """The lineage of a training set from what its sources have brought; see `read_lineage`."""
     return Lineage(
         snapshot=snapshot,
         as_of=as_of,
@@ -99,18 +106,23 @@ def read_lineage(
         positives=positives,
         features=f"features.{use_case.features.model}",
         labels=f"labels.{use_case.label.model}",
-        sources=sources,
+        sources=tuple(sources),
     )
 
 
-def _read(connection: sa.Connection, use_case: UseCase, source: Source, until: datetime) -> SourceLineage:
-    about = {"use_case": use_case.name, "source": source.name}
-    bare = SourceLineage(
+def source_of(use_case: UseCase, source: Source) -> SourceLineage:
+    """A source that has brought nothing yet."""
+    return SourceLineage(
         name=source.name,
         origin=source.path if isinstance(source, FileSource) else f"query on connection {source.connection}",
         table=f"raw.{use_case.name}__{source.name}",
         privacy={column: how.value for column, how in use_case.privacy.items()},
     )
+
+
+def _read(connection: sa.Connection, use_case: UseCase, source: Source, until: datetime) -> SourceLineage:
+    about = {"use_case": use_case.name, "source": source.name}
+    bare = source_of(use_case, source)
     if source.event_time is None:
         found = connection.execute(_REFERENCE, about).first()
         if found is None:

@@ -87,7 +87,7 @@ def value_bars(values: Sequence[ValueLine], currency: str) -> Plot:
 
 def money_curve(points: Sequence[CurvePoint], chosen: float, task: Task, currency: str) -> Plot:
     """Money per 1,000 decisions over thresholds, or over what is added to every number."""
-    what = "threshold" if task is Task.BINARY_CLASSIFICATION else "added to every prediction"
+    what = "threshold" if task.is_binary else "added to every prediction"
     x, y = [point.x for point in points], [point.y for point in points]
     best = int(np.argmax(y))
     with _axes(2.7) as (figure, axes):
@@ -97,7 +97,7 @@ def money_curve(points: Sequence[CurvePoint], chosen: float, task: Task, currenc
             color=SECOND,
             linewidth=1.2,
             linestyle="--",
-            label=f"chosen: {number(chosen)}" if task is Task.BINARY_CLASSIFICATION else "as it predicts",
+            label=f"chosen: {number(chosen)}" if task.is_binary else "as it predicts",
         )
         axes.plot(x[best], y[best], "o", color=ACCENT, markersize=5, label=f"best on these rows: {number(x[best])}")
         axes.set_xlabel(what)
@@ -116,7 +116,7 @@ def calibration_plot(bins: Sequence[CalibrationBin], task: Task) -> Plot:
     with _axes(3.0) as (figure, axes):
         axes.plot([low, high], [low, high], color=FAINT, linewidth=1.2, label="said is what comes")
         axes.plot(said, came, "o-", color=ACCENT, linewidth=1.5, markersize=4.5, label="candidate")
-        numbers = task is Task.REGRESSION
+        numbers = task.is_regression
         axes.set_xlabel("mean prediction" if numbers else "mean probability")
         axes.set_ylabel("mean of what came" if numbers else "share that came")
         axes.grid(visible=True)

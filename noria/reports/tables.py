@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from noria.core.base.formatting import UNKNOWN, percent, plain_name
 from noria.core.lifecycle.evaluation import EvaluationReport, SegmentMetrics
 from noria.core.metrics.direction import goodness
+from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case import Task
 from noria.core.use_case.metric_catalog import definition, figure
 from noria.reports.formatting import bounds
@@ -15,11 +16,6 @@ from noria.reports.plots import Plot
 
 MOST_PARTS = 20
 MOST_UNJUDGED = 4
-SEGMENT_METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.BINARY_CLASSIFICATION: ("value", "roc_auc", "average_precision", "recall"),
-    Task.MULTICLASS: ("value", "accuracy", "macro_f1", "log_loss"),
-    Task.REGRESSION: ("value", "mae", "wape", "bias"),
-}
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class ConfusionTable:
 
 def part_table(name: str, parts: Sequence[SegmentMetrics], task: Task) -> PartTable:
     """A table of segments or months, with money first, bars, and the worst of each metric marked."""
-    metrics = SEGMENT_METRICS[task]
+    metrics = ("value", *profile_of(task).metrics)
     widest = {metric: _widest(parts, metric) for metric in metrics}
     worst = {metric: _worst(parts, metric) for metric in metrics}
     rows = tuple(
@@ -110,7 +106,7 @@ def confusion_table(report: EvaluationReport) -> ConfusionTable | None:
     """What happened against what was decided; None for a number."""
     if not report.confusion:
         return None
-    names = tuple(report.classes) if report.task is Task.MULTICLASS else ("no", "yes")
+    names = tuple(report.classes) if report.task.is_multiclass else ("no", "yes")
     rows = []
     for name, counts in zip(names, report.confusion, strict=True):
         whole = max(sum(counts), 1)

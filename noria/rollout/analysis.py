@@ -23,7 +23,7 @@ from noria.core.model.signature import Field, Kind
 from noria.core.model.value import DAYS_PER_MONTH
 from noria.core.stats.confidence_sequence import AnytimeInterval, mean_difference, paired_mean, share_of_alpha
 from noria.core.stats.drift import compare
-from noria.core.use_case import RolloutMode, Task, UseCase
+from noria.core.use_case import RolloutMode, UseCase
 
 Money = npt.NDArray[np.float64]
 _LEAST_DAYS = 1.0
@@ -104,7 +104,7 @@ def _shift(use_case: UseCase, rollout: Rollout, champion: VersionScores, challen
     limits = rollout.policy.judge
     if rollout.champion.version == BASELINE_VERSION or min(len(champion), len(challenger)) < limits.min_rows:
         return ""
-    classes = use_case.task is Task.MULTICLASS
+    classes = use_case.task.is_multiclass
     name, kind = ("decisions", Kind.CATEGORICAL) if classes else ("scores", Kind.NUMERIC)
     drift = compare(Field(name=name, kind=kind), champion.outcomes, challenger.outcomes, limits.score_shift)
     if not drift.drifted:

@@ -71,5 +71,5 @@ def write_snapshot(folder: Path, use_case: UseCase, columns: dict[str, Any], as_
     pq.write_table(table, draft)
     digest = hashlib.sha256(draft.read_bytes()).hexdigest()
     path = draft.rename(folder / f"{digest}.parquet")
-    positives = int(np.sum(label)) if use_case.task is Task.BINARY_CLASSIFICATION else 0
+    positives = int(np.sum(label)) if use_case.task.is_binary else 0
     return SnapshotRef(digest=digest, path=str(path), as_of=as_of.isoformat(), rows=table.num_rows, positives=positives)

@@ -1,1 +1,1 @@
-"""Who may call, and how often."""
+"""Who may call, and how often? API keys, scopes, rate limits."""

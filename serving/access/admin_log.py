@@ -1,4 +1,4 @@
-"""Who asked for what only a key of scope `admin` may do: one line of JSON each, in a file that is only ever added to."""
+"""Log of requests that need scope `admin`: one line of JSON each, in an append-only file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class AdminLog:
         self._path = path
 
     def append(self, line: bytes) -> None:
-        """Write a line; it survives our end when this returns.
+        """Write a line; it survives a kill of the process once this has returned.
 
         Raises:
-            JournalError: it cannot be written, so what it tells of must not be done.
+            JournalError: it cannot be written, so the request must be refused.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

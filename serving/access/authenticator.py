@@ -1,7 +1,7 @@
-"""Who may come in: every request to a use case is admitted here, in memory, or refused with what would let it in.
+"""Authenticates every request to a use case, in memory, or refuses it with the way to get a valid key.
 
-While nobody ever made a key, an address that only this machine reaches is open, so that a first try needs none. Everywhere
-else, and from the first key on, each request brings a key.
+Until the first key is made, a loopback address needs none, so that a first try is easy. On any other address, and from the
+first key on, each request needs a key.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 class AuthenticatedCaller(NamedTuple):
-    """A request that may be answered.
+    """Caller of a request that may be answered.
 
     Attributes:
-        caller: name of the key, for journal and logs; empty where nobody needs one.
-        headers: of the key's rate limit, to be sent with the answer; none where there is no limit.
+        caller: name of the key, for journal and logs; empty if no key is needed.
+        headers: of the key's rate limit, sent with the response; empty if there is no limit.
     """
 
     caller: str
@@ -40,7 +40,7 @@ class AuthenticatedCaller(NamedTuple):
 
 
 class AdminLine(msgspec.Struct, omit_defaults=True):
-    """A request for what only scope `admin` may do, as it is written down."""
+    """A request that needs scope `admin`, as the admin log keeps it."""
 
     at: str
     caller: str
@@ -48,25 +48,25 @@ class AdminLine(msgspec.Struct, omit_defaults=True):
     action: str
     allowed: bool
     why: str = ""
-    """Why it was refused."""
+    """Reason of a refusal."""
 
 
-_ANYBODY = AuthenticatedCaller("", ())
+_ANONYMOUS = AuthenticatedCaller("", ())
 _encode = msgspec.json.Encoder().encode
 
 
 class Authenticator:
-    """Admits or refuses; costs microseconds, and asks neither disk nor network.
+    """Accepts or refuses requests in microseconds; only those that need scope `admin` are logged to disk.
 
     Args:
-        keys: which keys there are.
-        mode: whether they are asked for.
+        keys: known keys.
+        mode: whether a key is needed.
         loopback: whether only this machine reaches the address.
-        clock: tells which keys have expired.
-        record: takes a line for every request for scope `admin`; what it raises, refuses the request.
+        clock: decides which keys have expired.
+        record: takes a line for every request that needs scope `admin`; its error refuses the request.
 
     Raises:
-        SettingsError: `open` where others than this machine reach the address.
+        SettingsError: the mode is `open` on an address that other machines reach.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Authenticator:
     ) -> None:
         if mode is AccessMode.OPEN and not loopback:
             raise SettingsError(
-                "NORIA_SERVING_ACCESS is open and NORIA_SERVING_HOST is no loopback address: anybody who reaches it could "
-                "ask. Set NORIA_SERVING_ACCESS=keys and make keys with `noria keys create`, or bind 127.0.0.1"
+                "NORIA_SERVING_ACCESS is open and NORIA_SERVING_HOST is no loopback address: every machine that reaches it "
+                "could ask. Set NORIA_SERVING_ACCESS=keys and make keys with `noria keys create`, or bind 127.0.0.1"
             )
         self.keys = keys
         self._always_open = mode is AccessMode.OPEN
@@ -86,39 +86,39 @@ class Authenticator:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody needs a key at the moment."""
-        return self._always_open or (self._open_without_keys and not self.keys.ring.ever_made)
+        """Whether requests need no key at the moment."""
+        return self._always_open or (self._open_without_keys and not self.keys.snapshot.ever_made)
 
     def authenticate(
         self,
         authorization: str | None,
         use_case: str,
         scope: Scope,
-        rows: int = 1,  # noqa: ARG002 - requests are limited, not rows; the caller need not know
+        rows: int = 1,  # noqa: ARG002 - requests are limited, not rows; callers do not depend on that
         *,
         action: str = "",
     ) -> AuthenticatedCaller:
-        """Let a request in.
+        """Accept a request, or raise.
 
         Args:
-            authorization: the header `Authorization`, or `X-API-Key` where there is none; None where there is neither.
-            use_case: it asks; empty for what concerns all of them, which only a key for every use case may ask.
-            scope: it needs.
-            rows: it brings.
-            action: what it wants to do, for the record of scope `admin`, such as ``POST /v1/reload``.
+            authorization: the header `Authorization`, or `X-API-Key` without it; None if both are missing.
+            use_case: that the request is for; empty for all, which needs a key for every use case.
+            scope: that the request needs.
+            rows: of the request.
+            action: for the admin log, such as ``POST /v1/reload``.
 
         Raises:
-            UnauthenticatedError: it brings no key, or one that is not known, was revoked or has expired.
-            ForbiddenError: its key is for other use cases, or may do other things.
-            TooManyRequestsError: its key has sent as many as it may.
-            JournalError: a request for scope `admin` cannot be written down.
+            UnauthenticatedError: no key, or one that is not known, was revoked or has expired.
+            ForbiddenError: the key is for other use cases, or has other scopes.
+            TooManyRequestsError: the key has used up its rate limit.
+            JournalError: a request that needs scope `admin` cannot be logged.
         """
         if scope is Scope.ADMIN:
-            return self._admit_on_record(authorization, use_case, action)
-        return _ANYBODY if self.is_open else self._admit_holder(authorization, use_case, scope)
+            return self._authenticate_admin(authorization, use_case, action)
+        return _ANONYMOUS if self.is_open else self._authenticate_key(authorization, use_case, scope)
 
-    def _admit_holder(self, authorization: str | None, use_case: str, scope: Scope) -> AuthenticatedCaller:
-        holder = self.keys.ring.holder(authorization) if authorization else None
+    def _authenticate_key(self, authorization: str | None, use_case: str, scope: Scope) -> AuthenticatedCaller:
+        holder = self.keys.snapshot.holder(authorization) if authorization else None
         if holder is None:
             raise UnauthenticatedError(_not_known(authorization, use_case, scope))
         if holder.until is not None and self._clock.now() >= holder.until:
@@ -133,15 +133,15 @@ class Authenticator:
             raise TooManyRequestsError(_too_many(holder, taken.wait), taken.wait, taken.headers)
         return AuthenticatedCaller(holder.name, taken.headers)
 
-    def _admit_on_record(self, authorization: str | None, use_case: str, action: str) -> AuthenticatedCaller:
-        """Who was refused stands there too: somebody who tries doors is worth knowing of."""
+    def _authenticate_admin(self, authorization: str | None, use_case: str, action: str) -> AuthenticatedCaller:
+        """Refused admin requests are logged as well."""
         try:
-            admitted = _ANYBODY if self.is_open else self._admit_holder(authorization, use_case, Scope.ADMIN)
+            caller = _ANONYMOUS if self.is_open else self._authenticate_key(authorization, use_case, Scope.ADMIN)
         except RequestError as error:
             self._write(self._name_of(authorization), use_case, action, refused=str(error))
             raise
-        self._write(admitted.caller, use_case, action)
-        return admitted
+        self._write(caller.caller, use_case, action)
+        return caller
 
     def _write(self, caller: str, use_case: str, action: str, refused: str = "") -> None:
         at = self._clock.now().isoformat(timespec="milliseconds")
@@ -149,20 +149,20 @@ class Authenticator:
         self._record(_encode(line) + b"\n")
 
     def _name_of(self, authorization: str | None) -> str:
-        holder = self.keys.ring.holder(authorization) if authorization else None
+        holder = self.keys.snapshot.holder(authorization) if authorization else None
         return "" if holder is None else holder.name
 
 
-def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Authenticator:
-    """The gatekeeper that the settings ask for, with the keys that were known last; nothing runs yet.
+def make_authenticator(settings: Settings, clock: Clock, workers: int = 1) -> Authenticator:
+    """The authenticator of the settings, with the keys that were known last; nothing runs yet.
 
     Args:
-        settings: say whether keys are asked for, and where they are.
-        clock: tells which keys have expired.
-        workers: processes that answer side by side.
+        settings: whether keys are needed, and where they are.
+        clock: decides which keys have expired.
+        workers: number of processes that answer side by side.
 
     Raises:
-        SettingsError: `open` where others than this machine reach the address.
+        SettingsError: the mode is `open` on an address that other machines reach.
     """
     keys = KeyRing(
         settings.warehouse_url.get_secret_value(),
@@ -171,7 +171,7 @@ def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Authe
         clock=clock,
         seconds=settings.serving_poll_seconds,
     )
-    gatekeeper = Authenticator(
+    authenticator = Authenticator(
         keys,
         mode=settings.serving_access,
         loopback=is_loopback(settings.serving_host),
@@ -179,9 +179,9 @@ def make_gatekeeper(settings: Settings, clock: Clock, workers: int = 1) -> Authe
         record=AdminLog(settings.serving_state / "admin.jsonl").append,
     )
     keys.restore()
-    if gatekeeper.is_open:
-        _log.info("nobody needs a key on %s%s", settings.serving_host, _until(settings.serving_access))
-    return gatekeeper
+    if authenticator.is_open:
+        _log.info("requests need no key on %s%s", settings.serving_host, _until(settings.serving_access))
+    return authenticator
 
 
 def _until(mode: AccessMode) -> str:
@@ -189,7 +189,7 @@ def _until(mode: AccessMode) -> str:
 
 
 def _not_known(authorization: str | None, use_case: str, scope: Scope) -> str:
-    """Nothing of what was sent is repeated: it may be a key of something else."""
+    """Repeats nothing of the header: it may be a secret of another system."""
     name = use_case if _USE_CASE.fullmatch(use_case) else "<use case>"
     make = f"noria keys create --name <app> --use-case {name} --scope {scope}"
     if not authorization:

@@ -1,7 +1,7 @@
-"""What is known of keys, on local disk, so that serving lets them in while PostgreSQL is down, also when it starts.
+"""Known keys on local disk, so that serving accepts them while PostgreSQL is down, also at its start.
 
-The file has hashes of secrets and no secret: whoever reads it learns which apps there are, and cannot pass for one of them.
-Whoever could write it could let themselves in, so it is believed only where nobody but us can.
+The file has hashes of secrets and no secret: a reader learns which apps exist, and cannot use their keys. A writer could add
+a key of their own, so the file counts only if no other user can write it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class KeyFileError(Exception):
-    """There is a file of keys, and it cannot be used."""
+    """The file of keys exists and cannot be used."""
 
 
 class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,16 +29,16 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyFile:
-    """A file of mode 0600, whole or not there; several processes may write it."""
+    """A file of mode 0600, replaced in one step; several processes may write it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> KnownKeys | None:
-        """What was known last; None where nothing was ever written.
+        """The keys that were known last; None if none were ever written.
 
         Raises:
-            KeyFileError: it is damaged, or not ours alone; says why.
+            KeyFileError: it is damaged, or others may write it; says why.
         """
         try:
             with self._path.open("rb") as file:
@@ -55,13 +55,13 @@ class KeyFile:
         return content.known
 
     def write(self, known: KnownKeys) -> None:
-        """Replace what was known.
+        """Replace the known keys.
 
         Raises:
-            OSError: it cannot be written; what was there stays.
+            OSError: it cannot be written; the previous keys stay.
         """
         write_atomically(self._path, msgspec.json.format(msgspec.json.encode(_Content(_FORMAT, known)), indent=1) + b"\n")
 
-    def _check_owner(self, facts: os.stat_result) -> None:
-        if facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & _OTHERS_WRITE:
-            raise KeyFileError(f"{self._path}: others may write it, so it is not believed; see to owner and mode (0600)")
+    def _check_owner(self, status: os.stat_result) -> None:
+        if status.st_uid not in (os.geteuid(), 0) or status.st_mode & _OTHERS_WRITE:
+            raise KeyFileError(f"{self._path}: others may write it, so it is not used; correct its owner and mode (0600)")

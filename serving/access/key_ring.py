@@ -1,7 +1,7 @@
-"""The keys that are let in now, in memory: looked up by the hash of their secret, and kept up to date by one thread.
+"""The keys that are valid now, in memory: looked up by the hash of their secret, and kept up to date by one thread.
 
-A lookup takes the same time whoever asks: what is compared is the SHA-256 of what was sent, and nobody can choose that so as
-to come closer to a stored one byte by byte.
+Timing of a lookup reveals nothing: SHA-256 hashes are compared, and a caller cannot choose one that shares its first bytes
+with a stored one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from serving.access.known_keys import NO_KEYS, NOT_KNOWN, KeyTable, KnownKeys, K
 from serving.access.rate_limit import Bucket, RateLimits
 
 _REMEMBERED = 4096
-"""Headers whose key was found, so that it is not hashed again for each request."""
+"""Headers whose holder is remembered, so that a key is not hashed again for each request."""
 _USED_EVERY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
 class KeyHolder:
-    """A key that is let in, as the request path needs it."""
+    """A valid key, as the request path needs it.
+
+    Attributes:
+        used: whether a request used it since the last time that uses were stored.
+    """
 
     __slots__ = ("bucket", "id", "name", "scopes", "until", "use_cases", "used")
 
@@ -39,17 +43,16 @@ class KeyHolder:
         self.until: datetime | None = known.until
         self.bucket = bucket
         self.used = False
-        """Whether it was let in since this was last looked at."""
 
     @property
     def may(self) -> str:
-        """What it may do, in words."""
+        """Its rights in words."""
         scopes = [scope.value for scope in Scope if scope in self.scopes]
         return in_words(scopes, None if self.use_cases is None else sorted(self.use_cases))
 
 
 class KeySnapshot:
-    """Keys as they were known at one moment; never changed, but replaced whole, and what it remembers with it."""
+    """Keys as they were known at one moment; replaced as a whole, with the headers that it remembers."""
 
     def __init__(self, known: KnownKeys, limits: RateLimits) -> None:
         self.known = known
@@ -60,7 +63,7 @@ class KeySnapshot:
         self._seen: dict[str, KeyHolder] = {}
 
     def holder(self, authorization: str) -> KeyHolder | None:
-        """Whose key a header brings, such as ``Bearer noria_...`` or the key alone; None where it is nobody's."""
+        """Holder of the key in a header, such as ``Bearer noria_...`` or the key alone; None if the key is not valid."""
         return self._seen.get(authorization) or self._look_up(authorization)
 
     def _look_up(self, authorization: str) -> KeyHolder | None:
@@ -68,7 +71,7 @@ class KeySnapshot:
         holder = None if presented is None else self.holders.get(digest(presented.secret))
         if presented is None or holder is None or holder.id != presented.id:
             return None
-        if len(self._seen) >= _REMEMBERED:  # one key, sent with ever more blanks
+        if len(self._seen) >= _REMEMBERED:  # one key, sent with more and more blanks
             self._seen.clear()
         self._seen[authorization] = holder
         return holder
@@ -78,11 +81,11 @@ class KeyRing:
     """Follows the table of keys.
 
     Args:
-        url: of PostgreSQL; empty where there is none, and so no keys.
-        file: where keys are kept for when it is down.
-        limits: the buckets of all keys.
-        clock: tells when a key was used.
-        seconds: between two looks at the table; a revocation is followed as fast.
+        url: of PostgreSQL; empty if there is none, and so no keys.
+        file: keeps keys for a start while PostgreSQL is down.
+        limits: rate limits of all keys.
+        clock: dates uses of keys.
+        seconds: between two looks at the table; a revocation takes effect within this time.
     """
 
     def __init__(self, url: str, file: KeyFile, *, limits: RateLimits, clock: Clock, seconds: float) -> None:
@@ -91,10 +94,10 @@ class KeyRing:
         self.limits = limits
         self._clock = clock
         self._on_disk: KnownKeys | None = None
-        self._told_used = monotonic()
+        self._stored_used_at = monotonic()
         self._poller = Poller(self.refresh, name="key-ring", seconds=seconds, on_error=self._failed)
         self._trouble = Trouble(_log, "keys that are known stay as they are: %s", "the keys are up to date again")
-        self.ring = KeySnapshot(NO_KEYS, limits)
+        self.snapshot = KeySnapshot(NO_KEYS, limits)
 
     @property
     def trouble(self) -> str:
@@ -102,59 +105,59 @@ class KeyRing:
         return self._trouble.reason
 
     def restore(self) -> None:
-        """Know what was known last, from disk; needs no PostgreSQL. A file that cannot be used means: no key is let in."""
+        """Take the keys that were known last, from disk, without PostgreSQL; none is valid if the file cannot be used."""
         try:
             self._on_disk = self._file.read()
         except KeyFileError as error:
-            _log.error("no key is let in before PostgreSQL answers: %s", error)
+            _log.error("no key is valid before PostgreSQL answers: %s", error)
             self._take(NOT_KNOWN)
             return
         if self._on_disk is not None:
             self._take(self._on_disk)
 
     def start(self, patience: float = 5.0) -> None:
-        """Begin to follow the table; returns after the first look, so that the first caller finds their key known.
+        """Begin to follow the table; returns after the first look, so that the first request finds its key known.
 
         Args:
-            patience: seconds after which a slow PostgreSQL is no longer waited for.
+            patience: longest wait for a slow PostgreSQL in seconds.
         """
         if self._table is not None:
             self._poller.start(patience)
 
     def stop(self) -> None:
-        """Follow no more."""
+        """Stop following the table."""
         self._poller.stop()
         if self._table is not None:
             self._table.close()
 
     def refresh(self) -> None:
-        """One look at the table: whoever was revoked is refused from here on, and whoever is new is let in."""
+        """Look at the table once: revoked keys are refused from here on, new ones are valid."""
         if self._table is None:
             return
         try:
             known = self._table.read()
         except psycopg.Error as error:
-            self._trouble.report(f"PostgreSQL does not tell the keys: {_first_line(error)}")
+            self._trouble.report(f"keys cannot be read from PostgreSQL: {_first_line(error)}")
             return
-        if known != self.ring.known:
+        if known != self.snapshot.known:
             self._take(known)
-            _log.info("%d secrets of keys are let in", len(known.secrets))
+            _log.info("%d secrets of keys are valid", len(known.secrets))
         self._trouble.report(self._keep(known))
-        self._tell_used()
+        self._store_used()
 
     def _failed(self) -> None:
         self._trouble.report("looking for keys failed; the log has why")
 
     def _take(self, known: KnownKeys) -> None:
-        used = {holder.id for holder in self.ring.holders.values() if holder.used}
-        ring = KeySnapshot(known, self.limits)
-        for holder in ring.holders.values():
+        used = {holder.id for holder in self.snapshot.holders.values() if holder.used}
+        snapshot = KeySnapshot(known, self.limits)
+        for holder in snapshot.holders.values():
             holder.used = holder.id in used
-        self.ring = ring
+        self.snapshot = snapshot
         self.limits.keep_only(frozenset(item.id for item in known.secrets))
 
     def _keep(self, known: KnownKeys) -> str:
-        """Write what is known to disk; returns why that failed, empty when it did not."""
+        """Write the known keys to disk; returns the reason of a failure, or an empty text."""
         if known == self._on_disk:
             return ""
         try:
@@ -164,12 +167,12 @@ class KeyRing:
         self._on_disk = known
         return ""
 
-    def _tell_used(self) -> None:
-        """Once a minute, and for people alone: where it fails, the next round tells it."""
-        if self._table is None or monotonic() - self._told_used < _USED_EVERY_SECONDS:
+    def _store_used(self) -> None:
+        """Store the time of use once a minute, for people only; if that fails, the next round tries again."""
+        if self._table is None or monotonic() - self._stored_used_at < _USED_EVERY_SECONDS:
             return
-        self._told_used = monotonic()
-        used = [holder for holder in self.ring.holders.values() if holder.used]
+        self._stored_used_at = monotonic()
+        used = [holder for holder in self.snapshot.holders.values() if holder.used]
         if not used:
             return
         for holder in used:
@@ -179,11 +182,11 @@ class KeyRing:
         except psycopg.Error as error:
             for holder in used:
                 holder.used = True
-            _log.warning("when keys were used last is not stored: %s", _first_line(error))
+            _log.warning("the time of the last use of keys is not stored: %s", _first_line(error))
 
 
 def key_text(authorization: str) -> str:
-    """The key in a header: what follows ``Bearer``, or all of it."""
+    """The key in a header: the text after ``Bearer``, or all of it."""
     scheme, _, rest = authorization.strip().partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else authorization.strip()
 

@@ -1,4 +1,4 @@
-"""Which keys there are, as PostgreSQL has them."""
+"""Keys as PostgreSQL has them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _USED = "update ops.api_keys set last_used_at = greatest(last_used_at, %s) where
 
 
 class KnownSecret(msgspec.Struct, frozen=True):
-    """A secret that is let in, as its SHA-256, and what it is good for."""
+    """A valid secret, as its SHA-256, with its rights."""
 
     digest: str
     id: str
@@ -36,20 +36,20 @@ class KnownSecret(msgspec.Struct, frozen=True):
 
 
 class KnownKeys(msgspec.Struct, frozen=True):
-    """All that serving needs to know of keys."""
+    """Everything that serving needs to know about keys."""
 
     ever_made: bool
-    """Whether there ever was a key, even if all are revoked by now."""
+    """Whether there ever was a key, even if all are revoked now."""
     secrets: tuple[KnownSecret, ...]
 
 
 NO_KEYS = KnownKeys(ever_made=False, secrets=())
 NOT_KNOWN = KnownKeys(ever_made=True, secrets=())
-"""There are keys and nobody knows which: all are refused."""
+"""Keys exist and are not known: all are refused."""
 
 
 class KeyTable:
-    """The tables of keys, over one connection that is opened when needed; not to be shared by threads or across a fork."""
+    """The tables of keys, over one connection that is opened when needed; do not share it between threads or processes."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -67,7 +67,7 @@ class KeyTable:
         return KnownKeys(ever_made=ever_made, secrets=tuple(_known(row) for row in rows))
 
     def used(self, key_ids: Collection[str], at: datetime) -> None:
-        """Say that keys were let in.
+        """Store the time at which keys were used.
 
         Raises:
             psycopg.Error: it was not stored.
@@ -78,7 +78,7 @@ class KeyTable:
             connection.execute(_USED, (at, ids))
 
     def close(self) -> None:
-        """Close the connection; the next question opens another."""
+        """Close the connection; the next query opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -100,7 +100,7 @@ class KeyTable:
                 autocommit=True,
                 connect_timeout=5,
                 application_name="noria-serving-keys",
-                # a revocation must not wait long behind a server that has vanished without a word
+                # a revocation must not wait long for a server that has vanished
                 options="-c statement_timeout=5000 -c lock_timeout=2000",
                 tcp_user_timeout=5000,
                 keepalives_idle=5,

@@ -1,4 +1,4 @@
-"""How many requests a key may send: a bucket of tokens for each, in memory, that fills by and by.
+"""How many requests a key may send: a bucket of tokens for each, in memory, that fills over time.
 
 Each process has buckets of its own, so none asks another and none waits. With several worker processes each has its share of
 a key's limit: requests that spread over them get the whole, a single connection that stays open gets one share.

@@ -1,1 +1,1 @@
-"""What may be asked and answered: a version's request schema, input checks, errors, ids."""
+"""What is a valid request, and a valid answer? Schema, input checks, pseudonyms, scores, errors, ids."""

@@ -1,4 +1,4 @@
-"""What a version says of instances, in the words of its task; the wire, the journal and the counters are made from it."""
+"""Scores and decisions of a version for some instances; responses, journal lines and counters are made from them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Decision = bool | str | float
 
 
 class Answers(NamedTuple):
-    """What is said of each instance, in the order they were sent.
+    """Answer for each instance, in the order of the request.
 
     Attributes:
-        task: says what the rest means.
+        task: kind of prediction.
         scores: probability of yes or of the class decided on, or the number itself.
         decisions: yes or no, a class, or the number itself.
-        threshold: yes from this score on; None but for binary classification.
-        probabilities: probability of every class; empty but for multiclass.
+        threshold: least score of a yes; None unless the task is binary classification.
+        probabilities: probability of every class; empty unless the task is multiclass.
     """
 
     task: Task
@@ -31,35 +31,35 @@ class Answers(NamedTuple):
     probabilities: tuple[dict[str, float], ...] = ()
 
     def counts(self) -> Mapping[str, int]:
-        """How often each decision was taken, by the counters' word for it: yes and no, a class, or `number`."""
-        if self.task is Task.REGRESSION:
+        """Count of each decision, by the counters' word for it: yes and no, a class, or `number`."""
+        if self.task.is_regression:
             return {"number": len(self.decisions)}
-        if self.task is Task.MULTICLASS:
+        if self.task.is_multiclass:
             return Counter(str(decision) for decision in self.decisions)
         yes = sum(decision is True for decision in self.decisions)
         return {"yes": yes, "no": len(self.decisions) - yes}
 
 
 def answers_of(policy: DecisionPolicy, scores: Scores) -> Answers:
-    """Decide.
+    """Decide from scores.
 
     Args:
-        policy: how the version decides.
-        scores: ``(rows,)``, or ``(rows, classes)`` for multiclass; each of them an answer, see `serving.contract.scores`.
+        policy: of the version.
+        scores: shape ``(rows,)``, or ``(rows, classes)`` for multiclass; all valid, see `serving.contract.scores`.
     """
     decisions = policy.decide(scores)
-    multiclass = policy.task is Task.MULTICLASS
+    multiclass = policy.task.is_multiclass
     return Answers(
         task=policy.task,
         scores=tuple(policy.chosen_scores(scores, decisions).tolist()),
         decisions=tuple(policy.words(decisions)),
-        threshold=policy.threshold if policy.task is Task.BINARY_CLASSIFICATION else None,
+        threshold=policy.threshold if policy.task.is_binary else None,
         probabilities=tuple(dict(zip(policy.classes, row, strict=True)) for row in scores.tolist()) if multiclass else (),
     )
 
 
 def answers_of_one(policy: DecisionPolicy, score: float) -> Answers:
-    """The same for one instance; not for several classes."""
-    if policy.task is Task.BINARY_CLASSIFICATION:
+    """Decide from the score of one instance; not for multiclass."""
+    if policy.task.is_binary:
         return Answers(policy.task, (score,), (score >= policy.threshold,), policy.threshold)
     return Answers(policy.task, (score,), (score,))

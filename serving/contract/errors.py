@@ -1,4 +1,4 @@
-"""What serving refuses to do. How each looks over HTTP is decided in `serving.http.error_handlers`.
+"""Errors of serving. `serving.http.error_handlers` decides the HTTP answer of each.
 
 NoriaError
 ├── InstanceError              (core) an instance that does not fit, or that the use case refuses; lists every field
@@ -6,15 +6,15 @@ NoriaError
 │   ├── MalformedBodyError     not JSON, or not {"instances": [...]}
 │   ├── BodyTooLargeError      more bytes or instances than one request may carry
 │   ├── SlowBodyError          a body that did not arrive in time
-│   ├── MethodError            a method that the path does not know
-│   ├── UnauthenticatedError   no API key, or one that does not count
-│   ├── ForbiddenError         an API key that may not do this
+│   ├── MethodError            a method that the path does not allow
+│   ├── UnauthenticatedError   no API key, or one that is not valid
+│   ├── ForbiddenError         an API key without the right to do this
 │   ├── TooManyRequestsError   more requests than the key may send
-│   ├── UnknownUseCaseError    a use case that nobody declared
-│   ├── NotServedError         a version, or a part of a protocol, that there is none of here
+│   ├── UnknownUseCaseError    a use case that does not exist
+│   ├── NotServedError         a version, or a part of a protocol, that is not served here
 │   ├── UnknownEntityError     an entity without features; lists every one
-│   ├── NoReasonsError         reasons are wanted of a version that has none
-│   └── UnscorableError        an instance that fits the signature and still has no score; lists every instance
+│   ├── NoReasonsError         reasons wanted from a version that cannot give any
+│   └── UnscorableError        an instance that fits the signature and has no score; lists every instance
 ├── TooSlowError               a prediction that took longer than the use case allows
 ├── OnlineStoreError           features cannot be looked up at the moment
 └── JournalError               the prediction cannot be recorded, so it is not given
@@ -35,7 +35,7 @@ class FieldProblem(Problem):
     """A problem of one field of a request.
 
     Attributes:
-        suggestion: what to send instead, where that is clear; else empty.
+        suggestion: what to send instead; empty if that is not clear.
     """
 
     suggestion: str = ""
@@ -46,11 +46,11 @@ class RequestError(NoriaError):
 
 
 class MalformedBodyError(RequestError):
-    """A body that is not what the route reads."""
+    """A body that the route cannot read."""
 
 
 class BodyTooLargeError(RequestError):
-    """More than one request may carry."""
+    """More bytes or instances than one request may carry."""
 
 
 class SlowBodyError(RequestError):
@@ -61,7 +61,7 @@ class SlowBodyError(RequestError):
 
 
 class MethodError(RequestError):
-    """A method that the path does not know."""
+    """A method that the path does not allow."""
 
     def __init__(self, method: str, path: str, allowed: str) -> None:
         self.allowed = allowed
@@ -69,11 +69,11 @@ class MethodError(RequestError):
 
 
 class UnauthenticatedError(RequestError):
-    """No API key, or one that does not count."""
+    """No API key, or one that is not valid."""
 
 
 class ForbiddenError(RequestError):
-    """An API key that may not do this."""
+    """An API key without the right to do this."""
 
 
 class TooManyRequestsError(RequestError):
@@ -81,7 +81,7 @@ class TooManyRequestsError(RequestError):
 
     Attributes:
         retry_after: seconds until the next request is answered.
-        headers: of the rate limit, to be sent with the refusal.
+        headers: of the rate limit, sent with the refusal.
     """
 
     def __init__(self, message: str, retry_after: float, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
@@ -99,7 +99,7 @@ class UnknownEntityError(RequestError):
 
 
 class NoReasonsError(RequestError):
-    """Reasons are wanted of a version that cannot give any."""
+    """Reasons wanted from a version that cannot give any."""
 
 
 class TooSlowError(NoriaError):
@@ -114,7 +114,7 @@ class OnlineStoreError(NoriaError):
 
 
 class UnscorableError(RequestError):
-    """Instances that fit the signature and still have no score: too large for the model, or too little for the rule."""
+    """Instances that fit the signature and have no score: numbers too large, or values missing that a baseline needs."""
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
         self.problems = tuple(problems)
@@ -122,7 +122,7 @@ class UnscorableError(RequestError):
 
 
 class UnknownUseCaseError(RequestError):
-    """A use case that nobody declared."""
+    """A use case that does not exist."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.known = tuple(known)
@@ -132,7 +132,7 @@ class UnknownUseCaseError(RequestError):
 
 
 class NotServedError(RequestError):
-    """A version, or a part of a protocol, that there is none of here."""
+    """A version, or a part of a protocol, that is not served here."""
 
 
 class JournalError(NoriaError):
@@ -140,4 +140,4 @@ class JournalError(NoriaError):
 
 
 class JournalFullError(JournalError):
-    """The journal has reached its limit, or the disk is full: nothing was kept."""
+    """The journal has reached its limit, or the disk is full: nothing was written."""

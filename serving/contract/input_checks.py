@@ -1,6 +1,6 @@
-"""Values that a version can read and has hardly learnt from: unseen texts, numbers out of range, missing fields.
+"""Checks of values that a version can read and rarely saw in training: unseen texts, numbers out of range, missing fields.
 
-The use case says what becomes of each: accept, warn in the answer, or refuse (`serving` in its use_case.yaml).
+`serving` in use_case.yaml sets the policy of each: accept, warn in the answer, or refuse.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _Check = Callable[[Any], str | None]
 
 
 class InputConcern(msgspec.Struct, frozen=True, gc=False):
-    """One value that the version has hardly learnt from.
+    """One value that the version rarely saw in training.
 
     Attributes:
-        field: its name.
-        found: what was sent.
-        expected: what training saw.
+        field: name.
+        found: value sent; None if missing.
+        expected: values seen in training.
     """
 
     field: str
@@ -35,10 +35,10 @@ class InputConcern(msgspec.Struct, frozen=True, gc=False):
 
 
 class InputChecks:
-    """What to look at in the instances of one version; made once."""
+    """Checks of the instances of one version; made once."""
 
     def __init__(self, serving: Serving, fields: Mapping[str, Field], manifest: Manifest) -> None:
-        read = {field.name for field in manifest.signature.fields}  # what a version does not read cannot mislead it
+        read = {field.name for field in manifest.signature.fields}  # a field that is not read needs no check
         self._fields = tuple(
             (name, *checks)
             for name, field in fields.items()
@@ -46,28 +46,28 @@ class InputChecks:
         )
 
     def find(self, features: Mapping[str, Any]) -> list[tuple[InputPolicy, InputConcern]]:
-        """Every concern about an instance, with what becomes of it; empty where there is none."""
-        found: list[tuple[InputPolicy, InputConcern]] = []
+        """Unusual values of an instance, each with its policy; empty if there are none."""
+        concerns: list[tuple[InputPolicy, InputConcern]] = []
         for name, missing, range_, category in self._fields:
             value = features.get(name)
             if value is None:
                 if missing:
-                    found.append((missing, InputConcern(name, None, "a value")))
+                    concerns.append((missing, InputConcern(name, None, "a value")))
             elif range_ is not None:
-                treatment, low, high = range_
+                policy, low, high = range_
                 if not low <= value <= high:
-                    found.append((treatment, InputConcern(name, value, f"{low:g} to {high:g}")))
+                    concerns.append((policy, InputConcern(name, value, f"{low:g} to {high:g}")))
             elif category is not None:
-                treatment, known, shown = category
+                policy, known, shown = category
                 if value not in known:
-                    found.append((treatment, InputConcern(name, value, shown)))
-        return found
+                    concerns.append((policy, InputConcern(name, value, shown)))
+        return concerns
 
 
 def problem(where: str, concern: InputConcern) -> FieldProblem:
-    """A concern as a reason to refuse."""
-    found = "nothing" if concern.found is None else msgspec.json.encode(concern.found).decode()
-    shown = found if len(found) <= 60 else f"{found[:57]}..."
+    """Problem report of a value that the use case refuses."""
+    text = "nothing" if concern.found is None else msgspec.json.encode(concern.found).decode()
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
     return FieldProblem(
         f"{where}.{concern.field}", shown, concern.expected, "the use case refuses what training did not see"
     )
@@ -87,7 +87,7 @@ def _checks(serving: Serving, field: Field, known: frozenset[str]) -> tuple[Any,
 
 
 def _known(manifest: Manifest, field: Field) -> frozenset[str]:
-    """Every text that the version has learnt something about; the signature lists the most frequent ones alone."""
+    """Every text that the encoder knows; the signature lists only the most frequent ones."""
     known = set(field.categories)
     for column in manifest.encoder.columns if manifest.encoder else ():
         if column.name == field.name and isinstance(column, OneHotColumn):

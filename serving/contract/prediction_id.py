@@ -1,4 +1,4 @@
-"""Identifiers that sort by time (UUID version 7, RFC 9562), so that the table's index grows at one end."""
+"""Identifiers that sort by time (UUID version 7, RFC 9562), so that the index of the table grows at one end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 
 _RANDOM_BYTES = 10
 _AT_ONCE = 400
-"""Identifiers whose chance is drawn from the system in one call: a call for each would cost as much as all else here."""
+"""Identifiers per call for random bytes: a call for each would cost as much as all else here."""
 
 
-class _Chance:
-    """Random parts of identifiers, drawn in advance; a forked process must not go on with its parent's."""
+class _RandomParts:
+    """Random parts of identifiers, drawn in advance; a forked process must not use those of its parent."""
 
     def __init__(self) -> None:
         self._ready: list[str] = []
@@ -26,7 +26,7 @@ class _Chance:
                 self._ready += [_end(drawn[at : at + 20]) for at in range(0, len(drawn), 20)]
 
     def forget(self) -> None:
-        """Draw anew."""
+        """Drop all of them; the next call draws new ones."""
         self._ready.clear()
 
 
@@ -35,11 +35,11 @@ def _end(random: str) -> str:
     return f"-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
 
 
-_chance = _Chance()
-os.register_at_fork(after_in_child=_chance.forget)
+_random_parts = _RandomParts()
+os.register_at_fork(after_in_child=_random_parts.forget)
 
 
 def uuid7(now: datetime) -> str:
     """A new identifier: milliseconds of `now` (48 bits), then 74 random bits."""
     time = f"{int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF:012x}"
-    return f"{time[:8]}-{time[8:]}{_chance.draw()}"
+    return f"{time[:8]}-{time[8:]}{_random_parts.draw()}"

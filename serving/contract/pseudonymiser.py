@@ -1,9 +1,9 @@
-"""Keeps personal values out of models, journal and log: what apps send is pseudonymised before anything looks at it.
+"""Replaces personal values in requests before models, journal or log see them.
 
-Raw data went through the same treatment (`noria.data.ingest.privacy`), under the same key, so a model meets the pseudonyms
-that it has learnt from. A value is never taken for a pseudonym because it looks like one: the hash of an address or a UUID
-looks the same and is personal. Whoever sends a pseudonym on purpose, such as features that were read from the warehouse or
-from the log, says so: ``pseudonym:`` and its 32 hexadecimal characters.
+`noria.data.ingest.privacy` replaces them in raw data, with the same key, so that a model gets the pseudonyms that it was
+trained on. A value is never taken for a pseudonym because it looks like one: the hash of an address or a UUID looks the same
+and is personal. A caller that sends a pseudonym on purpose, such as one read from the warehouse or from the log, marks it:
+``pseudonym:`` and its 32 hexadecimal characters.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from noria.core.use_case.pseudonym import LENGTH, check_key, pseudonym
 from serving.contract.errors import FieldProblem
 
 MARK = "pseudonym:"
-_SAID = re.compile(rf"{MARK}([0-9a-f]{{{LENGTH}}})")
+_MARKED = re.compile(rf"{MARK}([0-9a-f]{{{LENGTH}}})")
 _REMEMBERED = 65_536
 """Values whose pseudonym is remembered, per use case: a few megabytes."""
 _NOT_SHOWN = "(not shown: it is personal)"
 _HARMLESS = frozenset({"nothing", "null", "true", "false"})
 _KINDS = {'"': "a text", "[": "a list", "{": "an object", "a": "an integer"}
-"""By the first character of a value as JSON, which errors show; `an integer of 400 bits` is no JSON."""
+"""By the first character of a value as errors show it: JSON, or `an integer of 400 bits`."""
 
 
 class Pseudonymiser:
-    """The privacy of one use case, applied to what apps send.
+    """The privacy settings of one use case, applied to requests.
 
     Attributes:
-        hidden: fields whose values may stand nowhere; an error tells `kind_of` them instead.
+        hidden: fields whose values are never shown; an error shows `kind_of` them instead.
     """
 
     def __init__(self, privacy: Mapping[str, Privacy], entity: str, key: str) -> None:
-        """Make one.
+        """Prepare the replacements.
 
         Args:
-            privacy: what becomes of each field.
-            entity: the field that is the entity.
+            privacy: setting of each field that requests may have.
+            entity: name of the entity field.
             key: key of pseudonyms.
         """
         self._replaced = tuple(name for name, how in privacy.items() if how is Privacy.PSEUDONYMISE)
@@ -51,10 +51,10 @@ class Pseudonymiser:
 
     @classmethod
     def of(cls, use_case: UseCase, key: str) -> Pseudonymiser | None:
-        """The protector of a use case; None where nothing that apps may send is personal.
+        """The pseudonymiser of a use case; None if no field of a request is personal.
 
         Raises:
-            SettingsError: something is pseudonymised and the key is empty.
+            SettingsError: a field is pseudonymised and the key is empty.
         """
         sent = {*use_case.features.names, use_case.entity}
         privacy = {name: how for name, how in use_case.privacy.items() if name in sent and how is not Privacy.KEEP}
@@ -65,10 +65,10 @@ class Pseudonymiser:
         return cls(privacy, use_case.entity, key)
 
     def protect(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A copy of a row with personal values replaced or left out, the entity's too where the row has it.
+        """A copy of a row with personal values replaced or left out, also the entity's if the row has it.
 
-        Texts and integers become pseudonyms, the integer 9 that of the text "9", as in raw data. Null stays null. What is
-        neither, no text feature may be: it is left for the check to refuse, which must not show it.
+        Texts and integers become pseudonyms; the integer 9 has that of the text "9", as in raw data. Null stays null. Other
+        values stay too: no text feature may have them, and the check that refuses them does not show them.
         """
         safe = dict(row)
         for name in self._replaced:
@@ -82,15 +82,15 @@ class Pseudonymiser:
         return safe
 
     def protect_entity(self, entity: str | None) -> str | None:
-        """The entity as it may be written down: itself, its pseudonym, or nothing."""
+        """The entity in a form that may be recorded: itself, its pseudonym, or None."""
         if entity is None or self._entity is Privacy.DROP:
             return None
         return self._pseudonym(entity) if self._entity is Privacy.PSEUDONYMISE else entity
 
     def hush(self, problems: Iterable[FieldProblem]) -> list[FieldProblem]:
-        """Problems of a request without the personal values that they found.
+        """Problems of a request without the personal values in them.
 
-        A problem of a whole row, or of an entity that stands alone, may hold any value, and is hushed too.
+        A problem of a whole row, or of an entity outside a row, may have any value, and is hushed too.
         """
         return [self._hushed(problem) for problem in problems]
 
@@ -103,7 +103,7 @@ class Pseudonymiser:
 
     @staticmethod
     def kind_of(value: object) -> str:
-        """What an error may say of a value that it may not show."""
+        """Kind of a value, for an error that may not show the value."""
         kinds = ((bool, "true or false"), (str, "a text"), (int | float, "a number"), (list, "a list"), (dict, "an object"))
         kind = next((word for type_, word in kinds if isinstance(value, type_)), "null")
         return f"{kind} {_NOT_SHOWN}"
@@ -117,7 +117,7 @@ def _digits(number: int) -> str:
 def _remembering(key: str) -> Callable[[str], str]:
     @lru_cache(maxsize=_REMEMBERED)
     def of(value: str) -> str:
-        said = _SAID.fullmatch(value)
-        return said[1] if said else pseudonym(value, key)
+        marked = _MARKED.fullmatch(value)
+        return marked[1] if marked else pseudonym(value, key)
 
     return of

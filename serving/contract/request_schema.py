@@ -1,7 +1,7 @@
-"""Reads a request's body straight into what one version expects: the fast way, for requests in which nothing is wrong.
+"""Reads the body of a request into the types of one version: the fast way, for valid requests.
 
-The types of the fields are made from the version's signature once, and msgspec decodes and checks a body in one pass. It
-stops at the first thing that does not fit; `serving.predict.instances` then reads the body again and names everything.
+The types are made once from the version's signature, and msgspec decodes and checks a body in one pass. It stops at the
+first mistake; `serving.predict.instances` then reads the body again and names all mistakes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Instance(NamedTuple):
     """One row to predict.
 
     Attributes:
-        entity: identifies it in the caller's world; logged with the prediction, not read by the model.
-        features: what the model reads, by name; None where it is missing.
+        entity: the caller's identifier; logged with the prediction, not read by the model.
+        features: values that the model reads, by name; None if missing.
     """
 
     entity: str | None
@@ -28,21 +28,21 @@ class Instance(NamedTuple):
 
 
 class PredictBody(NamedTuple):
-    """What a body asks for: instances, or entities whose features are to be looked up; one of the two is empty."""
+    """Content of a body: instances, or entities whose features are to be looked up; one of the two is empty."""
 
     instances: list[Instance]
     entities: list[str]
 
 
 class RequestSchema:
-    """What a body must look like for one version."""
+    """Schema of a body for one version."""
 
     def __init__(self, fields: Iterable[Field], entity: str, most: int) -> None:
         """Make the decoder.
 
         Args:
-            fields: what an instance may hold.
-            entity: the optional field that names it.
+            fields: fields that an instance may have.
+            entity: name of the optional entity field.
             most: instances, or entities, of one request.
         """
         self._entity = entity
@@ -67,26 +67,26 @@ class RequestSchema:
         self._decode = msgspec.json.Decoder(body).decode
 
     def read(self, body: bytes) -> PredictBody | None:
-        """What a body asks for; None where something is wrong, or might be."""
+        """Content of a body; None if something is wrong, or might be."""
         if b"\\u0000" in body:  # PostgreSQL does not store NUL
             return None
         try:
-            found: Any = self._decode(body)
+            content: Any = self._decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
-        if (found.instances is msgspec.UNSET) == (found.entities is msgspec.UNSET):
+        if (content.instances is msgspec.UNSET) == (content.entities is msgspec.UNSET):
             return None
-        if found.entities is not msgspec.UNSET:
-            return PredictBody([], [str(name) for name in found.entities])
-        return PredictBody([self._split(msgspec.structs.asdict(row)) for row in found.instances], [])
+        if content.entities is not msgspec.UNSET:
+            return PredictBody([], [str(name) for name in content.entities])
+        return PredictBody([self._split(msgspec.structs.asdict(row)) for row in content.instances], [])
 
     def accept(self, rows: Sequence[object]) -> list[Instance] | None:
-        """Rows that another protocol has read; None where something is wrong, or might be."""
+        """Rows that another protocol has read, as instances; None if something is wrong, or might be."""
         try:
-            found = msgspec.convert(rows, self._rows)
+            converted = msgspec.convert(rows, self._rows)
         except (msgspec.ValidationError, RecursionError):
             return None
-        instances = [self._split(msgspec.structs.asdict(row)) for row in found]
+        instances = [self._split(msgspec.structs.asdict(row)) for row in converted]
         texts = (value for one in instances for value in (one.entity, *one.features.values()) if isinstance(value, str))
         return instances if all(text.isascii() and "\0" not in text for text in texts) else None
 

@@ -1,4 +1,4 @@
-"""Which scores are an answer: what a task promises, held against what a model gave."""
+"""Valid scores of each task: finite numbers, probabilities, probabilities that sum to 1."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ import numpy.typing as npt
 
 from noria.core.model.bundle import Manifest
 from noria.core.model.decision import Scores
-from noria.core.use_case import Task
 
 _SUM_TOLERANCE = 1e-4  # probabilities leave the graph as float32
 
 
 def expected_shape(manifest: Manifest, rows: int) -> tuple[int, ...]:
-    """Shape of the scores of so many rows: ``(rows,)``, or ``(rows, classes)`` for multiclass."""
-    return (rows, len(manifest.classes)) if manifest.task is Task.MULTICLASS else (rows,)
+    """Shape of the scores of `rows` rows: ``(rows,)``, or ``(rows, classes)`` for multiclass."""
+    return (rows, len(manifest.classes)) if manifest.task.is_multiclass else (rows,)
 
 
-def are_answers(manifest: Manifest, scores: Scores) -> npt.NDArray[np.bool_]:
-    """Which rows have an answer; shape ``(rows,)``.
+def valid_rows(manifest: Manifest, scores: Scores) -> npt.NDArray[np.bool_]:
+    """Whether the scores of each row are valid; shape ``(rows,)``.
 
-    A number must be finite; a probability must lie in 0 to 1, and those of all classes must sum to 1.
+    A number must be finite; a probability must be in 0 to 1, and those of all classes must sum to 1.
+
+    Args:
+        manifest: says the task and the classes.
+        scores: shape as `expected_shape`.
     """
-    if manifest.task is Task.REGRESSION:
+    if manifest.task.is_regression:
         return np.isfinite(scores)
-    probable = (scores >= 0.0) & (scores <= 1.0)  # not a number is neither
-    if manifest.task is Task.BINARY_CLASSIFICATION:
-        return probable
+    in_range = (scores >= 0.0) & (scores <= 1.0)  # false for NaN
+    if manifest.task.is_binary:
+        return in_range
     with np.errstate(over="ignore", invalid="ignore"):
-        whole = np.abs(scores.sum(axis=1) - 1.0) <= _SUM_TOLERANCE
-    return np.asarray(probable.all(axis=1) & whole, dtype=np.bool_)
+        sums_to_one = np.abs(scores.sum(axis=1) - 1.0) <= _SUM_TOLERANCE
+    return np.asarray(in_range.all(axis=1) & sums_to_one, dtype=np.bool_)

@@ -1,1 +1,1 @@
-"""Labels that apps report, late, repeated or corrected."""
+"""What became true? Labels that apps report, late, repeated or corrected."""

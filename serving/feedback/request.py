@@ -1,4 +1,4 @@
-"""Reads and checks feedback; every wrong field is named, in one answer."""
+"""Reads and checks feedback; one response names every wrong field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serving.contract.errors import BodyTooLargeError, FieldProblem, MalformedBo
 from serving.contract.pseudonymiser import Pseudonymiser
 from serving.predict.instances import shown
 
-MAX_STATEMENTS = 1000
+MAX_ITEMS = 1000
 _EXPECTED_BODY = '{"feedback": [{"id": "<id of a prediction>", "label": ...}, ...]}'
 _FIELDS = ("id", "entity", "event_time", "label", "at")
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -24,11 +24,11 @@ _LONGEST_ENTITY = 1000
 
 
 class FeedbackItem(NamedTuple):
-    """One statement as it was sent: about a prediction or about an entity.
+    """Label of one prediction or one entity, as it was sent.
 
     Attributes:
         label: `true` or `false`, a class, or the shortest text of a number.
-        at: when it was known, where the app says so; UTC.
+        at: time at which it was known, UTC; None if the app does not say.
     """
 
     prediction_id: str | None
@@ -38,18 +38,18 @@ class FeedbackItem(NamedTuple):
     at: datetime | None
 
 
-def read_statements(
-    body: bytes, use_case: UseCase, now: datetime, protector: Pseudonymiser | None
+def read_feedback(
+    body: bytes, use_case: UseCase, now: datetime, pseudonymiser: Pseudonymiser | None
 ) -> tuple[list[FeedbackItem], list[FieldProblem]]:
-    """The statements of a request, and everything that is wrong with them; the statements count only where nothing is.
+    """The items of a request, and every problem in them; the items are valid only if there is no problem.
 
     Raises:
         MalformedBodyError: not JSON, or not of the shape ``{"feedback": [...]}``.
-        BodyTooLargeError: more than 1,000 statements.
+        BodyTooLargeError: more than 1,000 items.
     """
-    reader = _Reader(use_case, now, protector)
-    statements = [said for index, item in enumerate(_items(body)) if (said := reader.read(f"feedback[{index}]", item))]
-    return statements, reader.problems
+    reader = _Reader(use_case, now, pseudonymiser)
+    items = [item for index, content in enumerate(_items(body)) if (item := reader.read(f"feedback[{index}]", content))]
+    return items, reader.problems
 
 
 def _items(body: bytes) -> list[Any]:
@@ -63,27 +63,25 @@ def _items(body: bytes) -> list[Any]:
     if not isinstance(items, list) or not items:
         found = "an empty list" if items == [] else shown(items)
         raise MalformedBodyError(
-            f"feedback is {found}, expected a list of 1 to {MAX_STATEMENTS:,} objects; send {_EXPECTED_BODY}"
+            f"feedback is {found}, expected a list of 1 to {MAX_ITEMS:,} objects; send {_EXPECTED_BODY}"
         )
-    if len(items) > MAX_STATEMENTS:
-        raise BodyTooLargeError(
-            f"{len(items):,} statements in one request, at most {MAX_STATEMENTS:,} are taken; send several"
-        )
+    if len(items) > MAX_ITEMS:
+        raise BodyTooLargeError(f"{len(items):,} statements in one request, at most {MAX_ITEMS:,} are taken; send several")
     return items
 
 
 class _Reader:
-    """Reads one statement after another, and keeps what is wrong."""
+    """Reads one item after another, and keeps the problems."""
 
-    def __init__(self, use_case: UseCase, now: datetime, protector: Pseudonymiser | None) -> None:
+    def __init__(self, use_case: UseCase, now: datetime, pseudonymiser: Pseudonymiser | None) -> None:
         self.problems: list[FieldProblem] = []
         self._use_case = use_case
         self._latest = now + _CLOCKS_DIFFER
-        self._protector = protector
-        self._entity_is_hidden = protector is not None and use_case.entity in protector.hidden
+        self._pseudonymiser = pseudonymiser
+        self._entity_is_hidden = pseudonymiser is not None and use_case.entity in pseudonymiser.hidden
 
     def read(self, where: str, item: object) -> FeedbackItem | None:
-        """One statement; None where it is not even an object."""
+        """One item; None if it is not an object."""
         if not isinstance(item, dict):
             self._wrong(where, shown(item), "an object with id or entity, and label")
             return None
@@ -119,7 +117,7 @@ class _Reader:
     def _entity(self, where: str, value: object) -> str | None:
         text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
         if isinstance(text, str) and 0 < len(text) <= _LONGEST_ENTITY and "\0" not in text:
-            safe = self._protector.protect_entity(text) if self._protector else text
+            safe = self._pseudonymiser.protect_entity(text) if self._pseudonymiser else text
             if safe is None:
                 hint = "send the id of the prediction"
                 self._wrong(where, "an entity", "none: the privacy of the use case drops it, so no prediction has one", hint)
@@ -168,7 +166,7 @@ class _Reader:
         return ""
 
     def _as_boolean(self, value: object) -> str:
-        """The use case's own word for yes is a likely slip."""
+        """Suggestion for a label that is the use case's own word for yes."""
         positive = self._use_case.label.positive
         if isinstance(positive, bool):
             return ""

@@ -1,4 +1,4 @@
-"""Takes what apps say came true, and writes it down before anybody is told that it was accepted."""
+"""Accepts feedback of apps, and records it before the response says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from noria.core.base.clock import Clock
 from noria.core.base.errors import InstanceError
 from serving.contract.prediction_id import uuid7
-from serving.feedback.request import FeedbackItem, read_statements
+from serving.feedback.request import FeedbackItem, read_feedback
 from serving.feedback.table import FeedbackLine, FeedbackRecord, FeedbackTable, journal_line
 from serving.journal.background_log import BackgroundLog
 from serving.journal.journal import Journal
@@ -20,10 +20,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class AcceptedFeedback(msgspec.Struct, gc=False):
-    """The answer for one statement."""
+    """The answer for one item."""
 
     id: str
-    """Of the statement: what to ask for it by."""
+    """Identifier of the stored feedback."""
     status: str = "accepted"
 
 
@@ -32,7 +32,7 @@ class FeedbackReceipt(msgspec.Struct, gc=False):
 
     use_case: str
     feedback: list[AcceptedFeedback]
-    """In the order they were sent."""
+    """In the order of the request."""
 
 
 class FeedbackLog(BackgroundLog):
@@ -41,31 +41,31 @@ class FeedbackLog(BackgroundLog):
     what = "statements"
 
     def __init__(self, journal: Journal, url: str, pause: float = 1.0) -> None:
-        """Nothing runs yet.
+        """Start nothing yet.
 
         Args:
             journal: keeps lines until PostgreSQL has them.
-            url: of PostgreSQL; empty where there is none.
+            url: of PostgreSQL; empty if there is none.
             pause: seconds between two looks at the journal.
         """
         super().__init__(journal, FeedbackTable(url) if url else None, pause)
 
     def append(self, line: bytes) -> None:
-        """Keep one line for good.
+        """Write one line to the journal.
 
         Raises:
-            JournalFullError: there is no room: feedback is never accepted without being kept.
+            JournalFullError: the journal is full: feedback is never accepted without being kept.
             JournalError: the disk refuses.
         """
         self._journal.append(line)
 
 
 class FeedbackService:
-    """Where feedback is handed in.
+    """Accepts feedback.
 
     Args:
-        record: keeps one journal line for good; an answer exists only after it has returned.
-        clock: gives the time at which feedback was received.
+        record: writes one journal line; the response exists only after it has returned.
+        clock: dates the receipt of feedback.
     """
 
     def __init__(self, record: Callable[[bytes], object], clock: Clock) -> None:
@@ -73,40 +73,40 @@ class FeedbackService:
         self._clock = clock
 
     def take(self, body: bytes, model: ServedModel, caller: str, request_id: str) -> bytes:
-        """Take a request; returns the answer's JSON.
+        """Accept a request; returns the JSON of the response.
 
         Args:
             body: JSON, ``{"feedback": [{"id": ..., "label": ...}, {"entity": ..., "label": ...}]}``.
-            model: any version of the use case that it is about.
-            caller: name of the API key; empty where nobody needs one.
-            request_id: the caller's, or ours.
+            model: any version of the use case.
+            caller: name of the API key; empty if no key is needed.
+            request_id: the caller's, or a new one.
 
         Raises:
             MalformedBodyError: not JSON, or not of that shape.
-            BodyTooLargeError: more than 1,000 statements.
-            InstanceError: a label that is none of the use case, a prediction id that is none; lists all of them.
-            JournalError: it cannot be kept; nothing of it was accepted.
+            BodyTooLargeError: more than 1,000 items.
+            InstanceError: labels or prediction ids that are not valid; lists all of them.
+            JournalError: it cannot be recorded; nothing of it was accepted.
         """
         now = self._clock.now()
-        statements, problems = read_statements(body, model.use_case, now, model.protector)
+        items, problems = read_feedback(body, model.use_case, now, model.pseudonymiser)
         if problems:
             raise InstanceError(problems)
-        # of two statements about the same in one request the later one counts: its id is the greater
-        ids = sorted(uuid7(now) for _ in statements)
-        feedback = [self._statement(identity, said, now) for identity, said in zip(ids, statements, strict=True)]
+        # of two items about the same in one request the later one counts: its id is the greater
+        ids = sorted(uuid7(now) for _ in items)
+        feedback = [_record(identity, item, now) for identity, item in zip(ids, items, strict=True)]
         line = FeedbackLine(
             use_case=model.name, received_at=now.isoformat(), request_id=request_id, caller=caller, feedback=feedback
         )
         self._record(journal_line(line))
-        return _encode(FeedbackReceipt(model.name, [AcceptedFeedback(statement.id) for statement in feedback]))
+        return _encode(FeedbackReceipt(model.name, [AcceptedFeedback(record.id) for record in feedback]))
 
-    @staticmethod
-    def _statement(identity: str, said: FeedbackItem, now: datetime) -> FeedbackRecord:
-        return FeedbackRecord(
-            id=identity,
-            prediction_id=said.prediction_id,
-            entity=said.entity,
-            event_time=said.event_time.isoformat() if said.event_time else None,
-            label=said.label,
-            at=(said.at or now).isoformat(),
-        )
+
+def _record(identity: str, item: FeedbackItem, now: datetime) -> FeedbackRecord:
+    return FeedbackRecord(
+        id=identity,
+        prediction_id=item.prediction_id,
+        entity=item.entity,
+        event_time=item.event_time.isoformat() if item.event_time else None,
+        label=item.label,
+        at=(item.at or now).isoformat(),
+    )

@@ -1,4 +1,4 @@
-"""The table of feedback in PostgreSQL, and how a journal line becomes its rows."""
+"""The table of feedback in PostgreSQL, and its rows from a journal line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.journal.append_table import AppendTable
 
 
 class FeedbackRow(NamedTuple):
-    """One statement, as the table has it."""
+    """One row of the table."""
 
     id: str
     use_case: str
@@ -27,11 +27,11 @@ class FeedbackRow(NamedTuple):
 
 
 class FeedbackRecord(msgspec.Struct, kw_only=True, gc=False):
-    """What came true, of one prediction or of one entity; one of a journal line.
+    """Label of one prediction or one entity; one of a journal line.
 
     Attributes:
-        id: of this statement.
-        at: when it was known: as the app says, else when it was received.
+        id: of this record.
+        at: time at which it was known; the time of receipt if the app does not say.
     """
 
     id: str
@@ -43,7 +43,7 @@ class FeedbackRecord(msgspec.Struct, kw_only=True, gc=False):
 
 
 class FeedbackLine(msgspec.Struct, kw_only=True, gc=False):
-    """One line of the journal of feedback: what one request said."""
+    """One line of the journal: the feedback of one request."""
 
     use_case: str
     received_at: str
@@ -68,25 +68,25 @@ class FeedbackTable(AppendTable):
         super().__init__(url, "ops.feedback", FeedbackRow._fields)
 
     def rows_of(self, line: bytes) -> Iterator[FeedbackRow]:
-        """The statements of one journal line.
+        """The rows of one journal line.
 
         Raises:
-            ValueError: it is no journal line.
+            ValueError: it is not a journal line.
         """
         try:
-            found = _decode(line)
+            content = _decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"not a journal line: {line[:80]!r}") from error
-        for said in found.feedback:
+        for record in content.feedback:
             yield FeedbackRow(
-                id=said.id,
-                use_case=found.use_case,
-                prediction_id=said.prediction_id,
-                entity=said.entity,
-                event_time=said.event_time,
-                label=said.label,
-                at=said.at,
-                received_at=found.received_at,
-                caller=found.caller or None,
-                request_id=found.request_id or None,
+                id=record.id,
+                use_case=content.use_case,
+                prediction_id=record.prediction_id,
+                entity=record.entity,
+                event_time=record.event_time,
+                label=record.label,
+                at=record.at,
+                received_at=content.received_at,
+                caller=content.caller or None,
+                request_id=content.request_id or None,
             )

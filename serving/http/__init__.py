@@ -1,1 +1,1 @@
-"""HTTP: the fast path, its batching and protocol, error responses, headers, routes."""
+"""How does a request become a response? Fast path, batching, protocol, routes, errors, headers."""

@@ -1,4 +1,4 @@
-"""The parts of a running app, typed, in one place."""
+"""Services of a running app, typed, in one place."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from starlette.requests import Request
 
 from noria.core.base.clock import Clock
 from noria.settings import Settings, traces_wanted
-from serving.access.authenticator import Authenticator, make_gatekeeper
+from serving.access.authenticator import Authenticator, make_authenticator
 from serving.feedback.service import FeedbackLog, FeedbackService
 from serving.journal.journal import Journal
 from serving.journal.prediction_log import PredictionLog
+from serving.models.bundle_loader import BundleLoader
 from serving.models.bundle_store import BundleStore
+from serving.models.challengers import Challengers
+from serving.models.champions import Champions
 from serving.models.model_source import ModelSource
 from serving.models.registry_client import RegistryClient
 from serving.models.rollouts import ActiveRollouts
 from serving.models.served_model import ServedModels
 from serving.models.use_case_files import UseCaseFiles
 from serving.observability.lifecycle import Lifecycle
-from serving.observability.metrics import Metrics, RolloutFigure
+from serving.observability.live_state import LiveState
+from serving.observability.metrics import Metrics
 from serving.observability.readiness import DependencyHealth, Readiness, readiness_of
 from serving.observability.tracing import Tracing
 from serving.predict.online_store import OnlineStore
@@ -28,108 +32,81 @@ from serving.predict.service import PredictionService
 
 @dataclass(frozen=True)
 class AppServices:
-    """What requests are answered with."""
+    """Everything that answers requests."""
 
     models: ServedModels
     source: ModelSource
     rollouts: ActiveRollouts
-    gate: Authenticator
-    service: PredictionService
-    online: OnlineStore
-    log: PredictionLog
-    feedback_log: FeedbackLog
+    authenticator: Authenticator
+    predictions: PredictionService
+    online_store: OnlineStore
+    prediction_log: PredictionLog
     feedback: FeedbackService
+    feedback_log: FeedbackLog
     metrics: Metrics
     tracing: Tracing
     lifecycle: Lifecycle
     clock: Clock
 
     def start(self) -> None:
-        """Start what runs in the background; returns when a new replica knows keys and champions."""
+        """Start background threads; returns when a new replica has keys and champions."""
         self.tracing.start()
-        self.log.start()
+        self.prediction_log.start()
         self.feedback_log.start()
         self.rollouts.start()
-        self.gate.keys.start()
+        self.authenticator.keys.start()
         self.source.start()
         self.metrics.workers.inc()
         self.lifecycle.started()
 
     def stop(self) -> None:
-        """Stop it; what requests have left in the journals goes to PostgreSQL if that answers."""
-        self.service.close()
+        """Stop them; what requests have left in the journals goes to PostgreSQL if that answers."""
+        self.predictions.close()
         self.source.stop()
-        self.gate.keys.stop()
+        self.authenticator.keys.stop()
         self.rollouts.close()
-        self.log.stop()
+        self.prediction_log.stop()
         self.feedback_log.stop()
         self.tracing.stop()
 
     @property
     def readiness(self) -> Readiness:
-        """Whether to send requests here, and what to look at."""
-        behind = DependencyHealth(
+        """Whether to send requests here, and what a person should look at."""
+        keys = self.authenticator.keys.trouble
+        health = DependencyHealth(
             registry_trouble=self.source.trouble,
-            refused=self.source.refusals,
-            predictions=self.log.state,
+            refused=self.source.refused,
+            predictions=self.prediction_log.state,
             feedback=self.feedback_log.state,
-            rolled_back=self.source.rolled_back,
-            others=(
-                *((self.gate.keys.trouble,) if self.gate.keys.trouble else ()),
-                *(f"{name}: {told}" for name, told in self.source.troubles.items()),
-            ),
+            rolled_back=self.rollouts.rolled_back,
+            others=(*([keys] if keys else ()), *(f"{name}: {text}" for name, text in self.source.mistakes.items())),
         )
-        return readiness_of(self.models, self.lifecycle.phase, behind)
+        return readiness_of(self.models, self.lifecycle.phase, health)
 
 
 def assemble(settings: Settings, clock: Clock) -> AppServices:
-    """Make the parts; nothing runs yet, and nothing outside the state folder is needed.
+    """Make the services; nothing runs yet, and nothing outside the state folder is needed.
 
     Raises:
         SettingsError: settings that contradict each other.
     """
-    state, url = settings.serving_state, settings.warehouse_url.get_secret_value()
-    limit = settings.serving_journal_mb * 1024 * 1024
-    models, rollouts = ServedModels(), ActiveRollouts(state / "rollouts", clock)
-    journal = Journal(state / "journal", clock, limit_bytes=limit)
-
-    def backlog() -> tuple[int, int]:
-        waiting = journal.backlog()
-        return waiting.segments, waiting.bytes
-
-    def figures() -> tuple[RolloutFigure, ...]:
-        active = ((model.name, rollouts.active(model.name)) for model in models)
-        return tuple(
-            RolloutFigure(name, found.challenger.version, 0.0 if found.shadow else found.share)
-            for name, found in active
-            if found is not None
-        )
-
-    metrics = Metrics(models, backlog, journal_limit=lambda: limit, rollouts=figures)
-    log = PredictionLog(journal, url, metrics, when_full=settings.serving_when_log_full)
-    feedback_log = FeedbackLog(Journal(state / "feedback", clock, limit_bytes=limit), url)
-    online = OnlineStore(url)
-    source = ModelSource(
-        UseCaseFiles(settings.use_cases, state / "use_cases"),
-        models,
-        RegistryClient(settings.mlflow_url),
-        BundleStore(state),
-        rollouts,
-        metrics=metrics,
-        clock=clock,
-        poll_seconds=settings.serving_poll_seconds,
-        pseudonym_key=settings.pseudonym_key.get_secret_value(),
-    )
+    url = settings.warehouse_url.get_secret_value()
+    models, metrics, online_store = ServedModels(), Metrics(), OnlineStore(url)
+    rollouts = ActiveRollouts(settings.serving_state / "rollouts", clock, metrics)
+    journal = _journal(settings, clock, "journal")
+    prediction_log = PredictionLog(journal, url, metrics, when_full=settings.serving_when_log_full)
+    feedback_log = FeedbackLog(_journal(settings, clock, "feedback"), url)
+    metrics.show(LiveState(models, rollouts, journal))
     return AppServices(
         models=models,
-        source=source,
+        source=_model_source(settings, clock, models, rollouts, metrics),
         rollouts=rollouts,
-        gate=make_gatekeeper(settings, clock, settings.serving_workers),
-        service=PredictionService(clock, log.append, metrics, rollouts, online),
-        online=online,
-        log=log,
-        feedback_log=feedback_log,
+        authenticator=make_authenticator(settings, clock, settings.serving_workers),
+        predictions=PredictionService(clock, prediction_log.append, metrics, rollouts, online_store),
+        online_store=online_store,
+        prediction_log=prediction_log,
         feedback=FeedbackService(feedback_log.append, clock),
+        feedback_log=feedback_log,
         metrics=metrics,
         tracing=Tracing(traces_wanted()),
         lifecycle=Lifecycle(),
@@ -137,7 +114,26 @@ def assemble(settings: Settings, clock: Clock) -> AppServices:
     )
 
 
-def parts_of(request: Request) -> AppServices:
-    """The parts of the app that got a request."""
-    parts: AppServices = request.app.state.parts
-    return parts
+def _journal(settings: Settings, clock: Clock, folder: str) -> Journal:
+    return Journal(settings.serving_state / folder, clock, limit_bytes=settings.serving_journal_mb * 1024 * 1024)
+
+
+def _model_source(
+    settings: Settings, clock: Clock, models: ServedModels, rollouts: ActiveRollouts, metrics: Metrics
+) -> ModelSource:
+    registry = RegistryClient(settings.mlflow_url)
+    loader = BundleLoader(registry, BundleStore(settings.serving_state))
+    return ModelSource(
+        UseCaseFiles(settings.use_cases, settings.serving_state / "use_cases"),
+        registry,
+        Champions(models, loader, metrics, clock, settings.pseudonym_key.get_secret_value()),
+        Challengers(registry, loader, rollouts, clock),
+        metrics=metrics,
+        poll_seconds=settings.serving_poll_seconds,
+    )
+
+
+def services_of(request: Request) -> AppServices:
+    """Services of the app that got a request."""
+    services: AppServices = request.app.state.services
+    return services

@@ -1,4 +1,4 @@
-"""Turns errors into HTTP: the only file that knows status codes. No stack trace leaves; it goes to the log."""
+"""Turns errors into HTTP: the only file with status codes. Stack traces go to the log, never to a caller."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MEDIA_TYPE = "application/problem+json"
 UNREADY = HTTPStatus.SERVICE_UNAVAILABLE.value
 _SHOWN = 100
 _LATER = 5
-"""Seconds after which to try again where nobody knows better."""
+"""Seconds after which to try again, if the error does not say."""
 _STATUS: dict[type[NoriaError], tuple[HTTPStatus, str]] = {
     MalformedBodyError: (HTTPStatus.BAD_REQUEST, "malformed-body"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
@@ -86,14 +86,14 @@ _log = logging.getLogger(__name__)
 _Headers = tuple[tuple[bytes, bytes], ...]
 _LISTING = (InstanceError, UnscorableError, UnknownEntityError)
 
-# What the predict route may answer, for the documentation.
+# Errors of the predict route, for the documentation.
 PREDICT_RESPONSES: dict[str, dict[str, object]] = {
     str(status.value): {
         "description": _TITLES[slug],
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
     }
     for status, slug in _STATUS.values()
-    # told once for each status
+    # one for each status
     if slug not in ("unscorable", "unknown-use-case", "not-served", "method-not-allowed", "features-unavailable")
 }
 
@@ -104,10 +104,10 @@ ADMIN_RESPONSES: dict[int | str, dict[str, object]] = {
 
 
 class ProblemDetails(NamedTuple):
-    """A refusal, as it is sent (RFC 9457).
+    """An error response (RFC 9457).
 
     Attributes:
-        slug: the kind of problem, as in its `type`.
+        slug: kind of problem, as in its `type`.
     """
 
     status: int
@@ -117,7 +117,7 @@ class ProblemDetails(NamedTuple):
 
 
 def problem_of(error: Exception, request_id: str = "") -> ProblemDetails:
-    """How an error looks over HTTP; one that nobody thought of goes to the log."""
+    """HTTP response of an error; an unforeseen one is logged, and its words are not sent."""
     for kind, (status, slug) in _STATUS.items():
         if isinstance(error, kind):
             headers = _headers(error, status)
@@ -152,7 +152,7 @@ async def _answer_validation_error(_request: Request, error: Exception) -> Respo
 
 
 async def _answer_surprise(request: Request, _error: Exception) -> Response:
-    """Starlette logs the error itself, and answers outside of all middleware: nobody else adds the headers."""
+    """Answer an unforeseen error; Starlette logs it, and no middleware adds headers to the response."""
     detail = "Something went wrong that is not your fault; the server's log has it."
     headers = data_headers(request.app.state.tls)
     return _response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", detail, headers=headers))

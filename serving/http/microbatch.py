@@ -1,16 +1,16 @@
-"""Requests that have come at the same time, predicted together.
+"""Requests that have come at the same time, predicted in one batch.
 
 One row costs a model nearly as much as ten: its trees have to come into the processor's cache, and a call is a call. Under
-load the event loop finds many connections readable at once, so each request for a single prediction waits until all that is
-readable has been read, which is microseconds, and then they are one batch, with one line each in one write to the journal.
-Nothing waits for company: a request that is alone goes at once.
+load the event loop finds many connections readable at once. So each request for a single prediction waits until all of them
+have been read, which is microseconds; then they are one batch, with one line each in one write to the journal. A request
+that is alone does not wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from serving.contract.request_schema import Instance
 from serving.models.served_model import ServedModel
@@ -27,21 +27,21 @@ class PendingRequest(NamedTuple):
     """A request for one prediction.
 
     Attributes:
-        instance: fits the version's contract, and has nothing personal in it.
-        done: is told the prediction, or why there is none.
+        instance: fits the version's request schema, and has no personal values.
+        done: called with the prediction, or with the error.
     """
 
     model: ServedModel
     instance: Instance
-    asked: RequestContext
+    context: RequestContext
     done: Callable[[PredictResult | Exception], None]
 
 
 class MicroBatcher:
     """Collects requests until the event loop has nothing more to read."""
 
-    def __init__(self, service: PredictionService) -> None:
-        self._service = service
+    def __init__(self, predictions: PredictionService) -> None:
+        self._predictions = predictions
         self._waiting: list[PendingRequest] = []
 
     def add(self, request: PendingRequest) -> None:
@@ -62,18 +62,18 @@ class MicroBatcher:
             for request, outcome in zip(requests, self._outcomes(requests), strict=True):
                 request.done(outcome)
 
-    def _outcomes(self, requests: list[PendingRequest]) -> list[Any]:
+    def _outcomes(self, requests: list[PendingRequest]) -> Sequence[PredictResult | Exception]:
         if len(requests) > 1:
             try:
-                return self._service.answer_together(
-                    requests[0].model, [one.instance for one in requests], [one.asked for one in requests]
+                return self._predictions.answer_batch(
+                    requests[0].model, [one.instance for one in requests], [one.context for one in requests]
                 )
-            except Exception:  # one of them is at fault, or the journal: each finds out for itself
+            except Exception:  # one of them is at fault, or the journal: each is answered for itself
                 return [self._alone(request) for request in requests]
         return [self._alone(request) for request in requests]
 
     def _alone(self, request: PendingRequest) -> PredictResult | Exception:
         try:
-            return self._service.answer_protected(request.model, [request.instance], request.asked)
+            return self._predictions.answer_protected(request.model, [request.instance], request.context)
         except Exception as error:
             return error

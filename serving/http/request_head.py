@@ -1,4 +1,4 @@
-"""Reads a request's headers and body, and no more of them than is allowed."""
+"""Reads headers and body of a request, up to the limits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from serving.contract.errors import BodyTooLargeError, MalformedBodyError, SlowB
 from serving.contract.prediction_id import uuid7
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Of a body, unpacked."""
+"""Largest body, unpacked."""
 _BODY_SECONDS = 10.0
-"""How long a caller may take to send a body."""
+"""Longest time to send a body."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 
 
 class RequestHead(NamedTuple):
-    """What is read of a request's headers.
+    """Headers of a request.
 
     Attributes:
-        length: bytes of the body as announced; -1 where it is not said.
-        packed: the body is gzip.
-        unpacks: the caller takes gzip.
+        length: bytes of the body as announced; -1 if they are not.
+        packed: whether the body is gzip.
+        unpacks: whether the caller takes gzip.
         request_id: the caller's, or a new one.
-        authorization: the header of that name, or the API key; None where neither was sent.
-        traceparent: the trace that the caller is in; None where there is none.
+        authorization: the header of that name, or the API key; None if neither was sent.
+        traceparent: trace of the caller; None if there is none.
     """
 
     length: int
@@ -42,7 +42,12 @@ class RequestHead(NamedTuple):
 
 
 def head_of(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> RequestHead:
-    """Look at each header once."""
+    """Read each header once.
+
+    Args:
+        headers: names in lower case.
+        now: time for a new request id.
+    """
     length, packed, unpacks, request_id, authorization, traceparent = -1, False, False, "", None, None
     for name, value in headers:
         if name == b"content-length":
@@ -61,11 +66,11 @@ def head_of(headers: Iterable[tuple[bytes, bytes]], now: datetime) -> RequestHea
 
 
 async def body_of(receive: Receive, head: RequestHead) -> bytes:
-    """The whole body, and no more of it than is allowed.
+    """The whole body, unpacked.
 
     Raises:
-        BodyTooLargeError: more bytes than that; the rest is not read.
-        MalformedBodyError: it says gzip and is not.
+        BodyTooLargeError: more than `MAX_BYTES`; the rest is not read.
+        MalformedBodyError: the header says gzip and the body is not.
         SlowBodyError: it did not arrive in time.
     """
     if head.length > MAX_BYTES:
@@ -94,14 +99,14 @@ async def _received(receive: Receive) -> bytes:
 def _unpacked(content: bytes) -> bytes:
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        found = unpacker.decompress(content, MAX_BYTES)  # a few bytes may unpack to gigabytes
+        unpacked = unpacker.decompress(content, MAX_BYTES)  # a few bytes may unpack to gigabytes
     except zlib.error as error:
         raise MalformedBodyError(f"the body is not gzip, as its header says ({error}); send it as it is") from error
     if unpacker.unconsumed_tail:
         raise _too_large()
     if not unpacker.eof:
         raise MalformedBodyError("the body is gzip that ends too early; send it again")
-    return found
+    return unpacked
 
 
 def _too_large() -> BodyTooLargeError:

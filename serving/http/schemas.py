@@ -1,4 +1,4 @@
-"""What goes over the wire, as types; the documentation is made from them."""
+"""Types of requests and responses; the API documentation is made from them."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ class _Schema(BaseModel):
 
 
 class WarningReport(_Schema):
-    """A value that the version can read and has hardly learnt from."""
+    """A value that the version can read and rarely saw in training."""
 
     field: str
     """The field."""
     found: str | float | None
-    """What was sent; null where it is missing."""
+    """Value sent; null if missing."""
     expected: str
-    """What training saw."""
+    """Values seen in training."""
 
 
 class ReasonReport(_Schema):
-    """What one field contributed to a prediction."""
+    """Contribution of one field to a prediction."""
 
     field: str
     """The field."""
     value: float | str | None
-    """What was sent; null where it is missing."""
+    """Value sent; null if missing."""
     contribution: float | None
-    """Its exact share (SHAP value) of the score before calibration: log odds, or the label's unit; null for a rule."""
+    """Its exact share (SHAP value) of the score before calibration: log odds, or the label's unit; null for the baseline."""
     text: str
     """The same in words."""
 
 
 class _Prediction(_Schema):
-    """The answer for one instance; `score` and `decision` are there whatever the task."""
+    """The answer for one instance; `score` and `decision` are there for every task."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
     """Identifies the prediction in the log; UUID version 7."""
     version: str
-    """The version that answered; "0" is the rule. While a new version is rolled out, two may answer one request."""
+    """The version that answered; "0" is the baseline. While a new version is rolled out, two may answer one request."""
     warnings: tuple[WarningReport, ...] = ()
-    """Values that the version has hardly learnt from; left out where there are none."""
+    """Values that the version rarely saw in training; left out if there are none."""
     reasons: tuple[ReasonReport, ...] = ()
-    """What contributed most, the weightiest first; left out unless asked for with `?reasons=`."""
+    """Largest contributions, the largest first; left out unless asked for with `?reasons=`."""
 
 
 class YesNoPrediction(_Prediction):
@@ -61,7 +61,7 @@ class YesNoPrediction(_Prediction):
     decision: bool
     """Whether to act: the score is at least the threshold."""
     threshold: float
-    """The version's decision threshold, chosen by what each outcome is worth."""
+    """The version's decision threshold, chosen by the value of each outcome."""
 
 
 class ClassPrediction(_Prediction):
@@ -90,15 +90,15 @@ class FieldReport(_Schema):
     where: str
     """Place in the body, such as `instances[0].distance`."""
     found: str
-    """What stands there."""
+    """Value there."""
     expected: str
-    """What would be right."""
+    """Description of a valid value."""
     suggestion: str = ""
-    """What to send instead, where that is clear."""
+    """What to send instead; empty if that is not clear."""
 
 
 class ProblemReport(_Schema):
-    """Why a request was not answered (RFC 9457, application/problem+json)."""
+    """Problem report of a request that was not answered (RFC 9457, application/problem+json)."""
 
     type: str
     """Names the kind of problem; stable."""
@@ -118,7 +118,7 @@ class ServingVersion(_Schema):
     """The version that answers now."""
 
     version: str
-    """ "0" is the rule."""
+    """ "0" is the baseline."""
     kind: str
     """`rule`, or the kind of model."""
     since: datetime
@@ -126,14 +126,14 @@ class ServingVersion(_Schema):
     as_of: datetime | None
     """Nothing that became known after this instant was used to train it."""
     origin: Origin
-    """`registry`; `disk`: the last good one, loaded without the registry; or `rule`."""
+    """`registry`; `disk`: the last good one, loaded without the registry; or `rule`: the baseline."""
     digest: str
     """SHA-256 of its bundle's manifest."""
     threshold: float | None
-    """Binary classification: decide yes where the score is at least this."""
+    """Binary classification: decide yes if the score is at least this."""
     payoffs: dict[str, dict[str, float]]
-    """Multiclass: money by the class decided on, then by the class that came, by which this version decides. Empty where it
-    decides for the likeliest class, as the rule does."""
+    """Multiclass: money by the class decided on, then by the class that came, by which this version decides. Empty if it
+    decides for the likeliest class, as the baseline does."""
     metrics: dict[str, float]
     """Metrics of its evaluation."""
 
@@ -177,7 +177,7 @@ class UseCaseList(_Schema):
 
 
 def report(model: ServedModel) -> UseCaseReport:
-    """What to tell about a use case."""
+    """Report of a use case."""
     use_case, manifest = model.use_case, model.predictor.manifest
     return UseCaseReport(
         use_case=model.name,
@@ -198,7 +198,7 @@ def report(model: ServedModel) -> UseCaseReport:
             as_of=manifest.provenance.as_of if manifest.provenance else None,
             origin=model.origin,
             digest=model.digest,
-            threshold=manifest.threshold if manifest.task is Task.BINARY_CLASSIFICATION else None,
+            threshold=manifest.threshold if manifest.task.is_binary else None,
             payoffs=_payoffs(model.policy),
             metrics=manifest.metrics,
         ),
@@ -209,5 +209,5 @@ def report(model: ServedModel) -> UseCaseReport:
 def _payoffs(policy: DecisionPolicy) -> dict[str, dict[str, float]]:
     return {
         decided: dict(zip(policy.classes, row, strict=True))
-        for decided, row in zip(policy.classes, policy.payoffs, strict=False)  # empty for the rule
+        for decided, row in zip(policy.classes, policy.payoffs, strict=False)  # empty for the baseline
     }

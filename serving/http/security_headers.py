@@ -1,4 +1,4 @@
-"""What browsers are told about every answer: not to guess, not to frame, not to keep, and which scripts are ours."""
+"""Security headers of every answer: no sniffing, no framing, no caching, and which scripts may run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SecurityHeaders:
 
     Args:
         app: what answers.
-        tls: whether callers come by HTTPS, so that browsers may be told to come by nothing else.
+        tls: whether callers come by HTTPS, so that browsers may be asked to use nothing else.
     """
 
     def __init__(self, app: ASGIApp, tls: bool = False) -> None:
@@ -70,7 +70,7 @@ class SecurityHeaders:
 
 
 def data_headers(tls: bool) -> _Headers:
-    """What is told about every answer that is no page.
+    """Headers of every answer that is no page.
 
     Args:
         tls: whether callers come by HTTPS.

@@ -1,1 +1,1 @@
-"""Predictions on local disk first, in PostgreSQL soon after."""
+"""Where is a prediction recorded? On local disk first, in PostgreSQL soon after."""

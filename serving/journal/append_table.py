@@ -14,7 +14,7 @@ class AppendTable:
     Args:
         url: of PostgreSQL.
         name: schema and table.
-        columns: what rows hold, in order; `id` among them is the primary key.
+        columns: of a row, in order; `id` among them is the primary key.
     """
 
     def __init__(self, url: str, name: str, columns: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ class AppendTable:
         self._connection: psycopg.Connection[Any] | None = None
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Store rows in one transaction; those that are there already are left as they are. Returns how many were new.
+        """Store rows in one transaction; rows that exist already stay as they are. Returns the number of new ones.
 
         Raises:
             psycopg.Error: nothing was stored.
@@ -39,7 +39,7 @@ class AppendTable:
             raise
 
     def _store(self, cursor: psycopg.Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> None:
-        # made once for a connection: one for every transaction would litter PostgreSQL's own catalogue
+        # once for a connection: one for every transaction would bloat PostgreSQL's catalogue
         cursor.execute(f"create temp table if not exists incoming (like {self._name}) on commit delete rows")
         with cursor.copy(f"copy incoming ({self._columns}) from stdin") as copy:
             for row in rows:
@@ -61,7 +61,7 @@ class AppendTable:
                 autocommit=True,
                 connect_timeout=5,
                 application_name="noria-serving",
-                # a server that vanished without a word must be noticed, not waited for
+                # a server that has vanished must be noticed, not waited for
                 options="-c statement_timeout=60000 -c lock_timeout=30000",
                 tcp_user_timeout=30000,
                 keepalives_idle=10,

@@ -1,4 +1,4 @@
-"""Moves lines from a journal to a table in the background: at most a second late, never lost, never twice."""
+"""Moves lines from a journal to a table in the background: at most a second late, none lost, none twice."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from serving.journal.journal import Journal, Level
 from serving.journal.segment import Backlog, Segment
 
 _log = logging.getLogger(__name__)
-_SEGMENTS_AT_ONCE = 2  # of 1 MB: what one transaction holds in memory, a few times over
+_SEGMENTS_AT_ONCE = 2  # of 1 MB; one transaction holds a few times that in memory
 _LONGEST_PAUSE = 30.0
 Row = tuple[Any, ...]
 
 
 class LogTable(Protocol):
-    """Where rows go."""
+    """The table that rows are stored in."""
 
     def rows_of(self, line: bytes) -> Iterator[Row]:
-        """The rows of one journal line. Raises ValueError where it is none."""
+        """The rows of one journal line. Raises ValueError if it is not a journal line."""
         ...
 
     def insert(self, rows: Sequence[Row]) -> int:
-        """Store rows in one transaction, each once by its id; returns how many were new. Raises psycopg.Error."""
+        """Store rows in one transaction, each once by its id; returns the number of new ones. Raises psycopg.Error."""
         ...
 
     def close(self) -> None:
@@ -39,13 +39,13 @@ class LogTable(Protocol):
 
 @dataclass(frozen=True)
 class LogState:
-    """How a log is doing.
+    """State of a log.
 
     Attributes:
-        backlog: what waits in the journal.
-        trouble: why PostgreSQL does not take rows at the moment; empty when it does.
-        journal_trouble: why the journal cannot be written, so that requests are refused; empty when it can.
-        warning: what to tell whoever operates it, before it comes to that; empty when all is well.
+        backlog: segments and bytes that wait in the journal.
+        trouble: reason why PostgreSQL takes no rows at the moment; empty if it does.
+        journal_trouble: reason why the journal cannot be written, so that requests are refused; empty if it can.
+        warning: warning for the operator before requests are refused; empty if all is well.
         limit_bytes: size that the journal may reach; None for no limit.
         stored: rows stored since the start.
         set_aside: lines or rows that cannot be stored, since the start.
@@ -66,14 +66,14 @@ class BackgroundLog:
     """One background thread between a journal and a table."""
 
     what = "rows"
-    """What the lines hold, for the log."""
+    """Content of the lines, for log messages."""
 
     def __init__(self, journal: Journal, table: LogTable | None, pause: float = 1.0) -> None:
-        """Nothing runs yet.
+        """Start nothing yet.
 
         Args:
-            journal: takes lines; they are refused when it is full.
-            table: takes rows; None where no database is set, so that they stay in the journal.
+            journal: takes lines, and refuses them if it is full.
+            table: takes rows; None if no database is set, so that lines stay in the journal.
             pause: seconds between two looks at the journal.
         """
         self._journal = journal
@@ -91,18 +91,18 @@ class BackgroundLog:
         self._poller = Poller(self._round, name=f"log-of-{self.what}", seconds=pause, at_end=self._finish)
 
     def start(self) -> None:
-        """Begin; what an earlier process left in the journal goes first."""
+        """Begin; lines that an earlier process left in the journal go first."""
         self._poller.start()
 
     def stop(self) -> None:
-        """Store what is left if PostgreSQL answers; else it stays in the journal for the next start."""
+        """Store the lines that are left if PostgreSQL answers; else they stay in the journal for the next start."""
         self._poller.stop(30)
         if self._table:
             self._table.close()
 
     @property
     def state(self) -> LogState:
-        """How it is doing."""
+        """State of the log."""
         journal = self._journal
         return LogState(
             backlog=journal.backlog(),
@@ -162,7 +162,7 @@ class BackgroundLog:
         self._retry_pause, self._retry_at = self._pause, 0.0
 
     def _store_some(self, table: LogTable) -> bool:
-        """Store a few segments in one transaction, then remove them: killed in between, they are stored again, once."""
+        """Store a few segments in one transaction, then remove them; after a kill in between, ids keep rows unique."""
         segments = list(islice(self._journal.finished(), _SEGMENTS_AT_ONCE))
         try:
             rows = [row for segment in segments for row in self._read(table, segment)]
@@ -183,7 +183,7 @@ class BackgroundLog:
             if len(rows) == 1:
                 self._set_aside(repr(rows[0]).encode(), str(error).splitlines()[0])
                 return 0
-        middle = len(rows) // 2  # one row that PostgreSQL cannot hold must not keep the others out
+        middle = len(rows) // 2  # one row that PostgreSQL refuses must not block the others
         return self._insert(table, rows[:middle]) + self._insert(table, rows[middle:])
 
     def _read(self, table: LogTable, segment: Segment) -> list[Row]:
@@ -196,7 +196,7 @@ class BackgroundLog:
         return rows
 
     def _set_aside(self, content: bytes, reason: str) -> None:
-        """Keep what cannot be stored where a person can look at it."""
+        """Write a line that cannot be stored to a file beside the journal, for a person to look at."""
         path = self._journal.folder / "set_aside.txt"
         with path.open("ab") as file:
             file.write(content + b"\n")

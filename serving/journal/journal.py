@@ -1,13 +1,13 @@
 """Lines on local disk until PostgreSQL has them: one `write` per request, before it is answered.
 
-A folder of segments, each a file of JSON lines. A process writes to one segment of its own and holds an advisory lock on it;
-a segment that nobody holds is finished, whether it was sealed or its process was killed, and whoever locks it may store it.
-So several processes may share a folder, and a restart finds what a killed process left. A line that was torn by a kill
-was never acknowledged, and is dropped. There is no fsync: a killed process loses nothing, a machine that loses power may
-lose the last second.
+A folder of segments, each a file of JSON lines. A process writes to one segment of its own, under an advisory lock. A
+segment without a lock is finished, whether it was sealed or its process was killed; the process that locks it may store it.
+So several processes may share a folder, and a restart finds the segments of a killed process. A line that was torn by a
+kill was never acknowledged, and is dropped. There is no fsync: a killed process loses nothing, a machine that loses power
+may lose the last second.
 
 The folder may grow to a limit. Its size is measured in the background and counted in between, so that no request asks the
-disk; where several processes share it, each learns of the others' lines at the next measurement.
+disk; processes that share a folder learn of each other's lines at the next measurement.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from serving.journal.segment import SUFFIX, Backlog, Segment, claim, create
 
 _ROTATE_BYTES = 1024 * 1024
 _FILLING, _FREE_AGAIN = 0.8, 0.9
-"""Shares of the limit: an alarm from the one on; full at 1, until below the other, so that it does not flutter."""
+"""Shares of the limit: a warning from the first on; full at 1, until below the second, so that it does not flutter."""
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PROBE = "probe"
 _PROBE_BYTES = 64 * 1024
 
 
 class Level(Enum):
-    """How full a journal is."""
+    """Fill level of a journal."""
 
     FINE = "fine"
     FILLING = "filling"
@@ -46,10 +46,10 @@ class Journal:
     def __init__(
         self, folder: Path, clock: Clock, rotate_bytes: int = _ROTATE_BYTES, limit_bytes: int | None = None
     ) -> None:
-        """Look at what an earlier process left.
+        """Measure what an earlier process left.
 
         Args:
-            folder: made when the first line comes.
+            folder: made with the first line.
             clock: names segments by time.
             rotate_bytes: size at which a segment is finished.
             limit_bytes: size of the folder from which on lines are refused; None for no limit.
@@ -68,19 +68,19 @@ class Journal:
 
     @property
     def failure(self) -> str:
-        """Why lines are refused; empty where they are not."""
+        """Reason why lines are refused; empty if they are not."""
         return self._error or (self._over_the_limit() if self._over_limit else "")
 
     @property
     def level(self) -> Level:
-        """How full it is."""
+        """Fill level."""
         if self._over_limit or self._disk_full:
             return Level.FULL
         return Level.FILLING if self.limit_bytes and self._bytes >= _FILLING * self.limit_bytes else Level.FINE
 
     @property
     def warning(self) -> str:
-        """What to tell whoever operates it; empty where all is well."""
+        """Warning for the operator; empty if all is well."""
         if self.limit_bytes is None or self.level is Level.FINE:
             return self.failure
         share = self._bytes / self.limit_bytes
@@ -117,13 +117,13 @@ class Journal:
             self._seal()
 
     def finished(self) -> Iterator[Segment]:
-        """Every segment that nobody writes to, oldest first, locked; the caller removes or closes each."""
+        """Every segment that no process writes to, oldest first, locked; the caller removes or closes each."""
         for path in self._paths():
             if segment := claim(path):
                 yield segment
 
     def backlog(self) -> Backlog:
-        """How much is waiting, of all processes on this folder."""
+        """Segments and bytes that wait, of all processes on this folder."""
         sizes = []
         for path in self._paths():
             try:
@@ -133,23 +133,23 @@ class Journal:
         return Backlog(len(sizes), sum(sizes))
 
     def measure(self) -> None:
-        """Learn how large the folder is and whether it can be written again; for the background, once a second."""
+        """Measure the folder, and whether it can be written again; call it in the background, once a second."""
         before = self._bytes
-        found = _size_of(self.folder)
+        size = _size_of(self.folder)
         if self._error and self._writes():
             with self._lock:
                 self._error, self._disk_full = "", False
         with self._lock:
-            self._bytes = found + max(self._bytes - before, 0)  # what came while it was measured may count twice, for once
+            self._bytes = size + max(self._bytes - before, 0)  # lines that came meanwhile may count twice, once
             if self.limit_bytes is not None and self._bytes < _FREE_AGAIN * self.limit_bytes:
                 self._over_limit = False
 
     def _refused(self, error: OSError) -> JournalError:
-        """Remember why, and say it. Who holds the lock calls it."""
+        """Error of a failed write; call it with the lock held."""
         self._disk_full = error.errno in _DISK_IS_FULL
         self._error = f"{self.folder}: cannot be written ({error.strerror or error}); free or repair the disk"
         if self._current is not None and self._current.is_torn:
-            self._seal()  # what follows a torn line must not be glued to it
+            self._seal()  # the next line must not be glued to a torn one
         return JournalFullError(self._error) if self._disk_full else JournalError(self._error)
 
     def _over_the_limit(self) -> str:
@@ -159,7 +159,7 @@ class Journal:
         )
 
     def _writes(self) -> bool:
-        """Whether a small file can be written: nobody else would find out once requests are sent elsewhere."""
+        """Whether a small file can be written: once requests are sent elsewhere, no line would show it."""
         path = self.folder / f"{_PROBE}-{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ class Journal:
 
 
 def _size_of(folder: Path) -> int:
-    """Bytes of all files of a folder, what was set aside among them; 0 where there is none, or it cannot be read."""
+    """Bytes of all files of a folder, lines that were set aside included; 0 if it is missing or cannot be read."""
     size = 0
     try:
         with os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""The log of predictions: on disk before an answer is given, in PostgreSQL soon after; and what to do without room."""
+"""The log of predictions: on disk before a response is sent, in PostgreSQL soon after; refuse or answer if it is full."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class PredictionLog(BackgroundLog):
         pause: float = 1.0,
         when_full: WhenLogFull = WhenLogFull.REFUSE,
     ) -> None:
-        """Nothing runs yet.
+        """Start nothing yet.
 
         Args:
             journal: keeps lines until PostgreSQL has them.
-            url: of PostgreSQL; empty where there is none.
+            url: of PostgreSQL; empty if there is none.
             metrics: counts what was stored.
             pause: seconds between two looks at the journal.
             when_full: whether to refuse predictions that cannot be logged, or to answer them.
@@ -69,17 +69,17 @@ class PredictionLog(BackgroundLog):
         self._unlogged = 0
 
     def append(self, line: bytes, predictions: int = 1) -> bool:
-        """Keep one line for good.
+        """Write one line to the journal.
 
         Args:
             line: the journal line, newline included.
-            predictions: how many it holds, to be counted where they are not kept.
+            predictions: number of predictions in it, counted if they are not kept.
 
         Returns:
-            Whether it was kept; it is not where the journal is full, and the setting says to answer nevertheless.
+            Whether it was kept; False if the journal is full and the setting says to answer nevertheless.
 
         Raises:
-            JournalFullError: there is no room, and predictions are refused then.
+            JournalFullError: the journal is full, and the setting says to refuse.
             JournalError: the disk refuses.
         """
         try:
@@ -94,10 +94,10 @@ class PredictionLog(BackgroundLog):
 
     @property
     def state(self) -> LogState:
-        """How it is doing; a full journal is no reason to refuse where answers go on without it."""
+        """State of the log; a full journal is no trouble if the setting says to answer nevertheless."""
         state = super().state
-        goes_on = self._when_full is WhenLogFull.ANSWER and self._journal.level is Level.FULL
-        return replace(state, journal_trouble="" if goes_on else state.journal_trouble, unlogged=self._unlogged)
+        answers_on = self._when_full is WhenLogFull.ANSWER and self._journal.level is Level.FULL
+        return replace(state, journal_trouble="" if answers_on else state.journal_trouble, unlogged=self._unlogged)
 
     def count_stored(self, rows: int) -> None:
         """Count rows that were new to the table."""

@@ -1,7 +1,7 @@
 """The table of predictions in PostgreSQL, which unpacks journal lines itself.
 
-The process that stores predictions is the one that answers requests: to parse every line here would cost it a fifth of what
-a request does. So lines go over as they are, in one COPY, and PostgreSQL makes rows of them.
+The process that stores predictions also answers requests, and parsing a line costs a fifth of a request. So lines are sent
+as they are, in one COPY, and PostgreSQL makes rows of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COLUMNS: dict[str, str] = {
     "request_id": "nullif(line->>'request_id', '')",
     "digest": "nullif(one->>'digest', '')",
 }
-"""What a prediction is, in a line and one of its predictions; see `serving.predict.journal_line.Line`."""
+"""SQL of each column, over a line and one of its predictions; see `serving.predict.journal_line.PredictionLine`."""
 _UNPACK = (
     f"insert into ops.predictions ({', '.join(_COLUMNS)}) select {', '.join(_COLUMNS.values())} "
     "from incoming cross join lateral jsonb_array_elements(line->'predictions') as of_line(one) on conflict (id) do nothing"
@@ -46,28 +46,29 @@ class PredictionTable(AppendTable):
         super().__init__(url, "ops.predictions", tuple(_COLUMNS))
 
     def rows_of(self, line: bytes) -> Iterator[tuple[bytes]]:
-        """The line itself, as of today where an older Noria left it behind.
+        """The line itself; one of an older Noria is brought to the present format.
 
         Raises:
-            ValueError: it is no journal line.
+            ValueError: it is not a journal line.
         """
         if line.startswith(_IS_LINE) and _HAS_PREDICTIONS in line:
             yield (line,)
         else:
-            yield (_brought_up_to_date(line),)
+            yield (_migrated(line),)
 
     def _store(self, cursor: psycopg.Cursor[Any], rows: Sequence[tuple[bytes]]) -> None:
         cursor.execute("create temp table if not exists incoming (line jsonb) on commit delete rows")
         with cursor.copy("copy incoming from stdin") as copy:
-            # JSON has neither line breaks nor tabs in it; a backslash is COPY's own sign
+            # JSON lines have neither line breaks nor tabs; a backslash has a meaning in COPY
             copy.write(b"".join([line.rstrip(b"\n") + b"\n" for (line,) in rows]).replace(b"\\", b"\\\\"))
         cursor.execute(_UNPACK)
 
 
-def _brought_up_to_date(line: bytes) -> bytes:
-    """A line in which one version answered all, and each prediction is a list without names, as an older Noria wrote it.
+def _migrated(line: bytes) -> bytes:
+    """A line in the present format.
 
-    Or one of today that was not written by `serving.predict.prediction`, such as one that a person has mended.
+    An older Noria wrote lines with one version for all predictions, each of them a list without names. Also reads lines of
+    the present format that are written another way, such as one that a person has mended.
     """
     try:
         request: dict[str, Any] = json.loads(line)

@@ -1,4 +1,4 @@
-"""One file of a journal: lines that are whole, and a lock that says whether somebody still writes to it."""
+"""One file of a journal: complete lines, and a lock while a process writes to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUFFIX = ".jsonl"
 
 @dataclass(frozen=True)
 class Backlog:
-    """What is on disk and not yet in PostgreSQL."""
+    """Segments and bytes on disk that are not yet in PostgreSQL."""
 
     segments: int
     bytes: int
@@ -24,7 +24,7 @@ class Segment:
 
     Attributes:
         size: bytes of whole lines that this process wrote.
-        is_torn: half a line stands at its end and could not be taken back; nothing may be written after it.
+        is_torn: an incomplete line is at its end and could not be removed; nothing may be written after it.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -41,7 +41,7 @@ class Segment:
         """
         written = os.write(self._descriptor, line)
         if written != len(line):
-            self._take_back()
+            self._truncate()
             raise OSError(errno.ENOSPC, f"wrote {written} of {len(line)} bytes: the disk is full")
         self.size += written
 
@@ -51,7 +51,7 @@ class Segment:
         return complete
 
     def remove(self) -> None:
-        """Delete and unlock it: PostgreSQL has it all."""
+        """Delete and unlock it, once PostgreSQL has all its lines."""
         self.path.unlink(missing_ok=True)
         self.close()
 
@@ -59,21 +59,21 @@ class Segment:
         """Unlock it."""
         os.close(self._descriptor)
 
-    def _take_back(self) -> None:
-        """A full disk can still shorten a file; else every request would leave another torn one behind."""
+    def _truncate(self) -> None:
+        """Remove an incomplete line, which a full disk allows; else every request would leave a torn segment."""
         self.is_torn = True
         os.ftruncate(self._descriptor, self.size)
         self.is_torn = False
 
 
 def create(path: Path) -> Segment | None:
-    """A new segment, locked; None where another process has just taken it for a finished one, and stored it."""
+    """A new segment, locked; None if another process has just taken it for a finished one, and stored it."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     return claim(path)
 
 
 def claim(path: Path) -> Segment | None:
-    """The segment, locked; None where another holds it or has just stored it."""
+    """The segment, locked; None if another process holds it or has just stored it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Which version answers: champions and challengers, fetched from the registry, checked, kept on disk."""
+"""Which version answers now? Champions and challengers, fetched from the registry, checked, kept on disk."""

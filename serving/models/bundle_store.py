@@ -1,6 +1,6 @@
 """Bundles on local disk, and a pointer to the last good one of each use case, so that serving starts without the registry.
 
-bundles/<use case>/<digest>/    whole or not there: fetched beside its place, then renamed
+bundles/<use case>/<digest>/    complete or not there: fetched beside its place, then renamed
 current/<use case>.json         the version that answered last
 """
 
@@ -32,7 +32,7 @@ Download = Callable[[str, Path], None]
 
 @dataclass(frozen=True)
 class Pointer:
-    """Which version answered last; "0" is the rule, and has no digest."""
+    """The version that answered last; "0" is the baseline, and has no digest."""
 
     version: str
     digest: str
@@ -46,31 +46,35 @@ class BundleStore:
         self._current = folder / "current"
 
     def folder(self, use_case: str, digest: str) -> Path:
-        """Where a bundle is, or is to be."""
+        """Folder of a bundle, whether it was fetched or not.
+
+        Raises:
+            BundleError: the digest is not a SHA-256.
+        """
         if not _DIGEST.fullmatch(digest):
             raise BundleError(f"{use_case}: {digest[:80]!r} is not a SHA-256; register the version again")
         return self._bundles / use_case / digest
 
     def fetch(self, use_case: str, digest: str, download: Download) -> Path:
-        """Fetch every file of a bundle; what the files hold is checked when they are loaded.
+        """Fetch every file of a bundle; their content is checked when they are loaded.
 
         Raises:
-            BundleError: the manifest is not the one that the registry speaks of.
+            BundleError: the manifest has another digest than in the registry, or the disk refuses.
             RegistryError: a file cannot be fetched.
         """
-        place = self.folder(use_case, digest)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
+        folder = self.folder(use_case, digest)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
         try:
             download(MANIFEST, draft / MANIFEST)
             for name in _files(draft / MANIFEST, digest):
                 download(name, draft / name)
-            put_in_place(draft, place, digest)
+            put_in_place(draft, folder, digest)
         except OSError as error:
-            raise BundleError(f"{place}: cannot be written ({error.strerror}); free or repair the disk") from error
+            raise BundleError(f"{folder}: cannot be written ({error.strerror}); free or repair the disk") from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        return place
+        return folder
 
     def discard(self, use_case: str, digest: str) -> None:
         """Remove a bundle that turned out to be damaged."""
@@ -86,12 +90,12 @@ class BundleStore:
             shutil.rmtree(path, ignore_errors=True)
 
     def _abandoned(self, use_case: str) -> list[Path]:
-        """Half-fetched bundles of killed processes: so old that nobody is still fetching them."""
+        """Incomplete bundles of killed processes: so old that no process is still fetching them."""
         drafts = (self._bundles / use_case).glob(f"{_DRAFT}*")
         return [path for path in drafts if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS]
 
     def pointer(self, use_case: str) -> Pointer | None:
-        """Which version answered last; None where nothing did, or the file cannot be read."""
+        """The version that answered last; None if none did, or the file cannot be read."""
         try:
             content = json.loads((self._current / f"{use_case}.json").read_bytes())
             return Pointer(str(content["version"]), str(content["digest"]))
@@ -99,7 +103,11 @@ class BundleStore:
             return None
 
     def point(self, use_case: str, pointer: Pointer) -> None:
-        """Remember which version answers."""
+        """Remember which version answers.
+
+        Raises:
+            OSError: the disk refuses.
+        """
         write_atomically(self._current / f"{use_case}.json", json.dumps(asdict(pointer)))
 
 

@@ -1,4 +1,4 @@
-"""A request that works when it is pasted."""
+"""Example requests for the documentation; they work when they are pasted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Champions that are not served: why, and when each is tried again."""
+"""Champions that are not served: reasons, and the time of the next try."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import monotonic
 
 from serving.models.registry_client import PublishedVersion
 
-_FIRST_RETRY, _LAST_RETRY = 5.0, 300.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
 
 @dataclass(frozen=True)
@@ -21,28 +21,29 @@ class _Refusal:
 
 
 class LoadBackoff:
-    """One for each use case at most; a champion that is refused again waits twice as long, five minutes at most."""
+    """At most one refusal for each use case; each further refusal of a champion doubles the pause, up to five minutes."""
 
     def __init__(self) -> None:
-        self._by_use_case: dict[str, _Refusal] = {}
+        self._refusals: dict[str, _Refusal] = {}
 
     def may_try(self, champion: PublishedVersion) -> bool:
-        """Whether this very champion was not refused, or has waited long enough."""
-        refusal = self._by_use_case.get(champion.use_case)
+        """Whether this very champion was not refused, or its pause is over."""
+        refusal = self._refusals.get(champion.use_case)
         return refusal is None or refusal.champion != champion or monotonic() >= refusal.retry_at
 
     def refuse(self, champion: PublishedVersion, reason: str) -> float:
-        """Remember why; returns after how many seconds it may be tried again."""
-        earlier = self._by_use_case.get(champion.use_case)
+        """Remember the reason; returns the pause before the next try in seconds."""
+        earlier = self._refusals.get(champion.use_case)
         again = earlier is not None and earlier.champion == champion
-        pause = min(earlier.pause * 2, _LAST_RETRY) if earlier and again else _FIRST_RETRY
-        self._by_use_case[champion.use_case] = _Refusal(champion, reason, monotonic() + pause, pause)
+        pause = min(earlier.pause * 2, _LONGEST_PAUSE) if earlier and again else _FIRST_PAUSE
+        self._refusals[champion.use_case] = _Refusal(champion, reason, monotonic() + pause, pause)
         return pause
 
     def clear(self, use_case: str) -> None:
-        """Nothing is refused for a use case any more."""
-        self._by_use_case.pop(use_case, None)
+        """Forget the refusal of a use case."""
+        self._refusals.pop(use_case, None)
 
     def reasons(self) -> Mapping[str, str]:
-        """Why, by use case."""
-        return {name: f"version {item.champion.version}: {item.reason}" for name, item in self._by_use_case.copy().items()}
+        """Reasons by use case."""
+        refusals = self._refusals.copy()
+        return {name: f"version {refusal.champion.version}: {refusal.reason}" for name, refusal in refusals.items()}

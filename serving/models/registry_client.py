@@ -1,6 +1,6 @@
 """Reads champions and challengers from an MLflow server over plain HTTP; the mlflow package stays out of this process.
 
-What lies where is written down in `noria.registry.mlflow_registry`, which puts it there.
+`noria.registry.mlflow_registry` writes what is read here, and documents where it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PublishedVersion:
     """A version that the registry wants served, alone or beside another.
 
     Attributes:
-        digest: SHA-256 of the bundle's manifest; empty where the registry does not say.
+        digest: SHA-256 of the bundle's manifest; empty if the registry has none.
         source: URI of the bundle's folder.
     """
 
@@ -43,12 +43,12 @@ class PublishedVersion:
 
 @dataclass(frozen=True)
 class RegistryView:
-    """What the registry wants of a use case.
+    """State of one use case in the registry.
 
     Attributes:
-        champion: None means version 0.
+        champion: None for the baseline.
         rollout: the rollout that is under way, or the last one.
-        guard: what serving said last of a rollout.
+        guard: the last report of serving about a roll-back.
     """
 
     champion: PublishedVersion | None = None
@@ -63,10 +63,10 @@ class RegistryClient:
         self._url = url.rstrip("/")
         self._http = httpx.Client(base_url=self._url, timeout=_TIMEOUT, trust_env=False)
         self._unreadable: dict[tuple[str, str], str] = {}
-        """Tags that could not be read, so that each is complained of once."""
+        """Tags that could not be read, so that each is logged once."""
 
-    def wanted(self, use_case: str) -> RegistryView:
-        """Champion and rollout. Without the alias, or the model, there is no champion, which means version 0.
+    def view(self, use_case: str) -> RegistryView:
+        """Champion, rollout and report of a use case. Without the alias, or the model, there is no champion.
 
         Raises:
             RegistryError: the registry does not answer.
@@ -81,7 +81,7 @@ class RegistryClient:
         )
 
     def version(self, use_case: str, number: str) -> PublishedVersion:
-        """One version, and where it lies.
+        """One version, and the place of its bundle.
 
         Raises:
             RegistryError: the registry does not answer, or has no such version.
@@ -92,7 +92,7 @@ class RegistryClient:
         return _champion(use_case, number, answer["model_version"])
 
     def report(self, use_case: str, report: GuardReport) -> None:
-        """Say that a challenger was taken back; harmless when it was said before.
+        """Report that a challenger was rolled back; harmless if it was reported before.
 
         Raises:
             RegistryError: the registry does not answer, or refuses.
@@ -105,7 +105,7 @@ class RegistryClient:
             raise RegistryError(f"{self._url}{url}: {type(error).__name__}: {error}") from error
 
     def _document(self, use_case: str, tags: Mapping[str, str], name: str, kind: type[_Document]) -> _Document | None:
-        """A tag as what it stands for; one that cannot be read is as good as none, since the champion is what counts."""
+        """A tag as a document; None if it is absent or cannot be read, so that the champion answers alone."""
         content = tags.get(name)
         if content is None:
             return None
@@ -143,7 +143,7 @@ class RegistryClient:
         self._http.close()
 
     def _ask(self, method: str, **params: str) -> dict[str, Any]:
-        """The answer; empty where the registry says that the thing does not exist."""
+        """The answer; empty if the registry says that the resource does not exist."""
         try:
             response = self._http.get(f"{_API}/{method}", params=params)
             answer = response.json()
@@ -151,7 +151,7 @@ class RegistryClient:
             raise RegistryError(f"{self._url}: does not answer as MLflow does ({type(error).__name__}: {error})") from error
         if response.status_code == httpx.codes.OK and isinstance(answer, dict):
             return answer
-        # only MLflow's own word counts: a 404 of a proxy must not take a champion away
+        # only MLflow's own error code counts: a 404 of a proxy must not remove a champion
         if isinstance(answer, dict) and answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return {}
         raise RegistryError(f"{self._url}/{method}: HTTP {response.status_code}: {response.text[:200]}")

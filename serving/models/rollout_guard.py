@@ -1,4 +1,4 @@
-"""Whether a challenger does harm, from what this process sees of it: counts alone, since every request pays for them."""
+"""Detects harm by a challenger in this process; only counts, since every request pays for them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from noria.core.stats.confidence_sequence import chance_of_as_many
 from noria.core.use_case import GuardPolicy
 
 _ALPHA = 0.001
-"""Chance of taking back a challenger that just keeps the limit, at one look."""
+"""Chance, at one look, of rolling back a challenger that is exactly at the limit."""
 _SLOW_SHARE = 0.01
-"""A 99th percentile is over its limit where more than this share of requests is."""
+"""A 99th percentile is over its limit if more than this share of requests is."""
 _HANGING_TIMES, _HANGING_SHARE, _LEAST_HANGING = 10, 0.001, 2
-"""A request that takes this many times the limit holds up all others: of those, far fewer are enough."""
+"""A request that takes this many times the limit blocks all others: of those, far fewer are enough."""
 _TIMES_CHAMPION = 2.0
-"""What the champion suffers at the same time is the machine's fault, up to twice of it."""
+"""Errors and times up to this multiple of the champion's at the same time are the machine's fault."""
 _ROWS_TIMED = 100
-"""Calls of more rows run in a thread, and say nothing about the time of a request."""
+"""Calls of more rows run in a thread; their time says nothing about a request."""
 _WINDOW = 20
-"""The oldest requests are forgotten after this many times the fewest that a verdict needs, or twice that."""
+"""Window in multiples of `min_requests`: older requests are forgotten after one to two windows."""
 
 
 @dataclass
@@ -53,11 +53,11 @@ class Guard:
     """Counts requests of both versions over a sliding window; any thread may call it."""
 
     def __init__(self, policy: GuardPolicy, *, timed: bool = True) -> None:
-        """Make one.
+        """Begin with no requests.
 
         Args:
-            policy: what is too much.
-            timed: whether times count; those of a shadow do not, since nobody waits for it.
+            policy: limits.
+            timed: whether times count; not in shadow mode, where no caller waits for the challenger.
         """
         self._policy = policy
         self._timed = timed
@@ -66,7 +66,14 @@ class Guard:
         self._invalid = 0
 
     def see(self, challenger: bool, rows: int, seconds: float, failed: bool) -> str:
-        """Count one request; returns why the challenger must go, or nothing."""
+        """Count one request; returns the reason to roll back, or an empty text.
+
+        Args:
+            challenger: whether the challenger scored, else the champion.
+            rows: of the call.
+            seconds: duration of the call.
+            failed: whether there are no scores.
+        """
         with self._lock:
             counts = self._now.challenger if challenger else self._now.champion
             counts.requests += 1
@@ -85,7 +92,7 @@ class Guard:
             return reason
 
     def see_invalid(self, what: str) -> str:
-        """Count an answer that is none; returns why the challenger must go, or nothing."""
+        """Count invalid scores, described by `what`; returns the reason to roll back, or an empty text."""
         with self._lock:
             self._invalid += 1
             if self._invalid <= self._policy.invalid:
@@ -115,10 +122,10 @@ class Guard:
         return ""
 
     def _of_champion(self, events: int, requests: int) -> float:
-        """Twice the champion's share at the same time; 0 where it has too few requests to say."""
+        """Twice the champion's share at the same time; 0 if it has fewer than `min_requests` requests."""
         return min(_TIMES_CHAMPION * events / requests, 1.0) if requests >= self._policy.min_requests else 0.0
 
 
 def _refuted(events: int, trials: int, share: float) -> bool:
-    """Whether so many events are more than chance makes of a share: the exact binomial, one-sided."""
+    """Whether the events are significantly more than a share of the trials: exact binomial test, one-sided."""
     return events > share * trials and chance_of_as_many(events, trials, share) < _ALPHA

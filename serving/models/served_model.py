@@ -1,4 +1,4 @@
-"""Which version answers for which use case, now."""
+"""The version that answers for each use case, now."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from serving.contract.request_schema import Instance, RequestSchema
 
 
 class Origin(StrEnum):
-    """Where a version came from."""
+    """Source of a version."""
 
     REGISTRY = "registry"
     DISK = "disk"
@@ -34,11 +34,11 @@ class ServedModel:
     """One version that is loaded and answers.
 
     Attributes:
-        version: "0" is the rule of the use case.
-        digest: SHA-256 of the bundle's manifest; empty for the rule.
-        since: when it began to answer.
-        origin: the registry; the last good bundle on disk; or the use case's own rule.
-        protector: pseudonymises what apps send as training's rows were; None where nothing is personal.
+        version: "0" is the baseline of the use case.
+        digest: SHA-256 of the bundle's manifest; empty for the baseline.
+        since: time at which it began to answer.
+        origin: the registry, the last good bundle on disk, or the use case's own baseline.
+        pseudonymiser: replaces personal values in requests as in training rows; None if the use case has none.
     """
 
     use_case: UseCase
@@ -47,7 +47,7 @@ class ServedModel:
     digest: str
     since: datetime
     origin: Origin
-    protector: Pseudonymiser | None = None
+    pseudonymiser: Pseudonymiser | None = None
 
     @property
     def name(self) -> str:
@@ -56,9 +56,9 @@ class ServedModel:
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
-        """What an instance may hold, by name: what the version reads, then what the use case has got since.
+        """Fields that an instance may have, by name: those that the version reads, then newer ones of the use case.
 
-        Without the latter a roll-back would refuse apps that send a new feature already.
+        Without the newer ones, a roll-back would refuse apps that send a new feature already.
         """
         read = {field.name: field for field in self.predictor.manifest.signature.fields}
         return read | {field.name: _unread(field) for field in self._declared if field.name not in read}
@@ -68,44 +68,44 @@ class ServedModel:
         return declared_signature(self.use_case).fields
 
     @cached_property
-    def contract(self) -> RequestSchema:
-        """What a request must look like."""
+    def request_schema(self) -> RequestSchema:
+        """Schema of a request."""
         return RequestSchema(self.fields.values(), self.use_case.entity, self.use_case.serving.max_batch)
 
     @cached_property
-    def concerns(self) -> InputChecks:
-        """What to look at in an instance that fits."""
+    def input_checks(self) -> InputChecks:
+        """Checks of an instance that fits the schema."""
         return InputChecks(self.use_case.serving, self.fields, self.predictor.manifest)
 
     def protected(self, instances: Sequence[Instance]) -> Sequence[Instance]:
-        """The instances with nothing personal in them, as training's rows were."""
-        if self.protector is None:
+        """The instances without personal values, as training rows were."""
+        if self.pseudonymiser is None:
             return instances
-        protect, name = self.protector.protect, self.protector.protect_entity
+        protect, name = self.pseudonymiser.protect, self.pseudonymiser.protect_entity
         return [Instance(name(instance.entity), protect(instance.features)) for instance in instances]
 
     def protected_entities(self, entities: Sequence[str]) -> Sequence[str]:
         """Entities as the feature table has them.
 
         Raises:
-            InstanceError: entities are dropped from it, so that nothing can be looked up.
+            InstanceError: entities are dropped from the table, so that no features can be looked up.
         """
-        if self.protector is None:
+        if self.pseudonymiser is None:
             return entities
-        safe = [self.protector.protect_entity(entity) for entity in entities]
-        found = [entity for entity in safe if entity is not None]
-        if len(found) < len(entities):
+        safe = [self.pseudonymiser.protect_entity(entity) for entity in entities]
+        kept = [entity for entity in safe if entity is not None]
+        if len(kept) < len(entities):
             expected = f"instances with their fields: {self.use_case.entity} is dropped, so nothing is kept by it"
             raise InstanceError([FieldProblem("entities", "names (not shown: they are personal)", expected)])
-        return found
+        return kept
 
     def read_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of a row of the feature table, as a request would have given them."""
+        """Fields of a row of the feature table, in the form that a request gives them."""
         return {name: _as_sent(row.get(name), field) for name, field in self.fields.items()}
 
     @cached_property
     def policy(self) -> DecisionPolicy:
-        """How the version decides."""
+        """Decision policy of the version."""
         return self.predictor.manifest.policy
 
 
@@ -116,12 +116,12 @@ def _as_sent(value: Any, field: Field) -> Any:
 
 
 def _unread(field: Field) -> Field:
-    said = " ".join(part for part in (field.description, "(This version does not read it.)") if part)
-    return field.model_copy(update={"description": said, "required": False})
+    description = " ".join(part for part in (field.description, "(This version does not read it.)") if part)
+    return field.model_copy(update={"description": description, "required": False})
 
 
 class ServedModels:
-    """All of them. A swap is one attribute assignment: a request sees the old version or the new one, never half of each."""
+    """Versions by use case. A swap is one assignment: a request sees the old version or the new one, never a mix."""
 
     def __init__(self) -> None:
         self._by_name: Mapping[str, ServedModel] = {}
@@ -136,7 +136,7 @@ class ServedModels:
         """The version that answers for a use case.
 
         Raises:
-            UnknownUseCaseError: nobody declared it; names those there are.
+            UnknownUseCaseError: no use case has that name; names those there are.
         """
         try:
             return self._by_name[name]
@@ -144,7 +144,7 @@ class ServedModels:
             raise UnknownUseCaseError(name, tuple(self._by_name)) from None
 
     def find(self, name: str) -> ServedModel | None:
-        """The version that answers for a use case; None where nobody declared it."""
+        """The version that answers for a use case; None if there is no such use case."""
         return self._by_name.get(name)
 
     def put(self, model: ServedModel) -> None:
@@ -152,5 +152,5 @@ class ServedModels:
         self._by_name = dict(sorted({**self._by_name, model.name: model}.items()))
 
     def remove(self, name: str) -> None:
-        """Answer no more for a use case whose folder has gone."""
+        """Stop answering for a use case whose folder has gone; harmless if none answers."""
         self._by_name = {key: model for key, model in self._by_name.items() if key != name}

@@ -1,1 +1,1 @@
-"""The process seen from outside: metrics, traces, logs, readiness."""
+"""How is the process doing? Metrics, traces, logs, readiness."""

@@ -1,4 +1,4 @@
-"""Where a process stands between start and end, for the readiness page and for whoever balances the load."""
+"""Phase of a process between start and end, for `/readyz` and so for load balancers."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ class ProcessPhase(StrEnum):
     STARTING = "starting"
     SERVING = "serving"
     DRAINING = "draining"
-    """It was told to stop, and still answers what comes in; send requests elsewhere."""
+    """It got SIGTERM and still answers requests; send new ones elsewhere."""
 
 
 class Lifecycle:
-    """The phase of one app in this process. An app that no server of ours runs is serving."""
+    """The phase of one app in this process; an app that runs without our server is always serving."""
 
     def __init__(self) -> None:
         self.phase = ProcessPhase.SERVING
 
     def starting(self) -> None:
-        """Begin."""
+        """Begin the start."""
         self.phase = ProcessPhase.STARTING
 
     def started(self) -> None:
-        """Everything that answers needs is there; ends the start, and nothing else."""
+        """End the start: everything that requests need is there; no effect in another phase."""
         if self.phase is ProcessPhase.STARTING:
             self.phase = ProcessPhase.SERVING
 
     def drain(self) -> None:
-        """Told to stop. May be called in a signal handler."""
+        """Begin to stop. May be called in a signal handler."""
         self.phase = ProcessPhase.DRAINING
 
 

@@ -1,4 +1,4 @@
-"""Counts and times requests for predictions. Plain ASGI: a middleware of Starlette's own kind would cost half the speed."""
+"""Counts and times requests of other protocols. Plain ASGI: Starlette's own kind of middleware would halve the speed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _KEY = "noria.model"
 
 
 def answered_by(scope: Scope, model: ServedModel) -> None:
-    """Say which version answers this request."""
+    """Note the version that answers this request."""
     scope[_KEY] = model
 
 
 class Observation:
-    """Sees every request, and records those that a version answered or refused."""
+    """Middleware that counts requests for which `answered_by` was called."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and look at what comes back."""
+        """Pass the request on, and count its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500  # what the client gets when nothing was sent
+        status = 500  # if no response was sent
         started = perf_counter()
 
         async def watch(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Whether to send requests here, and what a person should look at although answers are given."""
+"""Readiness: whether to send requests here, and warnings for the operator."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class _Schema(BaseModel):
 
 
 class RegistryState(_Schema):
-    """How the model registry is doing."""
+    """State of the model registry."""
 
     answers: bool
     """Whether it answered the last time it was asked."""
     trouble: str
-    """Why it did not."""
+    """Reason if it did not."""
 
 
 class LogReport(_Schema):
-    """How the log of predictions is doing."""
+    """State of the log of predictions."""
 
     database_answers: bool
     """Whether PostgreSQL took predictions the last time."""
     trouble: str
-    """Why it did not; they wait in the journal."""
+    """Reason if it did not; predictions wait in the journal."""
     journal_segments: int
     """Files that wait."""
     journal_bytes: int
@@ -39,20 +39,20 @@ class LogReport(_Schema):
 
 
 class Readiness(_Schema):
-    """Whether predictions are answered, and what is wrong behind them. Neither the registry nor PostgreSQL is needed."""
+    """Whether requests are answered, and warnings. Neither the registry nor PostgreSQL is needed to answer."""
 
     ready: bool
     """Whether to send requests here."""
     phase: ProcessPhase
-    """starting, serving or draining: a process that was told to stop answers what comes in, and wants no more."""
+    """starting, serving or draining: a process that got SIGTERM answers requests, and wants no new ones."""
     reason: str
-    """Why not to send requests here."""
+    """Reason not to send requests here."""
     warnings: tuple[str, ...]
-    """What to look at although predictions are answered."""
+    """Problems to look at although requests are answered."""
     versions: dict[str, str]
     """The version that answers, by use case."""
     refused: dict[str, str]
-    """Champions that are not served, and why."""
+    """Champions that are not served, with the reason, by use case."""
     registry: RegistryState
     """The model registry."""
     predictions: LogReport
@@ -61,15 +61,15 @@ class Readiness(_Schema):
 
 @dataclass(frozen=True)
 class DependencyHealth:
-    """How that is doing which answers depend on only in the long run.
+    """State of the services that requests do not need at once.
 
     Attributes:
-        registry_trouble: why the model registry does not answer; empty when it does.
-        refused: why champions are not served, by use case.
+        registry_trouble: reason why the model registry does not answer; empty if it does.
+        refused: reasons why champions are not served, by use case.
         predictions: the log of predictions.
-        feedback: the log of feedback.
-        taken_back: why challengers were taken back, by use case; only of rollouts that are not over yet.
-        others: further warnings, of parts that know best how to put them.
+        feedback: the log of feedback; None to leave it out.
+        rolled_back: reasons why challengers were rolled back, by use case; of rollouts that are not over yet.
+        others: further warnings.
     """
 
     registry_trouble: str
@@ -80,25 +80,25 @@ class DependencyHealth:
     others: tuple[str, ...] = ()
 
 
-def readiness_of(models: Iterable[ServedModel], phase: ProcessPhase, behind: DependencyHealth) -> Readiness:
-    """What to tell whoever asks.
+def readiness_of(models: Iterable[ServedModel], phase: ProcessPhase, health: DependencyHealth) -> Readiness:
+    """The answer of `/readyz`.
 
     Args:
         models: the versions that answer.
         phase: of this process.
-        behind: what stands behind the answers.
+        health: of registry and logs.
     """
     versions = {model.name: model.version for model in models}
-    reason = _reason(phase, versions, behind.predictions)
-    log = behind.predictions
+    reason = _reason(phase, versions, health.predictions)
+    log = health.predictions
     return Readiness(
         ready=not reason,
         phase=phase,
         reason=reason,
-        warnings=tuple(_warnings(behind)),
+        warnings=tuple(_warnings(health)),
         versions=versions,
-        refused=dict(behind.refused),
-        registry=RegistryState(answers=not behind.registry_trouble, trouble=behind.registry_trouble),
+        refused=dict(health.refused),
+        registry=RegistryState(answers=not health.registry_trouble, trouble=health.registry_trouble),
         predictions=LogReport(
             database_answers=not log.trouble,
             trouble=log.trouble,
@@ -112,24 +112,24 @@ def _reason(phase: ProcessPhase, versions: Mapping[str, str], log: LogState) -> 
     if phase is ProcessPhase.STARTING:
         return "it is starting; ask again in a second"
     if phase is ProcessPhase.DRAINING:
-        return "it was told to stop; send requests elsewhere"
+        return "it is stopping; send requests elsewhere"
     if not versions:
         return "there is no use case; add a folder with a use_case.yaml"
     return log.journal_trouble
 
 
-def _warnings(behind: DependencyHealth) -> Iterator[str]:
-    if behind.registry_trouble:
-        yield f"the model registry does not answer, so no new champion is served: {behind.registry_trouble}"
-    logs = {"predictions": behind.predictions, "feedback": behind.feedback}
+def _warnings(health: DependencyHealth) -> Iterator[str]:
+    if health.registry_trouble:
+        yield f"the model registry does not answer, so no new champion is served: {health.registry_trouble}"
+    logs = {"predictions": health.predictions, "feedback": health.feedback}
     for what, log in logs.items():
         if log is not None:
             yield from _warnings_of(what, log)
-    for name, reason in behind.refused.items():
+    for name, reason in health.refused.items():
         yield f"{name}: a champion is not served: {reason}"
-    for name, reason in behind.rolled_back.items():
-        yield f"{name}: the challenger was taken back: {reason}"
-    yield from behind.others
+    for name, reason in health.rolled_back.items():
+        yield f"{name}: the challenger was rolled back: {reason}"
+    yield from health.others
 
 
 def _warnings_of(what: str, log: LogState) -> Iterator[str]:

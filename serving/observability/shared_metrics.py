@@ -1,7 +1,7 @@
-"""One view of the counters of many processes: each writes to a file of its own in memory, and any of them reads all.
+"""Counters of many processes in one view: each writes a memory-mapped file of its own, and any of them reads all.
 
-This is prometheus_client's own way, with one difference: a file belongs to a worker's number, not to its process. So a
-worker that is started again goes on counting where the one before it was killed, and counters never fall.
+This is prometheus_client's multiprocess mode, with one difference: a file belongs to a worker's number, not to its process.
+So a worker that is started again continues the counters of the killed one, and counters never fall.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ _PARENT = "parent"
 
 @dataclass
 class _Writer:
-    """Who writes in this process."""
+    """Name of this process in its file."""
 
     name: str = _PARENT
 
 
 class SharedMetrics:
-    """A folder of counters; whatever is counted in this process and in those forked from it goes there."""
+    """A folder of counters, of this process and of those forked from it."""
 
     def __init__(self) -> None:
         """Make the folder; must come before the first counter is made."""
         self.folder = Path(tempfile.mkdtemp(prefix=f"noria-metrics-{os.getpid()}-"))
         self._writer = _Writer()
-        os.environ[_VARIABLE] = str(self.folder)  # prometheus_client asks for it in no other way
+        os.environ[_VARIABLE] = str(self.folder)  # prometheus_client's only way to set it
         values.ValueClass = values.MultiProcessValue(lambda: self._writer.name)  # type: ignore[no-untyped-call]
 
     def write_as(self, worker: int) -> None:
-        """Count as the worker of that number from now on; called once in each process after it was forked."""
+        """Count as the worker of that number from now on; call it once in each process after the fork."""
         self._writer.name = str(worker)
 
     def on_exit(self, worker: int) -> None:
@@ -50,14 +50,14 @@ class SharedMetrics:
             path.unlink()
 
     def remove(self) -> None:
-        """Remove the folder: nobody counts any more."""
+        """Remove the folder, after the last process has stopped counting."""
         os.environ.pop(_VARIABLE, None)
         values.ValueClass = values.MutexValue
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def sum_of_all_processes() -> CollectorRegistry | None:
-    """What all processes have counted so far; None where this process counts for itself alone."""
+    """Counters of all processes; None if this process counts alone."""
     folder = os.environ.get(_VARIABLE)
     if not folder:
         return None

@@ -1,7 +1,7 @@
 """The log of serving: lines for people or for a collector, each with its request's id, none with what is nobody's business.
 
-What callers sent never reaches the log: a refusal is told by kind, status and names of fields; a failure by its type and
-where in the code it came from. Keys, and passwords in URLs, are blotted out of whatever a library says.
+What callers sent never reaches the log: a refusal is logged by kind, status and names of fields; a failure by its type and
+where in the code it came from. Keys, and passwords in URLs, are removed from messages of libraries.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.message, record.asctime = record.getMessage(), self.formatTime(record)
-        told = " ".join(f"{name}={value}" for name, value in _context(record).items())
-        line = f"{self.formatMessage(record)} [{told}]" if told else self.formatMessage(record)
+        fields = " ".join(f"{name}={value}" for name, value in _context(record).items())
+        line = f"{self.formatMessage(record)} [{fields}]" if fields else self.formatMessage(record)
         return blotted("\n".join(part for part in (line, _exception(record)) if part))
 
 
@@ -77,8 +77,8 @@ class _Json(logging.Formatter):
 
 def _context(record: logging.LogRecord) -> dict[str, str]:
     """What a line says beside its message, empty things left out."""
-    told = {"worker": _worker, "request_id": _request_of(record)}
-    return {name: value for name, value in told.items() if value}
+    fields = {"worker": _worker, "request_id": _request_of(record)}
+    return {name: value for name, value in fields.items() if value}
 
 
 def _request_of(record: logging.LogRecord) -> str:
@@ -118,7 +118,7 @@ class RefusalLog:
         self._log = logging.getLogger("serving.refused")
         self._lock = threading.Lock()
         self._since: dict[tuple[int, str], float] = {}
-        self._told: dict[tuple[int, str], int] = {}
+        self._logged: dict[tuple[int, str], int] = {}
 
     def tell(self, status: int, slug: str, use_case: str, fields: Sequence[str] = (), request_id: str = "") -> None:
         """Write at most one line.
@@ -135,16 +135,16 @@ class RefusalLog:
             return
         about = f" of {use_case}" if use_case else ""
         which = f": {', '.join(fields[:5])}{' and more' if len(fields) > 5 else ''}" if fields else ""
-        more = f" ({skipped} more of this kind were not told)" if skipped else ""
+        more = f" ({skipped} more of this kind were not logged)" if skipped else ""
         level = logging.ERROR if status >= 500 else logging.WARNING
         self._log.log(level, "%d %s%s%s%s", status, slug, about, which, more, extra={"request_id": request_id})
 
     def _skipped(self, kind: tuple[int, str]) -> int | None:
-        """How many of a kind went untold before this one; None where this one is to go untold as well."""
+        """Number of lines of a kind that were suppressed before this one; None if this one is suppressed too."""
         with self._lock:
-            now, told = monotonic(), self._told.get(kind, 0)
+            now, logged = monotonic(), self._logged.get(kind, 0)
             if now - self._since.get(kind, -_WINDOW_SECONDS) >= _WINDOW_SECONDS:
-                self._since[kind], self._told[kind] = now, 1
-                return max(0, told - _LINES)
-            self._told[kind] = told + 1
-            return 0 if told < _LINES else None
+                self._since[kind], self._logged[kind] = now, 1
+                return max(0, logged - _LINES)
+            self._logged[kind] = logged + 1
+            return 0 if logged < _LINES else None

@@ -1,7 +1,7 @@
-"""One span for each request for predictions, for whoever collects traces; nothing is imported where nobody does.
+"""One OpenTelemetry span for each request for predictions; OpenTelemetry is imported only if traces are collected.
 
 OpenTelemetry's own variables configure it (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME, ...). A
-span is made when the request is over, from what is known then, so that the request path holds nothing open.
+span is made after the request, so that the request path keeps no open span.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _SERVICE = "noria-serving"
 
 @dataclass(frozen=True)
 class AnsweredRequest:
-    """What a span says of a request.
+    """Facts of a request in its span.
 
     Attributes:
-        use_case: a declared one; empty where the request named none.
-        version: that answered; empty where none was chosen.
+        use_case: an existing one; empty if the request named none.
+        version: that answered; empty if none was chosen.
         alias: champion, challenger or rule.
         rows: instances predicted.
-        request_id: as in the answer's X-Request-Id.
+        request_id: as in the X-Request-Id of the response.
         status: the HTTP status.
-        seconds: that it took.
+        seconds: duration.
     """
 
     use_case: str
@@ -46,7 +46,7 @@ class AnsweredRequest:
 
 
 class Traces:
-    """Sends spans in batches from a thread of its own: make it after a fork, in the app's lifespan."""
+    """Sends spans in batches from a thread of its own: create it after a fork, in the app's lifespan."""
 
     def __init__(self) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -56,12 +56,12 @@ class Traces:
         from opentelemetry.trace import SpanKind, Status, StatusCode
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # it would tell of every attempt
-        told = Resource.create({"service.instance.id": f"{gethostname()}:{getpid()}"})  # the environment's words included
-        named = told.attributes.get(SERVICE_NAME, "unknown_service")
-        if str(named).startswith("unknown_service"):
-            told = told.merge(Resource({SERVICE_NAME: _SERVICE}))
-        self._provider: TracerProvider = TracerProvider(resource=told, shutdown_on_exit=False)
+        logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # else it logs every attempt
+        resource = Resource.create({"service.instance.id": f"{gethostname()}:{getpid()}"})
+        name = resource.attributes.get(SERVICE_NAME, "unknown_service")
+        if str(name).startswith("unknown_service"):
+            resource = resource.merge(Resource({SERVICE_NAME: _SERVICE}))
+        self._provider: TracerProvider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._exporter = OTLPSpanExporter()
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("noria.serving")
@@ -70,11 +70,11 @@ class Traces:
         self._failed = Status(StatusCode.ERROR)
 
     def answered(self, traceparent: str | None, request: AnsweredRequest) -> None:
-        """Tell of one request that is over.
+        """Send the span of one request that is over.
 
         Args:
-            traceparent: the caller's header (W3C Trace Context), whose trace is gone on with; None begins a new one.
-            request: what happened.
+            traceparent: the caller's header (W3C Trace Context), whose trace is continued; None begins a new one.
+            request: facts for the span.
         """
         end = time_ns()
         span = self._tracer.start_span(
@@ -98,32 +98,35 @@ class Traces:
         span.end(end)
 
     def close(self) -> None:
-        """Send what is left, as far as the collector takes it within two seconds."""
-        impatience = threading.Timer(_STOP_SECONDS, self._exporter.shutdown)  # else it tries again for ten
-        impatience.start()
+        """Send the spans that are left, for at most two seconds."""
+        limit = threading.Timer(_STOP_SECONDS, self._exporter.shutdown)  # else it tries again for ten
+        limit.start()
         self._provider.shutdown()
-        impatience.cancel()
+        limit.cancel()
 
     def _context(self, traceparent: str | None) -> Context | None:
         return self._propagator.extract({"traceparent": traceparent}) if traceparent else None
 
 
 class Tracing:
-    """Traces where somebody collects them, else nothing."""
+    """Traces if they are collected, else nothing.
+
+    Attributes:
+        traces: read for each request; None if traces are not collected.
+    """
 
     def __init__(self, wanted: bool) -> None:
-        """Nothing is imported or started yet: a parent may still fork."""
+        """Import and start nothing yet: a parent may still fork."""
         self._wanted = wanted
         self.traces: Traces | None = None
-        """To be looked at for each request; None where nobody collects."""
 
     def start(self) -> None:
-        """Begin; in the app's lifespan."""
+        """Begin; call it in the app's lifespan."""
         if self._wanted:
             self.traces = Traces()
 
     def stop(self) -> None:
-        """Send what is left."""
+        """Send the spans that are left."""
         if self.traces is not None:
             self.traces.close()
             self.traces = None

@@ -1,1 +1,1 @@
-"""The documentation of the API, made from each use case."""
+"""How is the API documented? OpenAPI and pages, made from each use case."""

@@ -1,4 +1,4 @@
-"""How the answers of one use case look, as JSON Schema: one typed shape per task."""
+"""JSON Schema of the answers of one use case: one type per task."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def prediction_schema(model: ServedModel) -> _JSON:
     schema.pop("$defs", None)  # the document has them once
     properties: _JSON = schema["properties"]
     properties["decision"] |= {"description": f"{meaning(model)} {how_it_decides(model)}"}
-    if model.use_case.task is Task.MULTICLASS:
+    if model.use_case.task.is_multiclass:
         _name_classes(properties, model.use_case.label.classes)
-    if model.use_case.task is Task.REGRESSION:
+    if model.use_case.task.is_regression:
         _name_number(properties, model.use_case.label)
     return {**schema, "title": f"Prediction of {model.name}", "additionalProperties": False}
 
@@ -34,8 +34,8 @@ def predictions_schema(model: ServedModel, prediction: str) -> _JSON:
     """All answers of a request.
 
     Args:
-        model: whose answers they are.
-        prediction: name of the schema of one of them.
+        model: the version that answers.
+        prediction: name of the schema of one prediction.
     """
     return {
         "type": "object",
@@ -45,7 +45,7 @@ def predictions_schema(model: ServedModel, prediction: str) -> _JSON:
         "additionalProperties": False,
         "properties": {
             "use_case": {"type": "string", "const": model.name, "description": "Which use case."},
-            "version": {"type": "string", "description": 'The champion; "0" is the rule.'},
+            "version": {"type": "string", "description": 'The champion; "0" is the baseline.'},
             "predictions": {
                 "type": "array",
                 "description": "One per instance, in the order they were sent.",

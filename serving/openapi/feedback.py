@@ -1,11 +1,10 @@
-"""How feedback is documented: one route per use case, its labels typed by the task."""
+"""OpenAPI of feedback: one route per use case, its labels typed by the task."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from noria.core.use_case import Task
-from serving.feedback.request import MAX_STATEMENTS
+from serving.feedback.request import MAX_ITEMS
 from serving.http.error_handlers import PREDICT_RESPONSES
 from serving.models.served_model import ServedModel
 
@@ -58,7 +57,7 @@ def feedback_route(model: ServedModel) -> _JSON:
 
 
 def _request(label: _JSON) -> _JSON:
-    """The body; what `serving.feedback.request` reads."""
+    """Schema of the body that `serving.feedback.request` reads."""
     instant = {"type": ["string", "null"], "format": "date-time"}
     common = {"label": label, "at": {**instant, "description": "When it was known; now, where it is left out."}}
     by_id = {"id": {"type": "string", "format": "uuid", "description": "Id of the prediction."}, **common}
@@ -76,15 +75,15 @@ def _request(label: _JSON) -> _JSON:
         {"type": "object", "properties": fields, "required": [target, "label"], "additionalProperties": False}
         for target, fields in (("id", by_id), ("entity", by_entity))
     ]
-    feedback = {"type": "array", "items": {"anyOf": items}, "minItems": 1, "maxItems": MAX_STATEMENTS}
+    feedback = {"type": "array", "items": {"anyOf": items}, "minItems": 1, "maxItems": MAX_ITEMS}
     return {"type": "object", "properties": {"feedback": feedback}, "required": ["feedback"], "additionalProperties": False}
 
 
 def _label(model: ServedModel) -> _JSON:
     label, task = model.use_case.label, model.use_case.task
-    said = f"What came true: {label.column}."
-    if task is Task.BINARY_CLASSIFICATION:
-        return {"type": "boolean", "description": said, "examples": [True]}
-    if task is Task.MULTICLASS:
-        return {"type": "string", "enum": list(label.classes), "description": said, "examples": [label.classes[0]]}
-    return {"type": "number", "description": f"{said[:-1]}, in {label.unit or 'its unit'}.", "examples": [12.5]}
+    description = f"What came true: {label.column}."
+    if task.is_binary:
+        return {"type": "boolean", "description": description, "examples": [True]}
+    if task.is_multiclass:
+        return {"type": "string", "enum": list(label.classes), "description": description, "examples": [label.classes[0]]}
+    return {"type": "number", "description": f"{description[:-1]}, in {label.unit or 'its unit'}.", "examples": [12.5]}

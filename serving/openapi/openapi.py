@@ -13,7 +13,7 @@ from serving.models.example import example_request
 from serving.models.served_model import ServedModel, ServedModels
 from serving.openapi.answers import prediction_schema, predictions_schema
 from serving.openapi.feedback import feedback_route
-from serving.openapi.task_words import how_it_decides, meaning, treatment, what_is_at_stake
+from serving.openapi.task_words import how_it_decides, meaning, policies, what_is_at_stake
 
 _ABOUT, _FEEDBACK, _REFRESH = "/v1/{use_case}", "/v1/{use_case}/feedback", "/v1/{use_case}/refresh"
 _UNUSED = ("HTTPValidationError", "ValidationError")
@@ -38,9 +38,9 @@ def describe(base: _JSON, models: ServedModels) -> _JSON:
     """The document of all routes.
 
     Args:
-        base: what FastAPI knows; its routes of a use case are replaced by one per use case. Predictions are not FastAPI's:
-            see `serving.http.fast_path`.
-        models: whose signatures are described.
+        base: FastAPI's document; its routes of a use case are replaced by one per use case. It has no predictions, see
+            `serving.http.fast_path`.
+        models: versions that answer, with their signatures.
     """
     paths = dict(base["paths"])
     about, refresh = paths.pop(_ABOUT), paths.pop(_REFRESH)
@@ -63,12 +63,12 @@ def describe(base: _JSON, models: ServedModels) -> _JSON:
 
 
 def _shared_schemas() -> _JSON:
-    """FastAPI does not know them: no route of its own answers with them."""
-    found: _JSON = {}
+    """Schemas that FastAPI's document lacks, since none of its routes answers with them."""
+    schemas: _JSON = {}
     for kind in (ProblemReport, WarningReport, ReasonReport):
         schema = kind.model_json_schema(ref_template=_REF)
-        found |= {**schema.pop("$defs", {}), kind.__name__: schema}
-    return found
+        schemas |= {**schema.pop("$defs", {}), kind.__name__: schema}
+    return schemas
 
 
 def _about_route(model: ServedModel, generic: _JSON) -> _JSON:
@@ -156,7 +156,7 @@ def _instance(model: ServedModel) -> _JSON:
         "type": "object",
         "title": f"Instance of {model.name}",
         "description": (
-            f"What version {model.version} reads. A field left out, or null, is a missing value. {treatment(model)}"
+            f"What version {model.version} reads. A field left out, or null, is a missing value. {policies(model)}"
         ),
         "additionalProperties": False,
         "properties": {model.use_case.entity: entity, **fields},
@@ -173,7 +173,7 @@ def _field(field: Field, model: ServedModel) -> _JSON:
         document |= {"minimum": -LARGEST, "maximum": LARGEST}
     if text := ". ".join(part.rstrip(".") for part in _sentences(field)):
         document["description"] = f"{text}."
-    # Values beyond what training saw are told, and enforced only where the use case refuses them.
+    # Ranges seen in training are documented, and enforced only if the use case refuses other values.
     if field.minimum is not None or field.maximum is not None:
         document["x-seen-range"] = [field.minimum, field.maximum]
     if model.use_case.serving.out_of_range is InputPolicy.REFUSE:

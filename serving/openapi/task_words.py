@@ -1,17 +1,12 @@
-"""What an answer means, in words: for the documentation, the pages and whoever reads them."""
+"""Words for answers: meaning, decision rule, value; for the API documentation and the pages."""
 
 from __future__ import annotations
 
 from noria.core.base.formatting import number, plain_name
-from noria.core.use_case import ConfusionValue, InputPolicy, Task, UnitValue
+from noria.core.use_case import ConfusionValue, InputPolicy, UnitValue
 from serving.models.served_model import ServedModel
 
-TASKS = {
-    Task.BINARY_CLASSIFICATION: "yes or no",
-    Task.MULTICLASS: "one of several classes",
-    Task.REGRESSION: "a number",
-}
-_TREATED = {
+_HANDLED = {
     InputPolicy.ACCEPT: "are answered",
     InputPolicy.WARN: "are answered with a warning",
     InputPolicy.REFUSE: "are refused",
@@ -19,37 +14,37 @@ _TREATED = {
 
 
 def meaning(model: ServedModel) -> str:
-    """What is done with a decision."""
+    """Action on a decision."""
     decision = model.use_case.business.decision
-    if model.use_case.task is Task.BINARY_CLASSIFICATION:
+    if model.use_case.task.is_binary:
         return f"A decision of true means: {decision}."
-    if model.use_case.task is Task.MULTICLASS:
+    if model.use_case.task.is_multiclass:
         return f"The decision is a class, one of {', '.join(model.use_case.label.classes)}: {decision}."
     return f"The decision is a number, the {model.use_case.label.column} predicted: {decision}."
 
 
 def how_it_decides(model: ServedModel) -> str:
-    """How the version that answers turns scores into decisions."""
-    if model.use_case.task is Task.BINARY_CLASSIFICATION:
+    """Way in which the version turns scores into decisions."""
+    if model.use_case.task.is_binary:
         return f"It decides true where the score, a probability, is at least {model.policy.threshold:g}."
-    if model.use_case.task is Task.REGRESSION:
+    if model.use_case.task.is_regression:
         return "The decision is the score itself."
     if model.policy.payoffs:
         return "It decides for the class that is worth most on average, given the probabilities of all of them."
     return "It decides for the likeliest class."
 
 
-def treatment(model: ServedModel) -> str:
-    """What becomes of values that the version has hardly learnt from."""
+def policies(model: ServedModel) -> str:
+    """Handling of values that the version rarely saw in training."""
     serving = model.use_case.serving
     return (
-        f"Missing values {_TREATED[serving.missing]}, texts that training did not see {_TREATED[serving.unseen_category]}, "
-        f"numbers out of range {_TREATED[serving.out_of_range]}."
+        f"Missing values {_HANDLED[serving.missing]}, texts that training did not see {_HANDLED[serving.unseen_category]}, "
+        f"numbers out of range {_HANDLED[serving.out_of_range]}."
     )
 
 
 def what_is_at_stake(model: ServedModel) -> str:
-    """The money of each outcome that has any."""
+    """Money of each outcome that is not worth zero."""
     value, currency = model.use_case.business.value, model.use_case.business.currency
     if isinstance(value, UnitValue):
         parts = [f"{_stated(value.over)} per unit too high", f"{_stated(value.under)} per unit too low"]

@@ -1,1 +1,1 @@
-"""From instances to predictions, with one line in the journal."""
+"""How does an instance become a prediction? Look up, check, score, decide, explain, record."""

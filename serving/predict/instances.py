@@ -1,6 +1,6 @@
-"""Reads and checks a request's body the slow way: every wrong field is named, in one answer.
+"""Reads and checks the body of a request the slow way: one response names every wrong field.
 
-`serving.contract.request_schema` reads bodies in which nothing is wrong many times faster, and leaves all others to this.
+`serving.contract.request_schema` reads valid bodies many times faster, and leaves all others to this module.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EXPECTED_BODY = '{"instances": [{...}, ...]} or {"entities": ["...", ...]}'
 
 
 def read_body(body: bytes, model: ServedModel) -> PredictBody:
-    """What a request asks for.
+    """Content of a body.
 
     Raises:
         MalformedBodyError: not JSON, or not of the shape ``{"instances": [...]}`` or ``{"entities": [...]}``.
@@ -38,13 +38,13 @@ def read_body(body: bytes, model: ServedModel) -> PredictBody:
 
 
 def check_rows(rows: Sequence[object], model: ServedModel) -> list[Instance]:
-    """Rows that may come from any protocol, as instances.
+    """Rows of any protocol as instances.
 
     Raises:
         InstanceError: fields that do not fit the version's signature; lists all of them.
     """
     if problems := [problem for index, row in enumerate(rows) for problem in _problems(index, row, model)]:
-        raise InstanceError(model.protector.hush(problems) if model.protector else problems)
+        raise InstanceError(model.pseudonymiser.hush(problems) if model.pseudonymiser else problems)
     return [_split(row, model) for row in rows if isinstance(row, dict)]
 
 
@@ -97,7 +97,7 @@ def _entities(content: object, model: ServedModel) -> list[str]:
         if name is None or _entity_problem("", name)
     ]
     if problems:
-        raise InstanceError(model.protector.hush(problems) if model.protector else problems)
+        raise InstanceError(model.pseudonymiser.hush(problems) if model.pseudonymiser else problems)
     return [str(name) for name in names]
 
 
@@ -141,7 +141,7 @@ def _entity_problem(where: str, value: object) -> FieldProblem | None:
 
 
 def _is_storable(text: str) -> bool:
-    """PostgreSQL stores neither NUL nor half a surrogate pair; JSON can smuggle in both."""
+    """Whether PostgreSQL can store a text: neither NUL nor half a surrogate pair, which JSON allows."""
     return "\0" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
 
 
@@ -173,7 +173,7 @@ def _unknown(where: str, name: str, known: Sequence[str]) -> FieldProblem:
 
 
 def _split(row: dict[str, Any], model: ServedModel) -> Instance:
-    """As `serving.contract.request_schema` would have read it: every field, numbers as floats."""
+    """The instance as `serving.contract.request_schema` reads it: every field, numbers as floats."""
     name = row.get(model.use_case.entity)
     features = {field: _read(row.get(field), of) for field, of in model.fields.items()}
     return Instance(None if name is None else str(name), features)
@@ -184,7 +184,7 @@ def _read(value: Any, field: Field) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value as it was sent, cut short where it is long."""
+    """A value as it was sent, shortened to 60 characters."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"an integer of {value.bit_length()} bits"
     text = json.dumps(value)

@@ -1,4 +1,4 @@
-"""What the journal keeps of a request that was answered: one line of JSON, which PostgreSQL unpacks."""
+"""The journal line of an answered request: one line of JSON, which PostgreSQL unpacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from serving.predict.prediction import Group, RequestContext
 
 
 class PredictionRecord(msgspec.Struct, kw_only=True, gc=False):
-    """What the journal keeps of one prediction."""
+    """One prediction in the journal."""
 
     id: str
     entity: str | None
@@ -28,7 +28,7 @@ class PredictionRecord(msgspec.Struct, kw_only=True, gc=False):
 
 
 class PredictionLine(msgspec.Struct, kw_only=True, gc=False):
-    """One line of the journal: what one request was answered."""
+    """One line of the journal: the predictions of one request."""
 
     use_case: str
     requested_at: datetime
@@ -38,9 +38,11 @@ class PredictionLine(msgspec.Struct, kw_only=True, gc=False):
     predictions: list[PredictionRecord]
 
 
-def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: RequestContext, latency_ms: float) -> bytes:
-    """What the journal keeps of a request, newline included."""
-    logged = [
+def journal_line(
+    groups: Sequence[Group], instances: Sequence[Instance], context: RequestContext, latency_ms: float
+) -> bytes:
+    """The journal line of a request, newline included."""
+    records = [
         PredictionRecord(
             id=one.id,
             entity=instances[place].entity,
@@ -58,10 +60,10 @@ def journal_line(groups: Sequence[Group], instances: Sequence[Instance], asked: 
     ]
     line = PredictionLine(
         use_case=groups[0].model.name,
-        requested_at=asked.now,
-        request_id=asked.request_id,
-        caller=asked.caller,
+        requested_at=context.now,
+        request_id=context.request_id,
+        caller=context.caller,
         latency_ms=latency_ms,
-        predictions=logged,
+        predictions=records,
     )
     return msgspec.json.encode(line) + b"\n"

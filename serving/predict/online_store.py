@@ -1,7 +1,7 @@
-"""Features of an entity, looked up where dbt put them: the feature table itself is the online store.
+"""Online store: features of an entity, looked up in the feature table that dbt fills.
 
-Of several rows of one entity the latest by event time counts; rows of an interval that has not passed its checks do not. A
-small cache answers an entity that is asked for again within seconds.
+The latest row of an entity by event time counts, without rows of intervals in quarantine. A small cache answers repeated
+lookups of an entity within seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
 _CACHED = 10_000
-"""Entities that are kept."""
+"""Entities in the cache."""
 _CONNECTIONS = 4
 _PATIENCE = 2.0
 """Seconds that a request waits for a connection."""
@@ -32,10 +32,10 @@ class OnlineStore:
     """Latest features by entity, over a pool of connections that is opened when the first entity is asked for."""
 
     def __init__(self, url: str) -> None:
-        """Nothing is connected yet.
+        """Connect to nothing yet.
 
         Args:
-            url: of the warehouse; empty where there is none.
+            url: of the warehouse; empty if there is none.
         """
         self._url = url
         self._pool: AsyncConnectionPool[Any] | None = None
@@ -44,20 +44,20 @@ class OnlineStore:
         self._key_types: dict[str, str] = {}
 
     async def rows(self, use_case: UseCase, entities: Sequence[str]) -> list[_Row]:
-        """Features of entities, by name, in the order asked for.
+        """Features of entities, by name, in the order of `entities`.
 
         Raises:
             UnknownEntityError: some have no features; lists every one.
             OnlineStoreError: the warehouse does not answer, or has no such table.
         """
-        found = {entity: row for entity in entities if (row := self._cached(use_case.name, entity)) is not None}
-        if missing := [entity for entity in dict.fromkeys(entities) if entity not in found]:
+        rows = {entity: row for entity in entities if (row := self._cached(use_case.name, entity)) is not None}
+        if missing := [entity for entity in dict.fromkeys(entities) if entity not in rows]:
             fetched = await self._fetch(use_case, missing)
             self._keep(use_case, fetched)
-            found |= fetched
-        if unknown := [place for place, entity in enumerate(entities) if entity not in found]:
+            rows |= fetched
+        if unknown := [place for place, entity in enumerate(entities) if entity not in rows]:
             raise UnknownEntityError([_unknown(use_case, place, entities[place]) for place in unknown])
-        return [found[entity] for entity in entities]
+        return [rows[entity] for entity in entities]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,25 +94,25 @@ class OnlineStore:
                 await cursor.execute(_query(use_case, table, kind), (keys, use_case.name))
                 return {row.pop("asked_for"): row for row in await cursor.fetchall()}
         except (psycopg.Error, PoolTimeout, OSError) as error:
-            self._key_types.pop(use_case.name, None)  # the table may have been made anew
+            self._key_types.pop(use_case.name, None)  # the table may have been recreated
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise OnlineStoreError(
                 f"features of {use_case.name} cannot be looked up in {table} ({reason}); send instances with their fields"
             ) from error
 
     async def _key_type(self, cursor: Any, use_case: UseCase, table: str) -> str:
-        """PostgreSQL's name for the type of the entity column: a key of another type would miss the index."""
+        """PostgreSQL's type of the entity column: a key of another type would not use the index."""
         await cursor.execute(
             "select format_type(atttypid, null) as kind from pg_attribute where attrelid = to_regclass(%s) and attname = %s",
             (table, use_case.entity),
         )
-        found = await cursor.fetchone()
-        if found is None:
+        row = await cursor.fetchone()
+        if row is None:
             raise OnlineStoreError(
                 f"{table} has no column {use_case.entity} yet: run {use_case.name}__data for an interval, "
                 "or send instances with their fields"
             )
-        self._key_types[use_case.name] = str(found["kind"])
+        self._key_types[use_case.name] = str(row["kind"])
         return self._key_types[use_case.name]
 
     async def _opened(self) -> AsyncConnectionPool[Any]:
@@ -151,7 +151,7 @@ def _query(use_case: UseCase, table: str, kind: str) -> str:
 
 
 def _fits(kind: str, entity: str) -> bool:
-    """Whether a key can be one of that type: PostgreSQL would refuse the whole query for one that cannot."""
+    """Whether a key has the type of the column: else PostgreSQL would refuse the whole query."""
     if kind not in _INTEGERS:
         return True
     try:

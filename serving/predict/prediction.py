@@ -1,4 +1,4 @@
-"""Scores instances, decides, and writes the prediction down before anybody is told."""
+"""Predictions of one request: check instances, score, decide; split between champion and challenger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from noria.core.base.errors import InstanceError
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.model.decision import Scores
-from noria.core.use_case import InputPolicy, Task
+from noria.core.use_case import InputPolicy
 from serving.contract.answers import Answers, answers_of, answers_of_one
 from serving.contract.errors import FieldProblem
 from serving.contract.input_checks import InputConcern, problem
@@ -29,14 +29,14 @@ _CHAMPION, _CHALLENGER, _SHADOW, _RULE = "champion", "challenger", "shadow", "ru
 
 
 class RequestContext(NamedTuple):
-    """Who asks, and for what.
+    """Facts of a request beside its instances.
 
     Attributes:
-        request_id: the caller's, or ours.
-        caller: name of the API key; empty where nobody needs one.
-        now: when the request came.
-        reasons: how many reasons are wanted for each prediction.
-        alone: no challenger may answer; the caller wants the version that it named.
+        request_id: the caller's, or a new one.
+        caller: name of the API key; empty if no key is needed.
+        now: time at which the request came.
+        reasons: number of reasons wanted for each prediction.
+        alone: whether no challenger may answer, since the caller wants the version that it named.
     """
 
     request_id: str
@@ -47,7 +47,7 @@ class RequestContext(NamedTuple):
 
 
 class AnsweredPrediction(msgspec.Struct, kw_only=True, gc=False):
-    """The answer for one instance, as it is sent; `serving.http.schemas` says what the fields mean."""
+    """The answer for one instance, as it is sent; `serving.http.schemas` documents the fields."""
 
     id: str
     score: float
@@ -60,10 +60,10 @@ class AnsweredPrediction(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Group(NamedTuple):
-    """Predictions that one version made.
+    """Predictions of one version.
 
     Attributes:
-        alias: champion, challenger or rule.
+        alias: champion, challenger, shadow or rule.
         places: of its instances in the request.
     """
 
@@ -75,11 +75,11 @@ class Group(NamedTuple):
 
 
 class ChallengerResult(NamedTuple):
-    """What came of asking a challenger.
+    """Result of scoring with a challenger.
 
     Attributes:
-        group: its predictions; None where it has none.
-        invalid: why its scores are no answers; empty where they are, or it has none.
+        group: its predictions; None if it has none.
+        invalid: reason why its scores are not valid; empty if they are, or it has none.
     """
 
     group: Group | None
@@ -92,7 +92,7 @@ class PredictResult(NamedTuple):
     Attributes:
         predictions: in the order of the instances.
         groups: the same, by version.
-        logged: whether they were kept; they are not where the journal is full, and the setting says to answer nevertheless.
+        logged: whether they were recorded; not if the journal is full and the setting says to answer nevertheless.
     """
 
     predictions: list[AnsweredPrediction]
@@ -111,118 +111,116 @@ class Batch(NamedTuple):
     places: Sequence[int]
     ids: Sequence[str]
     instances: Sequence[Instance]
-    asked: RequestContext
 
     def part(self, places: Sequence[int]) -> Batch:
-        """Some of them."""
-        return Batch(places, [self.ids[place] for place in places], [self.instances[place] for place in places], self.asked)
+        """The instances at some places."""
+        return Batch(places, [self.ids[place] for place in places], [self.instances[place] for place in places])
 
 
-def batch_of(instances: Sequence[Instance], asked: RequestContext) -> Batch:
+def batch_of(instances: Sequence[Instance], context: RequestContext) -> Batch:
     """All instances of a request, each with an id for its prediction."""
-    return Batch(range(len(instances)), [uuid7(asked.now) for _ in instances], instances, asked)
+    return Batch(range(len(instances)), [uuid7(context.now) for _ in instances], instances)
 
 
 def predict(
-    model: ServedModel, instances: Sequence[Instance], asked: RequestContext, rollout: ActiveRollout | None = None
+    model: ServedModel, instances: Sequence[Instance], context: RequestContext, rollout: ActiveRollout | None = None
 ) -> PredictResult:
     """Predict every instance of a request.
 
     Args:
         model: the champion.
-        instances: what to predict.
-        asked: who asks, and for what.
-        rollout: the challenger that gets a share of the instances; None where there is none. Where it fails, the champion
-            answers.
+        instances: to predict.
+        context: of the request.
+        rollout: challenger that gets a share of the instances, or None. If it fails, the champion answers.
 
     Raises:
         InstanceError: the use case refuses values that training did not see; lists all of them.
         UnscorableError: an instance has no score.
         NoReasonsError: reasons are wanted, and the version has none.
     """
-    if rollout is None and len(instances) == 1 and not asked.reasons:
-        return _predict_one(model, instances[0], asked)
-    warnings = concerns_of(model, instances)
-    batch = batch_of(instances, asked)
+    if rollout is None and len(instances) == 1 and not context.reasons:
+        return _predict_one(model, instances[0], context)
+    warnings = warnings_of(model, instances)
+    batch = batch_of(instances, context)
     if rollout is None or rollout.shadow:
         group = group_of(model, alias_of(model), batch)
         groups, predictions = [group], group.predictions
     else:
         groups = _shared(model, rollout, batch)
         predictions = _in_order(groups, len(instances))
-    for place, concerns in warnings:
-        predictions[place].warnings = concerns
-    if asked.reasons:  # after the guard has looked: what it takes to explain is nothing against a challenger
+    for place, unusual in warnings:
+        predictions[place].warnings = unusual
+    if context.reasons:  # after the guard has measured: time to explain does not count against a challenger
         for group in groups:
-            _explain(group, instances, asked.reasons)
+            _explain(group, instances, context.reasons)
     return PredictResult(predictions, groups)
 
 
-def predict_together(
-    model: ServedModel, instances: Sequence[Instance], asked: Sequence[RequestContext]
+def predict_batch(
+    model: ServedModel, instances: Sequence[Instance], contexts: Sequence[RequestContext]
 ) -> list[PredictResult]:
-    """The same for one instance each of several requests; in every group stand the answers to all of them.
+    """Predict one instance for each of several requests; each group holds the answers to all of them.
 
     Raises:
         InstanceError, UnscorableError: as `predict`, of any of them.
     """
-    warnings = dict(concerns_of(model, instances))
+    warnings = dict(warnings_of(model, instances))
     answers = _answers(model, instances)
-    predictions = _predictions(model.version, answers, [uuid7(by.now) for by in asked])
-    for place, concerns in warnings.items():
-        predictions[place].warnings = concerns
+    predictions = _predictions(model.version, answers, [uuid7(context.now) for context in contexts])
+    for place, unusual in warnings.items():
+        predictions[place].warnings = unusual
     alias = alias_of(model)
     return [PredictResult([one], [Group(model, alias, (0,), answers, [one])]) for one in predictions]
 
 
-def _predict_one(model: ServedModel, instance: Instance, asked: RequestContext) -> PredictResult:
+def _predict_one(model: ServedModel, instance: Instance, context: RequestContext) -> PredictResult:
     """The most common request, without the lists that others need."""
-    warnings = concerns_of(model, (instance,)) if model.concerns.find(instance.features) else ()
+    warnings = warnings_of(model, (instance,)) if model.input_checks.find(instance.features) else ()
     answers = _answers(model, (instance,))
-    predictions = _predictions(model.version, answers, (uuid7(asked.now),))
-    for _, concerns in warnings:
-        predictions[0].warnings = concerns
+    predictions = _predictions(model.version, answers, (uuid7(context.now),))
+    for _, unusual in warnings:
+        predictions[0].warnings = unusual
     return PredictResult(predictions, [Group(model, alias_of(model), (0,), answers, predictions)])
 
 
 def _explain(group: Group, instances: Sequence[Instance], count: int) -> None:
     rows = [instances[place].features for place in group.places]
-    found = explain(group.model, rows, count, group.answers.decisions)
-    for prediction, reasons in zip(group.predictions, found, strict=True):
+    explained = explain(group.model, rows, count, group.answers.decisions)
+    for prediction, reasons in zip(group.predictions, explained, strict=True):
         prediction.reasons = reasons
 
 
-def concerns_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple[int, list[InputConcern]]]:
-    """What to warn of, by place of the instance.
+def warnings_of(model: ServedModel, instances: Sequence[Instance]) -> list[tuple[int, list[InputConcern]]]:
+    """Values to warn of, by place of the instance.
 
     Raises:
         InstanceError: the use case refuses values that training did not see; lists all of them.
     """
-    find = model.concerns.find
+    find = model.input_checks.find
     refused: list[FieldProblem] = []
     warned: list[tuple[int, list[InputConcern]]] = []
     for place, instance in enumerate(instances):
-        if found := find(instance.features):
+        if concerns := find(instance.features):
             where = f"instances[{place}]"
-            refused += [problem(where, concern) for treatment, concern in found if treatment is InputPolicy.REFUSE]
-            warned.append((place, [concern for _, concern in found]))
+            refused += [problem(where, concern) for policy, concern in concerns if policy is InputPolicy.REFUSE]
+            warned.append((place, [concern for _, concern in concerns]))
     if refused:
         raise InstanceError(refused)
     return warned
 
 
-def shadow_of(rollout: ActiveRollout, instances: Sequence[Instance], asked: RequestContext) -> ChallengerResult:
-    """What a challenger would have said; nobody hears it."""
-    return try_challenger(rollout, batch_of(instances, asked._replace(reasons=0)), _SHADOW)
+def predict_in_shadow(rollout: ActiveRollout, instances: Sequence[Instance], context: RequestContext) -> ChallengerResult:
+    """Score with the challenger in shadow mode: recorded, not returned to the caller."""
+    return try_challenger(rollout, batch_of(instances, context), _SHADOW)
 
 
 def alias_of(model: ServedModel) -> str:
-    """How the log and the counters call a version that answers alone."""
+    """Alias, in log and counters, of a version that answers alone."""
     return _RULE if model.version == BASELINE_VERSION else _CHAMPION
 
 
 def group_of(model: ServedModel, alias: str, batch: Batch, scores: Scores | None = None) -> Group:
-    """Predictions of a batch by one version, from scores that are answers; asked of it where they are not given."""
+    """Predictions of a batch by one version, from valid scores; the version scores if they are None."""
     answers = _answers(model, batch.instances) if scores is None else answers_of(model.policy, scores)
     predictions = _predictions(model.version, answers, batch.ids)
     return Group(model, alias, batch.places, answers, predictions)
@@ -239,10 +237,10 @@ def _shared(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> list[Gr
     keys = [instance.entity or identity for instance, identity in zip(batch.instances, batch.ids, strict=True)]
     taken = [rollout.takes(key) for key in keys]
     groups = []
-    if left := [place for place, gone in enumerate(taken) if not gone]:
-        groups.append(_by_champion(model, rollout, batch.part(left)))
-    if gone := [place for place, gone in enumerate(taken) if gone]:
-        groups.append(_by_challenger(model, rollout, batch.part(gone)))
+    if champions := [place for place, is_taken in enumerate(taken) if not is_taken]:
+        groups.append(_by_champion(model, rollout, batch.part(champions)))
+    if challengers := [place for place, is_taken in enumerate(taken) if is_taken]:
+        groups.append(_by_challenger(model, rollout, batch.part(challengers)))
     return groups
 
 
@@ -254,17 +252,17 @@ def _by_champion(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> Gr
 
 
 def _by_challenger(model: ServedModel, rollout: ActiveRollout, batch: Batch) -> Group:
-    """By the challenger; where it fails, by the champion."""
+    """Predictions by the challenger; by the champion if it fails."""
     started = perf_counter()
-    found = try_challenger(rollout, batch, _CHALLENGER)
-    # raises where the request itself is to blame, which is nothing against the challenger
-    group = found.group or group_of(model, alias_of(model), batch)
-    rollout.observe(True, len(batch.places), perf_counter() - started, found.group is None, found.invalid)
+    result = try_challenger(rollout, batch, _CHALLENGER)
+    # raises if the request itself is at fault, which does not count against the challenger
+    group = result.group or group_of(model, alias_of(model), batch)
+    rollout.observe(True, len(batch.places), perf_counter() - started, result.group is None, result.invalid)
     return group
 
 
 def try_challenger(rollout: ActiveRollout, batch: Batch, alias: str) -> ChallengerResult:
-    """What a challenger says; whatever a new version can make fail must not reach a caller."""
+    """Predictions by a challenger; no failure of a new version may reach a caller."""
     rows = [instance.features for instance in batch.instances]
     try:
         scores = raw_scores(rollout.challenger, rows)
@@ -278,7 +276,7 @@ def try_challenger(rollout: ActiveRollout, batch: Batch, alias: str) -> Challeng
 
 def _predictions(version: str, answers: Answers, ids: Sequence[str]) -> list[AnsweredPrediction]:
     threshold: float | msgspec.UnsetType = msgspec.UNSET if answers.threshold is None else answers.threshold
-    if answers.task is Task.MULTICLASS:
+    if answers.task.is_multiclass:
         rows = zip(ids, answers.scores, answers.decisions, answers.probabilities, strict=True)
         return [
             AnsweredPrediction(id=identity, score=score, decision=decision, probabilities=probabilities, version=version)

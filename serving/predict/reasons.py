@@ -1,8 +1,8 @@
-"""Why: the fields that moved a prediction most, in their own words.
+"""Reasons of a prediction: the fields with the largest contributions, in the use case's own words.
 
-A model's contributions are exact SHAP values (`noria.core.model.explainer`), added up by field. Those of a probability are
-log odds before calibration, which keeps their direction; those of a class are held against the mean of all classes; those of
-a number are in its unit. The rule has no contributions: its reasons are the comparisons it made.
+Contributions are exact SHAP values (`noria.core.model.explainer`), summed by field. For a probability they are log odds
+before calibration, which keeps their direction; for a class, relative to the mean of all classes; for a number, in its unit.
+The baseline has no contributions: its reasons are the comparisons in its expression.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import msgspec
 import numpy as np
 
 from noria.core.base.errors import BundleError
-from noria.core.use_case import Task
 from noria.inference.explanation import FieldExplainer
 from noria.inference.predictor import OnnxPredictor
 from serving.contract.errors import BodyTooLargeError, NoReasonsError
 from serving.models.served_model import ServedModel
 from serving.predict.reason_words import direction, finding
-from serving.predict.rule_reasons import fields_read, what_came_of
+from serving.predict.rule_reasons import fields_read, part_of
 
 QUICK_STEPS = 400_000
-"""Explaining this much takes about two milliseconds, five nanoseconds a step; more should not hold up an event loop."""
+"""About two milliseconds, at five nanoseconds a step; more should not block an event loop."""
 MOST_STEPS = 200_000_000
-"""What one request may cost: about a second."""
+"""Limit of one request: about a second."""
 Row = Mapping[str, Any]
 
 
@@ -33,10 +32,10 @@ class FieldReason(msgspec.Struct, gc=False):
     """One field's part in a prediction.
 
     Attributes:
-        field: its name.
-        value: as it was read; None where it is missing.
-        contribution: how far it moved the prediction: log odds, or the label's unit; None for a rule.
-        text: the same for people.
+        field: name.
+        value: as it was read; None if it is missing.
+        contribution: log odds, or the label's unit; None for a baseline.
+        text: the same in words.
     """
 
     field: str
@@ -48,17 +47,17 @@ class FieldReason(msgspec.Struct, gc=False):
 def explain(
     model: ServedModel, rows: Sequence[Row], count: int, decisions: Sequence[object] = ()
 ) -> list[list[FieldReason]]:
-    """The fields that moved each prediction most, the strongest first; fewer than `count` where fewer moved it.
+    """Reasons of each prediction, the largest contribution first; fewer than `count` if fewer fields contributed.
 
     Args:
         model: the version that predicts.
-        rows: what it predicts of, as it reads them.
-        count: how many reasons each prediction gets at most.
-        decisions: multiclass: the class decided on for each row; where they are not given, the version is asked again.
+        rows: features by name, as the version reads them.
+        count: largest number of reasons for each prediction.
+        decisions: multiclass: the class decided on for each row; if empty, the version scores the rows again.
 
     Raises:
-        NoReasonsError: the version carries nothing to explain it with, or something that cannot be read.
-        BodyTooLargeError: explaining all of these rows would take too long; says how many would not.
+        NoReasonsError: the version has no explainer, or one that cannot be read.
+        BodyTooLargeError: the rows would take too long to explain; says how many would not.
     """
     if model.predictor.manifest.rule is not None:
         return [_of_rule(model, model.predictor.manifest.rule, row, count) for row in rows]
@@ -68,17 +67,17 @@ def explain(
             f"reasons for {len(rows):,} instances in one request, at most {most:,} are explained by version {model.version} "
             f"of {model.name}; send several requests, or none of ?reasons"
         )
-    moved = explainer.contributions(rows)
+    contributions = explainer.contributions(rows)
     classes = _classes(model, rows, decisions)
     places = [model.policy.classes.index(decided) if decided else 0 for decided in classes]
     return [
-        _strongest(model, explainer, row, found[place], decided, count)
-        for row, found, place, decided in zip(rows, moved, places, classes, strict=True)
+        _strongest(model, explainer, row, by_class[place], decided, count)
+        for row, by_class, place, decided in zip(rows, contributions, places, classes, strict=True)
     ]
 
 
 def is_quick(model: ServedModel, rows: int) -> bool:
-    """Whether so many rows can be explained in an event loop without anybody noticing; else it belongs in a thread.
+    """Whether rows can be explained in an event loop without blocking it; else they belong in a thread.
 
     The first explanation of a version reads its explainer from disk, which is never quick.
     """
@@ -104,8 +103,8 @@ def _explainer(model: ServedModel) -> FieldExplainer:
 
 
 def _classes(model: ServedModel, rows: Sequence[Row], decisions: Sequence[object]) -> list[str]:
-    """The class that each row is explained for; empty where there are no classes."""
-    if model.predictor.manifest.task is not Task.MULTICLASS:
+    """The class that each row is explained for; empty texts unless the task is multiclass."""
+    if not model.predictor.manifest.task.is_multiclass:
         return [""] * len(rows)
     if decisions:
         return [str(decided) for decided in decisions]
@@ -115,13 +114,13 @@ def _classes(model: ServedModel, rows: Sequence[Row], decisions: Sequence[object
 
 
 def _strongest(  # noqa: PLR0917 - the parts of one sentence
-    model: ServedModel, explainer: FieldExplainer, row: Row, moved: Any, decided: str, count: int
+    model: ServedModel, explainer: FieldExplainer, row: Row, contributions: Any, decided: str, count: int
 ) -> list[FieldReason]:
-    order = np.argsort(-np.abs(moved), kind="stable")[: max(count, 0)].tolist()
+    order = np.argsort(-np.abs(contributions), kind="stable")[: max(count, 0)].tolist()
     return [
-        _reason(model, explainer, explainer.fields[place], row, float(moved[place]), decided)
+        _reason(model, explainer, explainer.fields[place], row, float(contributions[place]), decided)
         for place in order
-        if moved[place]
+        if contributions[place]
     ]
 
 
@@ -130,14 +129,12 @@ def _reason(  # noqa: PLR0917 - the parts of one sentence
 ) -> FieldReason:
     value = row.get(name)
     known = not isinstance(value, str) or explainer.knows(name, value)
-    told = finding(model.fields[name], value, known=known)
-    return FieldReason(name, value, contribution, f"{told}: {direction(model.use_case, contribution, decided)}")
+    text = f"{finding(model.fields[name], value, known=known)}: {direction(model.use_case, contribution, decided)}"
+    return FieldReason(name, value, contribution, text)
 
 
 def _of_rule(model: ServedModel, rule: str, row: Row, count: int) -> list[FieldReason]:
     return [
-        FieldReason(
-            name, row.get(name), None, f"{finding(model.fields[name], row.get(name))}: {what_came_of(rule, name, row)}"
-        )
+        FieldReason(name, row.get(name), None, f"{finding(model.fields[name], row.get(name))}: {part_of(rule, name, row)}")
         for name in fields_read(rule)[: max(count, 0)]
     ]

@@ -1,1 +1,1 @@
-"""Processes: the server, its workers, start and end."""
+"""How does serving start, run and stop? The server, its workers, sockets, memory."""

@@ -1,4 +1,4 @@
-"""The sockets that serving listens on, and how to close one without losing anybody who is connected already."""
+"""Listening sockets, and a way to close one without losing connections that are made already."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _DROP_NEW = b"".join(
 
 
 def listen_on(host: str, port: int, sockets: int = 1) -> list[socket.socket]:
-    """Bind an address, with as many sockets as there are processes.
+    """Bind an address, with one socket for each process.
 
-    The kernel spreads connections over sockets of one address; one socket for all would be served by whoever wakes first.
+    The kernel spreads connections over sockets of one address; one socket for all would be served by the process that wakes
+    first.
 
     Raises:
-        StackError: the address is taken, or not ours; names the settings.
+        StackError: the address is taken, or cannot be bound; names the settings.
     """
     bound: list[socket.socket] = []
     try:
-        with _socket(host) as probe:  # sockets that share an address would share it with a stranger's as well
+        with _socket(host) as probe:  # sockets that share an address would share it with those of other programs
             probe.bind((host, port))
         for _ in range(sockets):
             bound.append(_socket(host))
@@ -49,11 +50,11 @@ def listen_on(host: str, port: int, sockets: int = 1) -> list[socket.socket]:
 
 
 def accept_no_more(listener: socket.socket) -> None:
-    """Let nobody new in, while those whose connection is made already still wait to be accepted.
+    """Refuse new connections, while those in the queue still wait to be accepted.
 
-    A listening socket that is closed resets the connections in its queue, requests and all. So first the kernel drops every
-    request for a new connection: who asks is not refused at once, asks again after a second, and finds the next process or
-    nobody. Where the kernel has no such filter nothing happens, and the few microseconds of old remain.
+    A listening socket that is closed resets the connections in its queue. So first the kernel drops every request for a new
+    connection: the client tries again after a second, and finds the next process or none. Without such a filter in the
+    kernel nothing happens, and connections of a few microseconds may be reset.
     """
     program = ctypes.create_string_buffer(_DROP_NEW, len(_DROP_NEW))
     argument = struct.pack("HP", len(_DROP_NEW) // 8, ctypes.addressof(program))

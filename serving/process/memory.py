@@ -1,4 +1,4 @@
-"""Memory that is freed goes back to the system: the C library would rather keep it."""
+"""Return of freed memory to the system, which the C library would keep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LARGE_BYTES = 256 * 1024
 
 
 def give_back_memory() -> None:
-    """Tell glibc to map large blocks on their own, so that each is gone when it is freed, and to keep few pools.
+    """Let glibc map each large block by itself, so that it is returned when it is freed, and keep few pools.
 
     Segments of the journal are megabytes that live for milliseconds. After the first of them glibc would take all others
     from its pools, one for every thread, and those grow and do not shrink. Other C libraries have no such call.

@@ -1,11 +1,11 @@
-"""One process that answers: uvicorn, with an end that loses nobody.
+"""One process that answers: uvicorn, with a stop that loses no request.
 
-Told to stop, it goes through these, one after the other:
+Steps after SIGTERM:
 
-1. `/readyz` says draining, and everything is still answered: whoever balances the load has time to look elsewhere.
-2. Nobody new is let in; those who were connected are accepted.
-3. Every answer asks its client to close the connection. Who keeps one open and asks nothing is given half a second.
-4. What is being answered is finished, within ten seconds; then the lifespan ends, which stores what the journal holds.
+1. `/readyz` says draining, and every request is still answered: the load balancer has time to choose another process.
+2. No new connection is accepted, except those in the queue.
+3. Every response asks its client to close the connection. An idle connection is closed after half a second.
+4. Requests that are being answered are finished, within ten seconds; then the lifespan ends, which stores the journal.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from serving.process.listener import accept_no_more
 from serving.process.worker_pool import WorkerContext
 
 _GRACE_SECONDS = 10
-"""How long requests may take to finish after SIGTERM."""
+"""Time for requests to finish after SIGTERM."""
 _IDLE_SECONDS = 0.5
-"""How long a connection on which nothing is asked stays open after SIGTERM."""
+"""Time that an idle connection stays open after SIGTERM."""
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than a load balancer keeps its own end (60 s, most say), so that none sends into a connection that just closed."""
+"""Longer than load balancers keep connections (60 s by most defaults), so that none uses one that has just been closed."""
 _QUEUE_SECONDS = 5.0
 """Limit for accepting the connections that wait in the queues of the listeners, after SIGTERM."""
 _BACKLOG = 2048
 _CONNECTIONS = 2000
-"""At once, of one process; more get 503."""
+"""Largest number of connections of one process; more get 503."""
 
 
 def configure(app: FastAPI, protocol: type[HeaderTimeoutProtocol]) -> uvicorn.Config:
-    """How uvicorn is to run."""
+    """Configuration of uvicorn."""
     return uvicorn.Config(
         app,
         http=protocol,
@@ -64,43 +64,43 @@ class Server(uvicorn.Server):
         self,
         app: FastAPI,
         drain_seconds: float,
-        post: WorkerContext | None = None,
+        worker: WorkerContext | None = None,
         protocol: type[HeaderTimeoutProtocol] = FastProtocol,
     ) -> None:
-        """Make it.
+        """Start nothing yet.
 
         Args:
-            app: what answers.
-            drain_seconds: how long everything is answered as before, after SIGTERM.
-            post: what a parent gave this process to work with; None where there is no parent.
-            protocol: reads and writes a connection; the default needs the app to have a lane.
+            app: answers requests.
+            drain_seconds: time after SIGTERM in which requests are answered as before.
+            worker: socket, pipe and heartbeat from the parent; None without a parent.
+            protocol: reads and writes a connection; the default needs the fast path in the app's state.
         """
         super().__init__(configure(app, protocol))
         self._lifecycle = lifecycle_of(app)
         self._lifecycle.starting()
         self._drain_seconds = drain_seconds
-        self._post = post
+        self._worker = worker
         self._leave_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start what runs in the background, then listen."""
         await super().startup(sockets)
-        if self._post is not None:
-            asyncio.get_running_loop().add_reader(self._post.parent, self._orphaned)
+        if self._worker is not None:
+            asyncio.get_running_loop().add_reader(self._worker.parent, self._orphaned)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))  # the parent had them blocked
         self._lifecycle.started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; a worker leaves Ctrl-C to its parent, which tells every worker in order."""
-        if self._post is not None and sig == signal.SIGINT:
+        """Begin to drain; a worker leaves Ctrl-C to its parent, which stops all workers."""
+        if self._worker is not None and sig == signal.SIGINT:
             return
         self._lifecycle.drain()
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Whether to shut down now; looked at ten times a second."""
-        if self._post is not None and counter % 10 == 0:
-            self._post.beat()
+        """Whether to shut down now; called ten times a second."""
+        if self._worker is not None and counter % 10 == 0:
+            self._worker.beat()
         if not await super().on_tick(counter):
             return False
         if self._leave_at is None:
@@ -108,37 +108,37 @@ class Server(uvicorn.Server):
         return self.force_exit or monotonic() >= self._leave_at
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the doors, let those inside finish, and stop."""
-        await self._close_doors(sockets or [])
-        await self._let_leave()
+        """Accept no more connections, let requests finish, and stop."""
+        await self._close_listeners(sockets or [])
+        await self._wait_for_clients()
         await super().shutdown(sockets)
 
-    async def _close_doors(self, sockets: list[socket.socket]) -> None:
-        # whoever is answered from here on is asked to close; an answer under way is told by uvicorn's own shutdown
+    async def _close_listeners(self, sockets: list[socket.socket]) -> None:
+        # responses from here on ask the client to close; uvicorn's own shutdown does so for one under way
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         for listener in sockets:
             accept_no_more(listener)
-        await asyncio.sleep(0.03)  # handshakes that are under way end
+        await asyncio.sleep(0.03)  # handshakes under way end
         await _empty_queues(sockets)
         for server in self.servers:
             server.close()
         for listener in sockets:
             listener.close()
 
-    async def _let_leave(self) -> None:
+    async def _wait_for_clients(self) -> None:
         until = monotonic() + _IDLE_SECONDS
         while self.server_state.connections and monotonic() < until and not self.force_exit:
             await asyncio.sleep(0.01)
 
     def _orphaned(self) -> None:
-        """The parent has gone without a word: nobody would ever stop this process."""
-        if self._post is not None:
-            asyncio.get_running_loop().remove_reader(self._post.parent)
+        """Stop, since the parent has died and would never stop this process."""
+        if self._worker is not None:
+            asyncio.get_running_loop().remove_reader(self._worker.parent)
         signal.raise_signal(signal.SIGTERM)
 
 
 async def _empty_queues(listeners: Sequence[socket.socket]) -> None:
-    """Give the loop as many rounds as there are connections to accept: it takes one of each listener in a round."""
+    """Give the loop a round for each connection to accept: it takes one of each listener in a round."""
     waiting, until = select.poll(), monotonic() + _QUEUE_SECONDS
     for listener in listeners:
         waiting.register(listener, select.POLLIN)

@@ -1,11 +1,12 @@
 """Several processes behind one port: a parent that loads everything once, forks, and keeps the number of workers.
 
 The parent answers no request. Its models lie in memory that all workers share, since they are loaded before the fork and the
-garbage collector is told to leave them alone. It holds every listening socket open as well, so connections that wait for a
+garbage collector is set to leave them alone. It holds every listening socket open as well, so connections that wait for a
 worker which has just died are answered by the one that takes its place. A worker whose event loop stands still is killed:
-its share of the connections would wait for ever.
+its share of the connections would wait without end.
 
-Nothing may run in the parent but itself: a thread does not survive a fork, and a lock that it held would be held for ever.
+Nothing may run in the parent but itself: a thread does not survive a fork, and a lock that it held would be held without
+end.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class WorkerPool:
 
         Args:
             listeners: one for each worker.
-            work: what a worker does until it is told to stop; returns its exit code.
+            work: what a worker does until it is stopped; returns its exit code.
             buried: called in the parent with the number of a worker that has died.
             silent_seconds: after which a worker that gives no sign of life is killed.
         """
@@ -156,7 +157,7 @@ class WorkerPool:
         """In the child; never returns, so that nothing of the parent's unwinds here."""
         code, number = 1, worker.number
         try:
-            faulthandler.enable()  # a worker that hangs is told to say where
+            faulthandler.enable()  # a worker that hangs must say where
             os.close(self._pipe[1])
             for other, listener in enumerate(self._listeners):
                 if other != number:

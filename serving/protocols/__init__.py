@@ -1,1 +1,1 @@
-"""Other protocols: Open Inference and MLflow's scoring protocol."""
+"""Which other protocols are answered? Open Inference and MLflow's scoring protocol."""

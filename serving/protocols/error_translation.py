@@ -1,4 +1,4 @@
-"""Errors in the words of another protocol: the status and the headers stay what `serving.http.error_handlers` made them."""
+"""Errors in the format of another protocol; status and headers stay those of `serving.http.error_handlers`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from starlette.responses import Response
 from serving.http.error_handlers import problem_of
 
 _SHOWN = 5
-_UNSAID = {"content-length", "content-type"}
-Words = Callable[[str, int], dict[str, str]]
-"""Makes the body of an error from what is wrong, in one line, and the HTTP status."""
+_NOT_SENT = {"content-length", "content-type"}
+ErrorBody = Callable[[str, int], dict[str, str]]
+"""Makes the body of an error from a message of one line and the HTTP status."""
 
 
-def route_class(words: Words) -> type[APIRoute]:
-    """A class of routes whose errors are told in these words."""
+def route_class(body_of: ErrorBody) -> type[APIRoute]:
+    """A class of routes whose errors have such bodies."""
 
     class Translated(APIRoute):
-        """See above."""
+        """A route with translated errors."""
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
@@ -33,24 +33,24 @@ def route_class(words: Words) -> type[APIRoute]:
                     return await handle(request)
                 except HTTPException:
                     raise
-                except Exception as error:  # logged by problem_of where it is nobody's fault but ours
-                    return _translate(words, error, getattr(request.state, "told", {}))
+                except Exception as error:  # problem_of logs an unforeseen one
+                    return _translate(body_of, error, getattr(request.state, "response_headers", {}))
 
             return answer
 
     return Translated
 
 
-def _translate(words: Words, error: Exception, told: Mapping[str, str]) -> Response:
-    problem = problem_of(error, told.get("x-request-id", ""))
-    content = json.dumps(words(_told(json.loads(problem.body)), problem.status))
+def _translate(body_of: ErrorBody, error: Exception, sent: Mapping[str, str]) -> Response:
+    problem = problem_of(error, sent.get("x-request-id", ""))
+    content = json.dumps(body_of(_message(json.loads(problem.body)), problem.status))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in problem.headers}
-    kept = {name: value for name, value in headers.items() if name.lower() not in _UNSAID}
-    return Response(content, problem.status, {**told, **kept}, "application/json")
+    kept = {name: value for name, value in headers.items() if name.lower() not in _NOT_SENT}
+    return Response(content, problem.status, {**sent, **kept}, "application/json")
 
 
-def _told(report: dict[str, Any]) -> str:
-    """A problem report in one line, with the first few fields that are wrong."""
+def _message(report: dict[str, Any]) -> str:
+    """A problem report in one line, with the first few wrong fields."""
     errors = report.get("errors", ())
     fields = [_field(error) for error in errors[:_SHOWN]]
     more = [f"and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
@@ -58,5 +58,5 @@ def _told(report: dict[str, Any]) -> str:
 
 
 def _field(error: dict[str, str]) -> str:
-    told = f"{error['where']}: {error['found']}, expected {error['expected']}"
-    return f"{told} ({error['suggestion']})" if error.get("suggestion") else told
+    text = f"{error['where']}: {error['found']}, expected {error['expected']}"
+    return f"{text} ({error['suggestion']})" if error.get("suggestion") else text

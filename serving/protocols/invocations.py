@@ -1,7 +1,7 @@
 """MLflow's scoring protocol, for a deployment of one use case: `/invocations`, `/ping`, `/version`.
 
-https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#local-inference-server. Whoever sends requests to
-`mlflow models serve` may send them here: the answers have the columns of `noria.registry.pyfunc_flavour`.
+https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#local-inference-server. Requests to `mlflow models serve`
+work here unchanged: the answers have the columns of `noria.registry.pyfunc_flavour`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from serving.contract.errors import NotServedError
-from serving.http.app_services import AppServices, parts_of
+from serving.http.app_services import AppServices, services_of
 from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import AnsweredPrediction
@@ -30,56 +30,56 @@ _CODES = {
     503: "TEMPORARILY_UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""MLflow's words for an HTTP status; all others are a BAD_REQUEST."""
-WithParts = Annotated[AppServices, Depends(parts_of)]
+"""MLflow's error codes by HTTP status; all others are a BAD_REQUEST."""
+WithServices = Annotated[AppServices, Depends(services_of)]
 
 
 def router_for(only: str) -> APIRouter:
     """The routes of a deployment.
 
     Args:
-        only: the use case that is asked; empty where there is but one.
+        only: the use case that answers; empty if there is only one.
     """
-    router = APIRouter(route_class=route_class(_words), include_in_schema=False)
+    router = APIRouter(route_class=route_class(_error), include_in_schema=False)
 
     @router.post("/invocations")
     async def invocations(request: Request) -> Response:
-        # without Depends: FastAPI would hand it to a thread, which takes as long as the prediction
-        visit = await authenticated_request(request, _chosen(parts_of(request), only).name)
-        rows = read_rows(visit.body, request.headers.get("content-type", ""), visit.model)
-        predictions = await predict(visit, rows)
+        # without Depends: FastAPI would run it in a thread, which takes as long as the prediction
+        accepted = await authenticated_request(request, _chosen(services_of(request), only).name)
+        rows = read_rows(accepted.body, request.headers.get("content-type", ""), accepted.model)
+        predictions = await predict(accepted, rows)
         content = msgspec.json.encode({"predictions": [_row(prediction) for prediction in predictions]})
-        return Response(content, headers=visit.headers, media_type="application/json")
+        return Response(content, headers=accepted.headers, media_type="application/json")
 
     @router.get("/ping")
     @router.get("/health")
-    def ping(parts: WithParts) -> Response:
-        answered = Response("\n", media_type="application/json")
-        readyz(parts, answered)
-        return answered
+    def ping(services: WithServices) -> Response:
+        response = Response("\n", media_type="application/json")
+        readyz(services, response)
+        return response
 
     @router.get("/version")
-    async def version(request: Request, parts: WithParts) -> Response:
-        model = _chosen(parts, only)
+    async def version(request: Request, services: WithServices) -> Response:
+        model = _chosen(services, only)
         return Response(f"noria/{request.app.version} {model.name}/{model.version}", media_type="text/plain")
 
     return router
 
 
-def _words(told: str, status: int) -> dict[str, str]:
-    return {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": told}
+def _error(message: str, status: int) -> dict[str, str]:
+    return {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": message}
 
 
-def _chosen(parts: AppServices, only: str) -> ServedModel:
+def _chosen(services: AppServices, only: str) -> ServedModel:
     """The one use case.
 
     Raises:
-        UnknownUseCaseError: the one that the setting names was not declared.
-        NotServedError: it is not said which of several, or there is none.
+        UnknownUseCaseError: the setting names one that does not exist.
+        NotServedError: there are several, or none.
     """
     if only:
-        return parts.models.get(only)
-    models = list(parts.models)
+        return services.models.get(only)
+    models = list(services.models)
     if len(models) != 1:
         names = ", ".join(model.name for model in models) or "none"
         raise NotServedError(

@@ -1,7 +1,7 @@
 """The rows of a request in MLflow's scoring protocol: four forms of JSON, and CSV.
 
-Columns that the version does not read are left out, and a column that is not there is missing, as MLflow does with the
-bundle itself. So are MLflow's own `params` and the index of a frame, of which a prediction knows nothing.
+Columns that the version does not read are left out, and an absent column is missing, as MLflow does with the bundle itself.
+MLflow's own `params` and the index of a frame are left out too.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _Row = Mapping[str, Any]
 
 
 def read_rows(body: bytes, content_type: str, model: ServedModel) -> list[dict[str, Any]]:
-    """The rows of a request, as `POST /v1/{use_case}/predict` would get them.
+    """The rows of a request, in the form of `POST /v1/{use_case}/predict`.
 
     Args:
         body: unpacked.
         content_type: application/json or text/csv; empty means JSON.
-        model: says which columns are read.
+        model: the version that reads the columns.
 
     Raises:
         MalformedBodyError: it is not such a request.
@@ -81,7 +81,7 @@ def _records(form: str, content: object) -> list[_Row]:
 
 
 def _inputs(form: str, content: object) -> list[_Row]:
-    """Columns by name; or a list of rows, which is what MLflow's client makes of a list."""
+    """Columns by name; or a list of rows, which MLflow's client sends for a list."""
     if not isinstance(content, dict):
         return _records(form, content)
     lengths = {len(values) if isinstance(values, list) else -1 for values in content.values()}
@@ -99,7 +99,7 @@ _READERS: dict[str, Callable[[str, object], list[_Row]]] = {
 
 
 def _of_csv(body: bytes, model: ServedModel) -> list[_Row]:
-    """Texts as they stand, but for the columns of numbers; an empty cell is a missing value."""
+    """Rows of a CSV: texts, and numbers in numeric columns; an empty cell is a missing value."""
     numeric = {field.name for field in model.fields.values() if field.kind is Kind.NUMERIC}
     try:
         lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
@@ -129,11 +129,11 @@ def _cell(text: str, is_number: bool) -> Any:
     try:
         return text if "_" in text else float(text)
     except ValueError:
-        return text  # what is wrong with it is told with all the others
+        return text  # the check of all fields names it
 
 
 def _value(value: Any) -> Any:
-    """A value as JSON would have it without NaN, which data frames write for a missing number."""
+    """A value, with None for NaN, which data frames write for a missing number."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol, version 2, so that its clients work unchanged: a use case is a model, its version a version.
+"""The Open Inference Protocol, version 2, for its clients: a use case is a model, its version a version.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md, with the extension for
-binary tensors. `serving.protocols.open_inference_columns` says what the tensors are.
+binary tensors. `serving.protocols.open_inference_columns` defines the tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from noria.core.model.bundle import BASELINE_VERSION
 from serving.contract.errors import NotServedError
-from serving.http.app_services import AppServices, parts_of
+from serving.http.app_services import AppServices, services_of
 from serving.http.routes import readyz
 from serving.models.served_model import ServedModel
 from serving.predict.prediction import AnsweredPrediction
@@ -23,15 +23,15 @@ from serving.protocols.open_inference_tensors import HEADER_LENGTH, Inference, r
 
 _BINARY = "application/octet-stream"
 _RULE, _ONNX = "noria_rule", "onnx_onnxv1"
-WithParts = Annotated[AppServices, Depends(parts_of)]
+WithServices = Annotated[AppServices, Depends(services_of)]
 
 
-def _words(told: str, _status: int) -> dict[str, str]:
-    return {"error": told}
+def _error(message: str, _status: int) -> dict[str, str]:
+    return {"error": message}
 
 
-# The protocol has its own published document; ours tells of /v1.
-router = APIRouter(prefix="/v2", route_class=route_class(_words), include_in_schema=False)
+# The protocol has its own published document; ours is about /v1.
+router = APIRouter(prefix="/v2", route_class=route_class(_error), include_in_schema=False)
 
 
 @router.get("/health/live")
@@ -41,22 +41,22 @@ async def live() -> dict[str, bool]:
 
 
 @router.get("/health/ready")
-def ready(parts: WithParts, response: Response) -> dict[str, bool]:
+def ready(services: WithServices, response: Response) -> dict[str, bool]:
     """Whether predictions are answered."""
-    return {"ready": readyz(parts, response).ready}
+    return {"ready": readyz(services, response).ready}
 
 
 @router.get("")
 async def server(request: Request) -> dict[str, Any]:
-    """What this server is."""
+    """Name and version of this server."""
     return {"name": "noria", "version": request.app.version, "extensions": ["binary_tensor_data"]}
 
 
 @router.get("/models/{name}")
 @router.get("/models/{name}/versions/{version}")
-async def metadata(name: str, parts: WithParts, version: str = "") -> dict[str, Any]:
-    """What a use case reads and answers."""
-    model = _serving(parts, name, version)
+async def metadata(name: str, services: WithServices, version: str = "") -> dict[str, Any]:
+    """Inputs and outputs of a use case."""
+    model = _serving(services, name, version)
     return {
         "name": model.name,
         "versions": [model.version],
@@ -68,38 +68,38 @@ async def metadata(name: str, parts: WithParts, version: str = "") -> dict[str, 
 
 @router.get("/models/{name}/ready")
 @router.get("/models/{name}/versions/{version}/ready")
-async def model_ready(name: str, parts: WithParts, version: str = "") -> dict[str, Any]:
-    """Whether a use case is answered, by that version where one is named."""
-    return {"name": _serving(parts, name, version).name, "ready": True}
+async def model_ready(name: str, services: WithServices, version: str = "") -> dict[str, Any]:
+    """Whether a use case is answered, by that version if one is named."""
+    return {"name": _serving(services, name, version).name, "ready": True}
 
 
 @router.post("/models/{name}/infer")
 @router.post("/models/{name}/versions/{version}/infer")
 async def infer(name: str, request: Request, version: str = "") -> Response:
     """Predict; one row of each tensor is one instance."""
-    visit = await authenticated_request(request, name)
-    model = _serving(visit.parts, name, version)
-    visit = visit._replace(asked=visit.asked._replace(alone=bool(version)))  # who names a version wants no other
-    inference = read_inference(visit.body, request.headers.get(HEADER_LENGTH))
+    accepted = await authenticated_request(request, name)
+    model = _serving(accepted.services, name, version)
+    context = accepted.context._replace(alone=bool(version))  # no challenger answers for a version that is named
+    inference = read_inference(accepted.body, request.headers.get(HEADER_LENGTH))
     check_wanted(inference.outputs, model)
-    predictions = await predict(visit, rows_of(inference, model))
-    return _answer(inference, model, predictions, visit.headers)
+    predictions = await predict(accepted._replace(context=context), rows_of(inference, model))
+    return _answer(inference, model, predictions, accepted.headers)
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST"])
 async def not_offered(path: str) -> Response:
-    """Optional parts of the protocol that there are none of, such as loading a model: the registry decides that."""
+    """Optional parts of the protocol that are not offered, such as loading a model, which the registry decides."""
     raise NotServedError(f"/v2/{path[:100]} is not offered; metadata, readiness and infer of /v2/models/<use case> are")
 
 
-def _serving(parts: AppServices, name: str, version: str) -> ServedModel:
+def _serving(services: AppServices, name: str, version: str) -> ServedModel:
     """The version that answers.
 
     Raises:
-        UnknownUseCaseError: nobody declared that use case.
+        UnknownUseCaseError: no use case has that name.
         NotServedError: another version is asked for; names the one that answers.
     """
-    model = parts.models.get(name)
+    model = services.models.get(name)
     if version not in ("", model.version):
         raise NotServedError(f"version {version[:40]!r} of {name} does not serve; version {model.version} does")
     return model
@@ -117,8 +117,8 @@ def _answer(
     if inference.id:
         about["id"] = inference.id
     tensors = tensors_of(predictions, model, inference.outputs)
-    asked = {item.name: item.binary for item in inference.outputs}
-    binary = [inference.binary if asked.get(tensor.name) is None else bool(asked[tensor.name]) for tensor in tensors]
+    wanted = {item.name: item.binary for item in inference.outputs}
+    binary = [inference.binary if wanted.get(tensor.name) is None else bool(wanted[tensor.name]) for tensor in tensors]
     body, length = write_outputs(about, tensors, binary)
     if length is None:
         return Response(body, headers=headers, media_type="application/json")

@@ -1,7 +1,7 @@
-"""A version's fields and answers as tensors of the Open Inference Protocol: one in for each field, one out for each answer.
+"""Fields and answers of a version as tensors of the Open Inference Protocol: one input per field, one output per answer.
 
-A missing number is NaN. BYTES has nothing for a missing text: it is the empty text, unless the version has learnt the empty
-text as a category. In JSON, null is a missing value of either kind.
+A missing number is NaN. A missing text is the empty text, since BYTES has no null, unless the version knows the empty text
+as a category. In JSON, null is a missing value of either kind.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DECISION = {Task.BINARY_CLASSIFICATION: YES_NO, Task.MULTICLASS: TEXT, Task.REG
 
 
 class Column(msgspec.Struct, frozen=True):
-    """What is known of a tensor before there is one; its shape is the number of rows, -1 for any."""
+    """Name and type of a tensor; its shape is the number of rows, -1 for any."""
 
     name: str
     datatype: str
@@ -43,15 +43,15 @@ class Column(msgspec.Struct, frozen=True):
 
 
 def columns_in(model: ServedModel) -> tuple[Column, ...]:
-    """What may be sent: every field, and the entity."""
+    """Inputs: every field, and the entity."""
     fields = [Column(field.name, NUMBER if field.kind is Kind.NUMERIC else TEXT) for field in model.fields.values()]
     return (*fields, Column(model.use_case.entity, TEXT))
 
 
 def columns_out(model: ServedModel) -> tuple[Column, ...]:
-    """What is answered."""
+    """Outputs."""
     manifest = model.predictor.manifest
-    classes = manifest.classes if manifest.task is Task.MULTICLASS else ()
+    classes = manifest.classes if manifest.task.is_multiclass else ()
     return (
         Column("score", NUMBER),
         Column("decision", _DECISION[manifest.task]),
@@ -62,16 +62,16 @@ def columns_out(model: ServedModel) -> tuple[Column, ...]:
 
 
 def rows_of(inference: Inference, model: ServedModel) -> list[dict[str, Any]]:
-    """The rows of a request, as `POST /v1/{use_case}/predict` would get them.
+    """The rows of a request, in the form of `POST /v1/{use_case}/predict`.
 
     Raises:
-        MalformedBodyError: no inputs, the same twice, or not equally many values in each.
-        InstanceError: an input that is no field of the version, or of another kind; lists all of them.
+        MalformedBodyError: no inputs, one twice, or inputs of different lengths.
+        InstanceError: inputs that are no fields of the version, or of another kind; lists all of them.
     """
     _check_table(inference.inputs)
     known = (*model.fields, model.use_case.entity)
     if problems := [
-        found for index, tensor in enumerate(inference.inputs) for found in _problems(index, tensor, model, known)
+        problem for index, tensor in enumerate(inference.inputs) for problem in _problems(index, tensor, model, known)
     ]:
         raise InstanceError(problems)
     columns = {tensor.name: [_meaning(tensor, model)(value) for value in tensor.values] for tensor in inference.inputs}
@@ -81,17 +81,17 @@ def rows_of(inference: Inference, model: ServedModel) -> list[dict[str, Any]]:
 def tensors_of(
     predictions: Sequence[AnsweredPrediction], model: ServedModel, wanted: Sequence[RequestedOutput]
 ) -> list[Tensor]:
-    """The answer, in the order that was asked for; all of it where nothing was."""
+    """The outputs in the order of the request; all of them if it names none."""
     columns = {column.name: column for column in columns_out(model)}
     chosen = [columns[item.name] for item in wanted] or list(columns.values())
     return [Tensor(column.name, column.datatype, _values(column.name, predictions)) for column in chosen]
 
 
 def check_wanted(wanted: Sequence[RequestedOutput], model: ServedModel) -> None:
-    """Refuse what is not there to be asked for, before anything is predicted.
+    """Refuse unknown outputs, before anything is predicted.
 
     Raises:
-        MalformedBodyError: names the outputs there are.
+        MalformedBodyError: an output is unknown; names those that exist.
     """
     known = [column.name for column in columns_out(model)]
     if unknown := [item.name for item in wanted if item.name not in known]:
@@ -137,7 +137,7 @@ def _allowed(name: str, model: ServedModel) -> tuple[str, ...]:
 
 
 def _meaning(tensor: Tensor, model: ServedModel) -> Callable[[Any], Any]:
-    """Gives None for what means a missing value in this tensor."""
+    """Function that gives None for a missing value of this tensor, and any other value as it is."""
     if tensor.datatype != TEXT:
         return lambda value: None if isinstance(value, float) and math.isnan(value) else value
     field = model.fields.get(tensor.name)

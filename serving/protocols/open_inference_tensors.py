@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol on the wire: JSON, and the binary tensor data extension.
+"""Encoding of the Open Inference Protocol's tensors: JSON, and the binary tensor data extension.
 
 A body of the extension is a JSON object and then the bytes of the tensors that have a `binary_data_size`, in their order;
 the header `Inference-Header-Content-Length` says where the JSON ends. Numbers are little endian; an element of BYTES is its
@@ -51,7 +51,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class RequestedOutput:
-    """An output that is asked for; `binary` is None where the request does not say how."""
+    """An output that the request wants; `binary` is None if the request does not say."""
 
     name: str
     binary: bool | None = None
@@ -62,9 +62,9 @@ class Inference:
     """A request to infer.
 
     Attributes:
-        id: the caller's own name of the request; empty where there is none.
-        outputs: what is asked for; empty for everything.
-        binary: whether outputs that do not say are sent as bytes.
+        id: the caller's identifier of the request; empty if there is none.
+        outputs: wanted outputs; empty for all.
+        binary: whether outputs are sent as bytes if they do not say.
     """
 
     id: str
@@ -94,14 +94,14 @@ class _Request(msgspec.Struct):
 
 
 def read_inference(body: bytes, header_length: str | None) -> Inference:
-    """A request as it came.
+    """Decode a request.
 
     Args:
         body: unpacked.
-        header_length: the header `Inference-Header-Content-Length`; None where there is none, and all is JSON.
+        header_length: the header `Inference-Header-Content-Length`; None if all is JSON.
 
     Raises:
-        MalformedBodyError: it is not such a request; says where.
+        MalformedBodyError: it is not a valid request; says where.
     """
     header, rest = _split(body, header_length)
     request = _parse(header)
@@ -117,12 +117,12 @@ def read_inference(body: bytes, header_length: str | None) -> Inference:
 
 
 def write_outputs(about: Mapping[str, str], tensors: Sequence[Tensor], binary: Sequence[bool]) -> tuple[bytes, int | None]:
-    """A response: its body, and where its JSON ends; None where it is all JSON.
+    """Encode a response: its body, and the length of its JSON; None if it is all JSON.
 
     Args:
-        about: the fields beside the outputs.
-        tensors: what to tell.
-        binary: for each, whether to send bytes.
+        about: fields beside the outputs.
+        tensors: outputs.
+        binary: whether to send bytes, for each output.
     """
     parts: list[bytes] = []
     outputs: list[dict[str, Any]] = []
@@ -138,7 +138,7 @@ def write_outputs(about: Mapping[str, str], tensors: Sequence[Tensor], binary: S
 
 
 class _Sections:
-    """The bytes after the JSON, taken from the front."""
+    """The bytes after the JSON, read from the front."""
 
     def __init__(self, rest: bytes) -> None:
         self._rest = rest
@@ -187,7 +187,7 @@ def _parse(header: bytes) -> _Request:
 
 
 def _name(identifier: str) -> str:
-    """The caller's, which will be sent back: JSON can smuggle in half a surrogate pair, which UTF-8 has not."""
+    """The caller's identifier, which is sent back; half a surrogate pair, which JSON allows, is refused."""
     if not identifier.isascii() and any("\ud800" <= char <= "\udfff" for char in identifier):
         raise MalformedBodyError(f"id is {ascii(identifier)[:60]}, expected Unicode text")
     return identifier
@@ -222,7 +222,7 @@ def _rows(where: str, shape: Sequence[int]) -> int:
 
 
 def _flat(data: Sequence[Any]) -> Iterator[Any]:
-    """Values that may be flat, or one list for each row."""
+    """Values of data that is flat, or one list for each row."""
     return chain.from_iterable(item if isinstance(item, list) else (item,) for item in data)
 
 

@@ -1,40 +1,30 @@
-"""`noria rollout ...` as a shell gives it, on real PostgreSQL and MLflow."""
-
-import json
-import uuid
+"""`noria rollout ...` as a shell gives it, with every part in memory."""
 
 import pytest
-import sqlalchemy as sa
 from click.testing import Result
-from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from noria.bootstrap import bootstrap
 from noria.cli import app
+from noria.cli.arguments import SERVICES
 from noria.cli.console import explain
 from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import baseline_manifest
 from noria.io.bundle_files import write_bundle
-from noria.notify import mailer
-from noria.settings import Settings
+from noria.testing.fakes.prediction_store import ServedRow
+from noria.testing.fakes.services import in_memory_services
 from tests.reports.made_up import a_bundle, a_whole_use_case
 
 
 @pytest.fixture
-def services(warehouse_url, mlflow_url, tmp_path):
-    database, nobody = SecretStr(warehouse_url), 9  # nobody listens for mail, which stops nothing
-    settings = Settings(home=tmp_path, use_cases=tmp_path, warehouse_url=database, mlflow_url=mlflow_url, smtp_port=nobody)
-    services = bootstrap(settings)
-    yield services
-    services.warehouse.close()
+def services(tmp_path):
+    return in_memory_services(tmp_path)
 
 
 @pytest.fixture
 def use_case(services, tmp_path):
-    use_case = a_whole_use_case(
-        tmp_path, name=f"parcels_{uuid.uuid4().hex[:8]}", rollout={"steps": [50], "bake": "0s", "guard": {"min_requests": 1}}
-    )
-    folder, registry = tmp_path / "rule", services.registry
+    rollout = {"steps": [50], "bake": "0s", "guard": {"min_requests": 1}}
+    use_case = a_whole_use_case(services.settings.use_cases, name="parcels", rollout=rollout)
+    folder, registry = tmp_path / "baseline", services.registry
     registry.register_baseline(
         use_case.name, folder, write_bundle(folder, baseline_manifest(use_case), {"golden.json": b"[]"})
     )
@@ -46,14 +36,15 @@ def use_case(services, tmp_path):
 
 @pytest.fixture
 def noria(services, use_case, monkeypatch):
-    monkeypatch.setattr("noria.bootstrap.bootstrap", lambda: services)
-    monkeypatch.setattr(mailer, "_PAUSES", ())
+    """Runs the command in this process, on these services."""
     monkeypatch.setenv("COLUMNS", "100")
+    token = SERVICES.set(services)
 
     def run(command: str, *arguments: str) -> Result:
         return CliRunner().invoke(app, ["rollout", command, use_case.name, *arguments])
 
-    return run
+    yield run
+    SERVICES.reset(token)
 
 
 def refusal(result: Result) -> str:
@@ -69,15 +60,7 @@ def test_a_rollout_by_hand(noria, services, use_case):
     assert "50 %" in noria("start", "1", "--allow-breaking").stdout
     assert "0 rows against 0 of the champion" in noria("status").stdout
     assert "waits for" in noria("advance").stdout
-    with services.warehouse.transaction() as connection:
-        row = {"id": str(uuid.uuid4()), "name": use_case.name, "now": services.clock.now(), "features": json.dumps({})}
-        connection.execute(
-            sa.text(
-                "insert into ops.predictions (id, use_case, version, requested_at, features, score, decision, latency_ms) "
-                "values (:id, :name, '1', :now, :features, 0.3, 'false', 1)"
-            ),
-            row,
-        )
+    services.served.serve(use_case, [ServedRow("1", services.clock.now(), None, 0.3, "false")])
     assert "completed" in noria("advance").stdout
     assert services.registry.champion(use_case.name).version == "1"
     assert "is champion already" not in noria("start", "1").stdout  # it became so by this rollout

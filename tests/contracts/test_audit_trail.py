@@ -7,9 +7,9 @@ import pytest
 
 from noria.core.base.errors import AuditError
 from noria.core.lifecycle.audit_event import Action
-from noria.testing.audit_trail import InMemoryAuditTrail
 from noria.testing.clock import TickingClock
-from noria.testing.interruption import Killed
+from noria.testing.fakes.audit_trail import InMemoryAuditTrail
+from noria.testing.fakes.interruption import Killed
 from tests.release.test_audit import note
 
 MAY, JUNE, JULY = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6, 7))

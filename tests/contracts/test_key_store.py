@@ -11,7 +11,7 @@ from noria.core.base.errors import AccessError
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables.api_keys import PostgresKeyStore
 from noria.ports.key_store import KeyChanges, KeyStore
-from noria.testing.key_store import InMemoryKeyStore
+from noria.testing.fakes.key_store import InMemoryKeyStore
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

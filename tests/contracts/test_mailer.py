@@ -10,8 +10,8 @@ from noria.notify.mailer import SmtpMailer
 from noria.ports.mailer import Mailer
 from noria.settings import Settings
 from noria.testing.clock import ManualClock
+from noria.testing.fakes.mailer import RecordingMailer
 from noria.testing.free_ports import free_port
-from noria.testing.mailer import RecordingMailer
 from tests.notify.test_mailer import Moody, a_message, smtp_server
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from noria.settings import Settings
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, skip_without
 from tests.docs.guide import not_printed, read_guide
 from tests.serving.conftest import serve
 
@@ -49,10 +49,8 @@ def test_the_page_shows_every_language():
 @pytest.mark.parametrize("language", PROGRAMS)
 def test_every_example_prints_what_the_page_promises(server, tmp_path, language):
     program = PROGRAMS[language][0]
-    if not shutil.which(program):
-        pytest.skip(f"{program} is not installed here")
-    if language == "sh" and not shutil.which("curl"):
-        pytest.skip("curl is not installed here")
+    for needed in (program, *(["curl"] if language == "sh" else [])):
+        skip_without(shutil.which(needed), f"{needed} is not installed here")
     blocks = [block for block in BLOCKS if block.language == language]
     assert blocks
     for block in blocks:

@@ -71,10 +71,10 @@ def test_a_version_goes_from_training_to_a_card_that_says_who_approved_it(servic
     candidate = train(services, use_case, tmp_path)
     assert {path.name for path in (tmp_path / "evidence").iterdir()} == {"card.html", "card.json", "evaluation.html"}
     release.set_challenger(services, use_case, candidate, actor="ana")
-    assert states(services, use_case, "said yes") is CheckState.NOT_YET
+    assert states(services, use_case, "approval that is needed") is CheckState.NOT_YET
     assert states(services, use_case, "traced back") is CheckState.NO  # nothing was ingested
     release.promote(services, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben", reason="reviewed"))
-    assert states(services, use_case, "said yes") is CheckState.YES
+    assert states(services, use_case, "approval that is needed") is CheckState.YES
 
     page = release.write_card(services, use_case)
     assert {path.name for path in page.parent.iterdir()} == {"card.html", "card.json", "evaluation.html"}

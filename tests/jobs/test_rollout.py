@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -13,21 +14,13 @@ from noria.bootstrap import Services
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.rollout import RolloutState
 from noria.jobs import rollout
+from noria.notify.mailer import SmtpMailer
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.clock import NOON, ManualClock
+from noria.testing.fakes.registry import InMemoryRegistry
 from tests.notify.catcher import mail_catcher
 from tests.release.test_promotion import a_bundle, a_candidate
-
-NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.instant = NOW
-
-    def now(self) -> datetime:
-        return self.instant
 
 
 class WithRegistry(Services):
@@ -48,7 +41,7 @@ def services(warehouse_url, tmp_path, catcher):
         home=tmp_path, use_cases=tmp_path, warehouse_url=SecretStr(warehouse_url), smtp_port=catcher.smtp_port
     )
     WithRegistry.registry = InMemoryRegistry()
-    services = WithRegistry(settings=settings, clock=HandClock())
+    services = WithRegistry(settings=settings, clock=ManualClock())
     yield services
     services.warehouse.close()
 
@@ -173,7 +166,7 @@ def test_labels_that_are_not_known_yet_say_nothing(services, use_case, candidate
     traffic(services, lost=0.6)
     with services.warehouse.transaction() as connection:
         connection.execute(
-            sa.text("update labels.lbl_parcels set label_known_at = :later"), {"later": NOW + timedelta(days=9)}
+            sa.text("update labels.lbl_parcels set label_known_at = :later"), {"later": NOON + timedelta(days=9)}
         )
     assert rollout.rollout_status(services, use_case).comparison.worse == ""
 
@@ -188,11 +181,17 @@ def test_pause_resume_and_abort_are_mailed_once_each(services, use_case, candida
     assert [subject.split("]")[0] for subject in catch_up()] == ["[rollout started", "[paused", "[resumed", "[aborted"]
 
 
-def test_a_mail_that_cannot_be_sent_stops_nothing_and_is_sent_later(services, use_case, candidate, catcher, monkeypatch):
-    from noria.notify import mailer
+class WithoutMail(WithRegistry):
+    """Services that find no mail server, and do not wait for one."""
 
-    monkeypatch.setattr(mailer, "_PAUSES", ())
-    silent = WithRegistry(settings=services.settings.model_copy(update={"smtp_port": 9}), clock=services.clock)
+    @cached_property
+    def mailer(self):
+        settings = self.settings.model_copy(update={"smtp_port": 9})
+        return SmtpMailer(settings, self.warehouse.engine, self.clock, sleep=lambda _: None)
+
+
+def test_a_mail_that_cannot_be_sent_stops_nothing_and_is_sent_later(services, use_case, candidate, catcher):
+    silent = WithoutMail(settings=services.settings, clock=services.clock)
     assert (
         rollout.start(silent, use_case, PromotionRequest(candidate, actor="ana", allow_breaking=True)).state
         is RolloutState.RUNNING

@@ -28,7 +28,7 @@ from noria.data.tables.predictions import replace_batch_predictions
 from noria.io.bundle_files import write_bundle
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.registry import InMemoryRegistry
 from tests.monitoring.made_up import Parcels, make_bundle, make_up
 from tests.notify.catcher import Catcher, mail_catcher
 

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from noria.core.base.clock import SystemClock
+from serving.journal.journal import Journal
+from serving.models.rollouts import ActiveRollouts
 from serving.models.served_model import ServedModels
+from serving.observability.live_state import LiveState
 from serving.observability.metrics import Metrics
 
 _NAME = re.compile(r"noria_[a-z_]+")
@@ -35,7 +39,9 @@ def alerts(folder: Path) -> list[dict[str, Any]]:
 
 def exposed() -> set[str]:
     """Names of samples, as serving declares them; a counter without a label set yet shows only its type line."""
-    text = Metrics(ServedModels(), lambda: (0, 0)).text().decode()
+    metrics, clock, nowhere = Metrics(), SystemClock(), Path("nowhere")
+    metrics.show(LiveState(ServedModels(), ActiveRollouts(nowhere, clock, metrics), Journal(nowhere, clock)))
+    text = metrics.text().decode()
     names = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         names |= {f"{name}_bucket", f"{name}_count", f"{name}_sum"} if kind == "histogram" else {name}

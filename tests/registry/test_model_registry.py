@@ -14,7 +14,7 @@ from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import RolloutPolicy
 from noria.io.bundle_files import write_bundle
 from noria.registry.mlflow_registry import MlflowRegistry
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.registry import InMemoryRegistry
 from serving.models.registry_client import RegistryClient, RegistryView
 
 OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")
@@ -249,9 +249,9 @@ def test_what_serving_reports_is_read_and_a_spoilt_tag_is_said(mlflow_url, use_c
     for _ in range(2):
         serving.report(use_case, report)
     assert registry.guard_report(use_case) == report
-    assert serving.wanted(use_case) == RegistryView(None, a_rollout(use_case), report)
+    assert serving.view(use_case) == RegistryView(None, a_rollout(use_case), report)
     registry._client.set_registered_model_tag(use_case, ROLLOUT_TAG, "spoilt")
     with pytest.raises(RegistryError, match=r"its tag rollout cannot be read .* remove the tag in MLflow"):
         registry.rollout(use_case)
-    assert serving.wanted(use_case) == RegistryView(None, None, report)
+    assert serving.view(use_case) == RegistryView(None, None, report)
     serving.close()

@@ -14,7 +14,7 @@ from noria.core.model.signature import Field, Kind, Signature
 from noria.io.bundle_files import write_bundle
 from noria.release.promotion import promote, reject, roll_back, set_challenger
 from noria.testing.builders import a_use_case
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.registry import InMemoryRegistry
 
 AS_OF = {"1": datetime(2024, 5, 1, tzinfo=UTC), "2": datetime(2024, 6, 1, tzinfo=UTC), "3": datetime(2024, 7, 1, tzinfo=UTC)}
 

@@ -120,7 +120,7 @@ def test_promises_say_which_were_kept_and_what_a_broken_one_does(binary):
     use_case, report = binary
     page = Page(evaluation_page.render(report, use_case, GATES))
     assert "value better than the baseline 416 against −399 passed" in page.text
-    assert "roc_auc at least 0.9 0.66 broken: stops promotion" in page.text
+    assert "roc_auc at least 0.9 0.66 failed: stops promotion" in page.text
     assert "recall at least 0.99 0.92 failed, dry run" in page.text
     assert "#value" in {tag["href"] for tag in page.all("a")}
     assert "Promises" not in Page(evaluation_page.render(report, use_case)).text

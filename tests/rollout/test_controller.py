@@ -14,7 +14,7 @@ from noria.release.promotion import promote, roll_back
 from noria.rollout.controller import RolloutController
 from noria.testing.builders import a_use_case
 from noria.testing.clock import TickingClock
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.registry import InMemoryRegistry
 from tests.release.test_promotion import Killed, a_bundle, a_candidate
 
 FINE = RolloutComparison(summary="no harm")

@@ -89,23 +89,23 @@ def register(registry: MlflowRegistry, name: str, make_bundle: Callable[..., Bun
 
 @pytest.fixture
 def restart(settings: Settings, mlflow_url: str) -> Iterator[Callable[..., AppServices]]:
-    """Makes the parts of an app, as a start does, to be asked by hand: nothing runs in the background."""
+    """Makes the services of an app, as a start does, to be asked by hand: nothing runs in the background."""
     made: list[AppServices] = []
 
     def restart(url: str = mlflow_url) -> AppServices:
-        parts = assemble(settings.model_copy(update={"mlflow_url": url}), SystemClock())
-        made.append(parts)
-        parts.source.restore()
-        return parts
+        services = assemble(settings.model_copy(update={"mlflow_url": url}), SystemClock())
+        made.append(services)
+        services.source.restore()
+        return services
 
     yield restart
-    for parts in made:
-        parts.source.stop()
+    for services in made:
+        services.source.stop()
 
 
 @pytest.fixture
-def parts(restart: Callable[..., AppServices]) -> AppServices:
-    """The parts of an app that has just started."""
+def services(restart: Callable[..., AppServices]) -> AppServices:
+    """The services of an app that has just started."""
     return restart()
 
 
@@ -222,5 +222,5 @@ def stored() -> Callable[[str], list[str]]:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port that nobody listens on, nor will by chance."""
+    """A port without a listener, which no other process gets by chance."""
     return free_port()

@@ -23,6 +23,8 @@ class FakeMlflow:
         self.bundles: dict[str, dict[str, Bundle]] = {}
         self.champions: dict[str, str] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.garbled: set[str] = set()
+        """Models that are answered with something else than MLflow's documents."""
         self.is_down = False
         self.url = ""
 
@@ -37,7 +39,7 @@ class FakeMlflow:
         self.tags[rollout.use_case][ROLLOUT_TAG] = rollout.model_dump_json()
 
     def reported(self, name: str) -> GuardReport | None:
-        """What serving said."""
+        """The last report of serving."""
         content = self.tags[name].get(GUARD_TAG)
         return None if content is None else GuardReport.model_validate_json(content)
 
@@ -56,6 +58,8 @@ class FakeMlflow:
         return (200, json.dumps(content).encode()) if content else (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
 
     def _model(self, name: str) -> dict[str, Any]:
+        if name in self.garbled:
+            return {"registered_model": {"name": name, "aliases": ["no document"]}}
         if name not in self.bundles:
             return {}
         champion = self.champions.get(name)

@@ -177,7 +177,7 @@ class LearningPoint(_Model):
 class EvaluationReport(_Model):
     """Metrics of a candidate on rows that nothing else has touched.
 
-    `metrics` has every name of `noria.core.use_case.cross_checks.METRICS` for the task that the rows could give, `value`
+    `metrics` has every name of `gate_metrics` of the task that the rows could give, `value`
     (money per 1,000 decisions), `parity`, `latency_ms` and `size_mb` among them.
     """
 

@@ -11,17 +11,12 @@ from noria.core.base.formatting import money, rounded
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
 from noria.core.lifecycle.gate_conditions import MONEY, check_condition, evidence_of
+from noria.core.metrics.task_profile import profile_of
 from noria.core.model.value import DAYS_PER_MONTH
-from noria.core.use_case import Gate, GateMode, Task, UseCase
+from noria.core.use_case import Gate, GateMode, UseCase
 from noria.core.use_case.metric_catalog import definition, figure
 
 SUMMARY_LENGTH = 290
-_HEADLINES: Mapping[Task, tuple[str, ...]] = {
-    Task.BINARY_CLASSIFICATION: ("roc_auc", "average_precision"),
-    Task.MULTICLASS: ("log_loss", "macro_f1"),
-    Task.REGRESSION: ("rmse", "wape"),
-}
-"""The two metrics of a summary."""
 _SMALL_CHANGE = 0.5
 
 
@@ -80,7 +75,8 @@ def _price(gate: GateResult, report: EvaluationReport, currency: str) -> str:
 
 def _quality(report: EvaluationReport) -> str:
     rule = _rule(report)
-    names = [name for name in _HEADLINES[report.task] if name in report.metrics]
+    profile = profile_of(report.task)
+    names = [name for name in (profile.headline, profile.search_metric) if name in report.metrics]
     return ", ".join(f"{definition(name).title} {_beside(name, report.metrics[name], rule)}" for name in names)
 
 

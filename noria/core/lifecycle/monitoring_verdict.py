@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from noria.core.base.formatting import percent, plain_name
 from noria.core.metrics.direction import LOWER_IS_BETTER
-from noria.core.use_case import DriftPolicy, Task
+from noria.core.use_case import DriftPolicy
 from noria.core.use_case.metric_catalog import definition, figure
-
-HEADLINE: Mapping[Task, str] = {
-    Task.BINARY_CLASSIFICATION: "roc_auc",
-    Task.MULTICLASS: "roc_auc",
-    Task.REGRESSION: "wape",
-}
-"""The one metric by which an interval is held against a model's own evaluation. It should move when the model gets worse and
-not when only the mix of rows does, for that is drift and is reported as drift:
-
-- yes or no, and classes: ROC AUC, of several classes the mean of each against the rest. Of two classes it does not depend on
-  how often each comes, of several only a little (what "the rest" of each class is changes). Log loss follows the mix more
-  than the model, and no one rise of it means the same everywhere; F1 sees the decisions alone, which are made for money, so
-  it moves when only the money per outcome is changed and hardly when the probabilities of a rare class become worthless.
-- numbers: the sum of errors as a share of the sum of labels (WAPE) has no unit and does not rise only because prices do; the
-  root mean square (RMSE) does, and a handful of outliers rules it.
-"""
 
 
 class Verdict(StrEnum):
@@ -53,7 +36,7 @@ class QualityComparison:
     """The headline metric of some rows, beside the one that the model's own evaluation had.
 
     Attributes:
-        metric: its name, one of `HEADLINE`.
+        metric: its name, the headline of the task.
         found: on labelled rows; None where they cannot give it (no labels, or one class only).
         promised: of the model's own evaluation; None for version 0, which has none.
     """

@@ -7,7 +7,7 @@ import math
 from noria.core.metrics import binary, multiclass, regression
 from noria.core.model.decision import DecisionPolicy, Decisions, Labels, Scores
 from noria.core.model.value import value_per_1000
-from noria.core.use_case import ConfusionValue, Task, Value
+from noria.core.use_case import ConfusionValue, Value
 
 
 def measure_predictions(
@@ -23,11 +23,9 @@ def measure_predictions(
         decisions: what was done; None takes what the policy decides.
     """
     decided = policy.decide(scores) if decisions is None else decisions
-    if policy.task is Task.BINARY_CLASSIFICATION and isinstance(value, ConfusionValue):
+    if policy.task.is_binary and isinstance(value, ConfusionValue):
         return binary.measure(labels, scores, policy.threshold, value)
-    if policy.task is Task.MULTICLASS:
-        found = multiclass.measure(labels, scores, decided)
-    else:
-        found = regression.measure(labels, scores)
+    several = policy.task.is_multiclass
+    found = multiclass.measure(labels, scores, decided) if several else regression.measure(labels, scores)
     worth = value_per_1000(value, labels, decided, policy.classes)
     return found | ({"value": worth} if math.isfinite(worth) else {})

@@ -47,29 +47,29 @@ class DecisionPolicy(BaseModel):
         With probabilities p, deciding on class d is worth ``sum over a of p[a] * payoffs[d][a]``; the class that is worth
         most wins, the first of equals (Elkan, "The Foundations of Cost-Sensitive Learning", 2001).
         """
-        if self.task is Task.BINARY_CLASSIFICATION:
+        if self.task.is_binary:
             return scores >= self.threshold
-        if self.task is Task.REGRESSION:
+        if self.task.is_regression:
             return scores
         worth = scores @ np.asarray(self.payoffs, dtype=np.float64).T if self.payoffs else scores
         return np.asarray(np.argmax(worth, axis=1), dtype=np.int64)
 
     def chosen_scores(self, scores: Scores, decisions: Decisions) -> Scores:
         """One score per row: the probability of yes, of the class decided on, or the number; shape ``(rows,)``."""
-        if self.task is not Task.MULTICLASS:
+        if not self.task.is_multiclass:
             return scores
         return np.asarray(scores[np.arange(len(scores)), decisions], dtype=np.float64)
 
     def words(self, decisions: Decisions) -> list[bool | str | float]:
         """Decisions as people and apps get them: true or false, a class, a number."""
-        if self.task is Task.MULTICLASS:
+        if self.task.is_multiclass:
             return [self.classes[index] for index in decisions.tolist()]
         return list(decisions.tolist())
 
 
 def policy_of(use_case: UseCase, threshold: float = 0.5) -> DecisionPolicy:
     """How a use case decides; the threshold matters to binary classification alone."""
-    classes = use_case.label.classes if use_case.task is Task.MULTICLASS else ()
+    classes = use_case.label.classes if use_case.task.is_multiclass else ()
     return DecisionPolicy(
         task=use_case.task, threshold=threshold, classes=classes, payoffs=_payoffs(use_case.business.value, classes)
     )
@@ -106,9 +106,9 @@ def best_quantile(value: UnitValue) -> float:
 
 def nothing(task: Task, rows: int) -> Decisions | None:
     """Decisions of someone who does nothing: always no, always the first class; None for a number, which must be given."""
-    if task is Task.BINARY_CLASSIFICATION:
+    if task.is_binary:
         return np.zeros(rows, dtype=np.bool_)
-    return np.zeros(rows, dtype=np.int64) if task is Task.MULTICLASS else None
+    return np.zeros(rows, dtype=np.int64) if task.is_multiclass else None
 
 
 def perfect(value: Value, labels: Labels, classes: Sequence[str] = ()) -> Decisions:

@@ -14,13 +14,14 @@ from pydantic import Field
 from noria.core.use_case.business import Business, ClassValue, ConfusionValue, Costs, UnitValue, Value
 from noria.core.use_case.features import CategoricalFeature, Features, NumericFeature
 from noria.core.use_case.fields import Duration, Email, Frozen, Name, format_duration, parse_duration
-from noria.core.use_case.gates import CONDITIONS, Approval, Gate, GateMode, MetricName, Risk, RiskSeverity
+from noria.core.use_case.gates import CONDITIONS, Approval, Gate, GateMode, Risk, RiskSeverity
+from noria.core.use_case.metric_catalog import MetricName, SearchMetric
 from noria.core.use_case.monitoring import DriftPolicy, Monitoring, RetrainPolicy, Schedule
 from noria.core.use_case.rollout import GuardPolicy, JudgePolicy, RolloutMode, RolloutPolicy, StopPolicy
 from noria.core.use_case.serving import InputPolicy, Serving
 from noria.core.use_case.sources import FileSource, Privacy, Source, SqlSource
 from noria.core.use_case.target import Label, Task
-from noria.core.use_case.training import CandidateName, Engine, SearchMetric, Split, SplitBy, Training
+from noria.core.use_case.training import CandidateName, Engine, Split, SplitBy, Training
 
 __all__ = [
     "CONDITIONS",

@@ -7,31 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from noria.core.base.errors import RuleError
 from noria.core.use_case import ConfusionValue, SplitBy, Task, UnitValue, UseCase, Value
+from noria.core.use_case.metric_catalog import gate_metrics, search_metrics
 from noria.core.use_case.rule import Rule
 
 Finding = tuple[str, str, str]
 """Field, what was found, what was expected."""
-_ANY_TASK = ("value", "parity", "latency_ms", "size_mb")
-METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.BINARY_CLASSIFICATION: (
-        *("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "precision", "recall", "f1"),
-        *("demographic_parity", "equalised_odds", "disparate_impact"),
-        *_ANY_TASK,
-    ),
-    Task.MULTICLASS: (
-        *("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc", "log_loss", "brier"),
-        "calibration_error",
-        *_ANY_TASK,
-    ),
-    Task.REGRESSION: ("mae", "rmse", "mape", "wape", "r2", "bias", *_ANY_TASK),
-}
-"""What a gate can ask of a task."""
-SEARCH_METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.BINARY_CLASSIFICATION: ("average_precision", "roc_auc", "log_loss"),
-    Task.MULTICLASS: ("log_loss", "accuracy", "macro_f1", "roc_auc"),
-    Task.REGRESSION: ("rmse", "mae", "pinball"),
-}
-"""What a search can optimise; `pinball` is the loss of the quantile that the two unit costs make best."""
 _VALUE_FIELDS = {
     Task.BINARY_CLASSIFICATION: "true_positive, false_positive, false_negative and true_negative",
     Task.MULTICLASS: "a row of money per class: {<decided>: {<actual>: money}}",
@@ -52,19 +32,19 @@ def check_task(use_case: UseCase) -> Iterator[Finding]:
         yield "business.value", f"is the money of a {kind} use case", f"expected {_VALUE_FIELDS[task]}, since task is {task}"
     yield from _check_label(use_case)
     metric = use_case.training.metric
-    if metric is not None and metric not in SEARCH_METRICS[task]:
-        yield "training.metric", f"{metric!r} is not of {task}", f"expected one of {', '.join(SEARCH_METRICS[task])}"
+    if metric is not None and metric not in search_metrics(task):
+        yield "training.metric", f"{metric!r} is not of {task}", f"expected one of {', '.join(search_metrics(task))}"
     yield from _check_split(use_case)
     yield from _check_anchor(use_case)
 
 
 def _check_label(use_case: UseCase) -> Iterator[Finding]:
     task, label = use_case.task, use_case.label
-    if task is Task.MULTICLASS:
+    if task.is_multiclass:
         yield from _check_classes(use_case)
     elif label.classes:
         yield "label.classes", f"task is {task}", "remove it, or set task: multiclass"
-    if label.unit and task is not Task.REGRESSION:
+    if label.unit and not task.is_regression:
         yield "label.unit", f"task is {task}", "remove it: only a number has a unit"
 
 
@@ -81,7 +61,7 @@ def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
     where, anchor = "training.anchor", use_case.training.anchor
     if anchor is None:
         return
-    if use_case.task is not Task.REGRESSION:
+    if not use_case.task.is_regression:
         yield where, f"task is {use_case.task}", "remove it: only a number can be a multiple of it"
         return
     example = f"write an expression such as: {_RULES[use_case.task]}"
@@ -108,11 +88,11 @@ def check_rule(use_case: UseCase) -> Iterator[Finding]:
         return
     for name in sorted(rule.names - set(use_case.features.names)):
         yield "business.baseline", f"{name!r} is not a feature", suggest(name, use_case.features.names)
-    if use_case.task is Task.REGRESSION:
+    if use_case.task.is_regression:
         empty = rule.value({})
         if isinstance(empty, bool) or not isinstance(empty, int | float):
             yield "business.baseline", f"gives {empty!r} where everything is missing", f"end it in a number: {example}"
-    if use_case.task is Task.MULTICLASS:
+    if use_case.task.is_multiclass:
         for outcome in rule.outcomes:
             if outcome not in use_case.label.classes:
                 found = "ends in something that is computed" if outcome is None else f"can end in {outcome!r}"
@@ -131,11 +111,11 @@ def check_gates_section(use_case: UseCase) -> Iterator[Finding]:
                 found,
                 "set exactly one of at_least, at_most, better_than, not_worse_than, worst_segment_*, worst_month_*",
             )
-        if gate.metric not in METRICS[use_case.task]:
+        if gate.metric not in gate_metrics(use_case.task):
             yield (
                 f"{where}.metric",
                 f"{gate.metric!r} is not of {use_case.task}",
-                suggest(gate.metric, METRICS[use_case.task]),
+                suggest(gate.metric, gate_metrics(use_case.task)),
             )
         if any(name.startswith("worst_segment") for name in conditions) and not use_case.segments:
             yield f"{where}.{next(iter(conditions))}", "there are no segments", "list segments, or use at_least"

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from noria.core.use_case.fields import Frozen
+from noria.core.use_case.metric_catalog import MetricName
 
 
 class GateMode(StrEnum):
@@ -18,13 +19,6 @@ class GateMode(StrEnum):
     ENFORCED = "enforced"
 
 
-MetricName = Literal[
-    "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "precision", "recall", "f1", "value",
-    "accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1",
-    "mae", "rmse", "mape", "wape", "r2", "bias",
-    "demographic_parity", "equalised_odds", "disparate_impact",
-    "parity", "latency_ms", "size_mb",
-]  # fmt: skip
 CONDITIONS = (
     "at_least",
     "at_most",

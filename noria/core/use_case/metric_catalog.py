@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from noria.core.base.formatting import decimal, money, number, percent, plain_name
 from noria.core.use_case.target import Task
@@ -118,6 +119,24 @@ _METRICS = (
 )  # fmt: skip
 DEFINITIONS: Mapping[str, MetricDefinition] = {metric.name: metric for metric in _METRICS}
 """Every metric, by name."""
+if TYPE_CHECKING:
+    MetricName: TypeAlias = str
+    SearchMetric: TypeAlias = str
+else:
+    MetricName = Literal[tuple(metric.name for metric in _METRICS if metric.gates)]
+    """Names that a gate can have."""
+    SearchMetric = Literal[tuple(metric.name for metric in _METRICS if metric.searches)]
+    """Names that `training.metric` can have."""
+
+
+def gate_metrics(task: Task) -> tuple[str, ...]:
+    """What a gate can ask of a task."""
+    return tuple(metric.name for metric in _METRICS if task in metric.gates)
+
+
+def search_metrics(task: Task) -> tuple[str, ...]:
+    """What a search of a task can optimise; `pinball` is the loss of the quantile that the two unit costs make best."""
+    return tuple(metric.name for metric in _METRICS if task in metric.searches)
 
 
 def definition(metric: str) -> MetricDefinition:

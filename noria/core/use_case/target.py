@@ -17,6 +17,21 @@ class Task(StrEnum):
     REGRESSION = "regression"
     """A number."""
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether scores are probabilities of yes, and a threshold decides."""
+        return self is Task.BINARY_CLASSIFICATION
+
+    @property
+    def is_multiclass(self) -> bool:
+        """Whether scores have a column for each class."""
+        return self is Task.MULTICLASS
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether scores are numbers in the label's unit, and errors cost money."""
+        return self is Task.REGRESSION
+
 
 class Label(Frozen):
     """What is predicted, and when it is known."""

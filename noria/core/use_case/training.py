@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Literal
@@ -10,9 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from noria.core.use_case.fields import Duration, Frozen, Name
-from noria.core.use_case.target import Task
-
-SearchMetric = Literal["average_precision", "roc_auc", "log_loss", "accuracy", "macro_f1", "rmse", "mae", "pinball"]
+from noria.core.use_case.metric_catalog import SearchMetric
 
 
 class SplitBy(StrEnum):
@@ -47,13 +44,6 @@ class Engine(StrEnum):
 
 
 CandidateName = Literal["dummy", "linear", "gradient_boosting", "random_forest", "blend"]
-
-
-_DEFAULT_METRICS: Mapping[Task, SearchMetric] = {
-    Task.BINARY_CLASSIFICATION: "average_precision",
-    Task.MULTICLASS: "log_loss",
-    Task.REGRESSION: "rmse",
-}
 
 
 class Training(Frozen):
@@ -95,7 +85,3 @@ class Training(Frozen):
         if self.budget is None or self.cost_per_worker_hour == 0:
             return self.minutes
         return min(self.minutes, 60 * self.budget / (self.cost_per_worker_hour * self.workers))
-
-    def metric_for(self, task: Task) -> SearchMetric:
-        """What the search optimises."""
-        return self.metric or _DEFAULT_METRICS[task]

@@ -60,7 +60,7 @@ def labels_from_feedback(
     )
     until = as_of - use_case.label.available_after
     found = warehouse.read_arrow(query, (use_case.name, interval.start, interval.end, as_of, until))
-    if use_case.task is Task.MULTICLASS:
+    if use_case.task.is_multiclass:
         return found.filter(pc.is_in(found["label"], pa.array(use_case.label.classes)))
     return found
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import text
 
 from noria.core.base.interval import Interval
 from noria.core.base.results import ScoreResult
+from noria.core.model.decision import Decisions, Scores
 from noria.core.use_case import UseCase
 from noria.data.postgres.locks import lock_interval
 from noria.data.postgres.warehouse import Table, Warehouse, append, quote
 from noria.data.tables.features import LABEL_KNOWN_AT, arrived, label_table, require
 from noria.data.tables.feedback import fill_labels, labels_from_feedback
 from noria.data.tables.labels import label_selection, with_task_label
+from noria.data.tables.prediction_rows import prediction_rows, score_result
 
-Scores = npt.NDArray[np.float64]
-Decisions = npt.NDArray[np.bool_] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
 _TABLE = Table("ops", "batch_predictions")
 
 
@@ -52,18 +48,7 @@ def replace_batch_predictions(  # noqa: PLR0917 - the parts of one result, which
     Raises:
         ValueError: scores, decisions and classes do not fit each other.
     """
-    names = _names(use_case, rows, scores, decisions, classes)
-    predictions = pa.table(
-        {
-            "use_case": pa.repeat(use_case.name, len(rows)),
-            "entity": rows[use_case.entity],
-            "event_time": rows[use_case.event_time],
-            "version": pa.repeat(version, len(rows)),
-            "score": pa.array(_one_score(scores, decisions), pa.float64()),
-            "decision": pa.array(_in_words(decisions, names), pa.string()),
-            "probabilities": pa.array(_probabilities(scores, names), pa.string()),
-        }
-    )
+    predictions = prediction_rows(use_case, version, rows, scores, decisions, classes)
     with warehouse.transaction() as connection:
         lock_interval(connection, use_case, interval, "predictions")
         connection.execute(
@@ -71,7 +56,7 @@ def replace_batch_predictions(  # noqa: PLR0917 - the parts of one result, which
             {"use_case": use_case.name, "start": interval.start, "end": interval.end},
         )
         append(connection, _TABLE, predictions)
-    return ScoreResult(version=version, rows=len(rows), digest=_digest(rows[use_case.entity], scores))
+    return score_result(version, rows[use_case.entity], scores)
 
 
 def read_batch_predictions(warehouse: Warehouse, use_case: UseCase, interval: Interval, as_of: datetime) -> pa.Table:
@@ -97,40 +82,3 @@ def read_batch_predictions(warehouse: Warehouse, use_case: UseCase, interval: In
     )
     feedback = labels_from_feedback(warehouse, use_case, interval, as_of)
     return fill_labels(use_case, with_task_label(use_case, found), feedback)
-
-
-def _names(
-    use_case: UseCase, rows: pa.Table, scores: Scores, decisions: Decisions, classes: Sequence[str]
-) -> tuple[str, ...]:
-    """Names of the classes that scores have a column for; none where there is one score per row."""
-    names = tuple(classes or use_case.label.classes) if scores.ndim == 2 else ()
-    expected = (len(rows), len(names)) if scores.ndim == 2 else (len(rows),)
-    if scores.shape != expected or decisions.shape != expected[:1]:
-        raise ValueError(
-            f"{use_case.name}: scores of shape {scores.shape} and decisions of shape {decisions.shape} do not fit "
-            f"{len(rows)} rows" + (f" and classes {', '.join(names)}" if names else "")
-        )
-    return names
-
-
-def _one_score(scores: Scores, decisions: Decisions) -> Scores:
-    """The score itself, or the probability of the class decided on."""
-    return scores if scores.ndim == 1 else scores[np.arange(len(scores)), decisions.astype(np.intp)]
-
-
-def _in_words(decisions: Decisions, names: Sequence[str]) -> list[str]:
-    """The column takes the decisions of every task: ``true`` or ``false``, a class, or the shortest text of a number."""
-    if names:
-        return [names[index] for index in decisions.astype(np.intp).tolist()]
-    return [str(decision).lower() if isinstance(decision, bool) else repr(decision) for decision in decisions.tolist()]
-
-
-def _probabilities(scores: Scores, names: Sequence[str]) -> list[str | None]:
-    if not names:
-        return [None] * len(scores)
-    return [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in scores.tolist()]
-
-
-def _digest(entities: pa.ChunkedArray, scores: Scores) -> str:
-    lines = (f"{entity}\t{score!r}\n" for entity, score in zip(entities.to_pylist(), scores.tolist(), strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from noria.core.base.errors import NotEnoughDataError
 from noria.core.base.results import SnapshotRef
 from noria.core.use_case import UseCase
 from noria.data.postgres.locks import holding
@@ -18,7 +14,7 @@ from noria.data.postgres.warehouse import Warehouse, quote
 from noria.data.tables.features import LABEL_KNOWN_AT, arrived, feature_table, label_table, require, selection
 from noria.data.tables.labels import label_selection, with_task_label
 from noria.data.tables.quarantine import passed
-from noria.io.atomic import DRAFT_PREFIX, SHARED, draft_in, publish
+from noria.data.tables.snapshot_file import freeze, require_min_labels
 
 
 def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, folder: Path) -> SnapshotRef:
@@ -39,20 +35,9 @@ def take_snapshot(warehouse: Warehouse, use_case: UseCase, as_of: datetime, fold
         TransformError: the features or labels were never built, or a label is not what the task asks for.
     """
     rows = _labelled_rows(warehouse, use_case, as_of)
-    if len(rows) < use_case.training.min_labels:
-        raise NotEnoughDataError(
-            f"{use_case.name}: {len(rows)} labelled rows as of {as_of:%Y-%m-%d}, training.min_labels asks for "
-            f"{use_case.training.min_labels}; run the data pipeline for earlier intervals, or train as of a later date"
-        )
+    require_min_labels(use_case, rows, as_of)
     with holding(warehouse, (f"noria.snapshot/{use_case.name}",)):
-        digest, path = _write(rows, folder)
-    return SnapshotRef(
-        digest=digest,
-        path=str(path),
-        as_of=as_of.astimezone(UTC).isoformat(),
-        rows=len(rows),
-        positives=_positives(rows["label"]),
-    )
+        return freeze(rows, as_of, folder)
 
 
 def _labelled_rows(warehouse: Warehouse, use_case: UseCase, as_of: datetime) -> pa.Table:
@@ -70,23 +55,3 @@ def _labelled_rows(warehouse: Warehouse, use_case: UseCase, as_of: datetime) -> 
         (first, as_of, as_of - use_case.label.available_after),
     )
     return with_task_label(use_case, found)
-
-
-def _positives(label: pa.ChunkedArray) -> int:
-    """How many are yes; 0 for a task that does not ask yes or no."""
-    return int(pc.sum(label).as_py() or 0) if pa.types.is_boolean(label.type) else 0
-
-
-def _write(rows: pa.Table, folder: Path) -> tuple[str, Path]:
-    """Write under the digest of the bytes: beside its place first, so that a killed run leaves no half of it.
-
-    Nobody else writes there meanwhile: drafts that lie there are of runs that were killed, and go.
-    """
-    for left in folder.glob(f"{DRAFT_PREFIX}*.parquet"):
-        left.unlink(missing_ok=True)
-    with draft_in(folder, suffix=".parquet") as draft:
-        pq.write_table(rows.combine_chunks(), draft, compression="zstd", row_group_size=65_536, store_schema=False)
-        digest = hashlib.sha256(draft.read_bytes()).hexdigest()
-        path = folder / f"{digest}.parquet"
-        publish(draft, path, mode=SHARED)
-    return digest, path

@@ -20,6 +20,7 @@ from pathlib import Path
 from noria.core.base.interval import parse_instant
 from noria.core.base.results import SnapshotRef
 from noria.core.lifecycle.evaluation import EvaluationReport
+from noria.core.metrics.task_profile import search_metric
 from noria.core.model.bundle import (
     EVALUATION,
     EXPLAINER,
@@ -31,7 +32,7 @@ from noria.core.model.bundle import (
     specification_digest,
 )
 from noria.core.model.decision import Labels, Scores, policy_of
-from noria.core.use_case import ConfusionValue, Task, UseCase, Value
+from noria.core.use_case import ConfusionValue, UseCase, Value
 from noria.inference.predictor import OnnxPredictor, Predictor, baseline_predictor
 from noria.io.bundle_files import write_bundle
 from noria.training.bundle.environment import record_environment
@@ -224,7 +225,7 @@ def _manifest(fits: _Fits) -> Manifest:
 
 def _params(fits: _Fits) -> dict[str, str]:
     best, rows, training = fits.best, fits.rows, fits.use_case.training
-    binary = fits.use_case.task is Task.BINARY_CLASSIFICATION
+    binary = fits.use_case.task.is_binary
     return {
         "candidate": best.candidate,
         **{name: f"{value:.6g}" for name, value in best.params.items()},
@@ -234,7 +235,7 @@ def _params(fits: _Fits) -> dict[str, str]:
         "study": best.study,
         "trial": str(best.number),
         "trials": str(best.trials),
-        f"search_{training.metric_for(fits.use_case.task)}": f"{best.value:.6f}",
+        f"search_{search_metric(fits.use_case)}": f"{best.value:.6f}",
         "as_of": fits.snapshot.as_of,
         "rows": str(len(rows)),
         **({"positives": str(int(rows.labels.sum()))} if binary else {}),

@@ -16,7 +16,7 @@ from noria.core.model.bundle import GoldenRequest, Manifest
 from noria.core.model.calibration import Calibration
 from noria.core.model.decision import DecisionPolicy, Labels, Scores
 from noria.core.model.signature import Field, Kind, Signature
-from noria.core.use_case import Features, Task
+from noria.core.use_case import Features
 from noria.inference.predictor import PARITY, OnnxPredictor
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
@@ -77,7 +77,7 @@ def _largest_difference(model: FittedPipeline, exported: OnnxPredictor, chunks: 
     for part in chunks:
         expected.append(model.score(part))
         apart.append(np.abs(expected[-1] - exported.score_columns(part.columns)))
-    if exported.manifest.task is not Task.REGRESSION:
+    if not exported.manifest.task.is_regression:
         return float(np.max([np.max(one) for one in apart]))
     numbers = np.concatenate(expected)
     return float(np.max(np.concatenate(apart) / np.maximum(np.abs(numbers), np.std(numbers) + _TINY)))
@@ -176,9 +176,9 @@ def reference_parquet(features: Features, rows: TrainingSet, scores: Scores, pol
 def _label_column(labels: Labels, policy: DecisionPolicy) -> Any:
     import pyarrow as pa
 
-    if policy.task is Task.MULTICLASS:
+    if policy.task.is_multiclass:
         return pa.array([policy.classes[index] for index in labels.tolist()], type=pa.string())
-    return pa.array(labels, type=pa.float64() if policy.task is Task.REGRESSION else pa.bool_())
+    return pa.array(labels, type=pa.float64() if policy.task.is_regression else pa.bool_())
 
 
 def _text(word: bool | str | float) -> str:

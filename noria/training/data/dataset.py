@@ -144,9 +144,9 @@ def read_snapshot(schema: SnapshotSchema, snapshot: SnapshotRef, *, most_in_memo
 
 
 def _labels(schema: SnapshotSchema, column: Any, path: Path) -> Labels:
-    if schema.task is Task.REGRESSION:
+    if schema.task.is_regression:
         return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
-    if schema.task is Task.BINARY_CLASSIFICATION:
+    if schema.task.is_binary:
         return np.asarray(column.to_numpy()).astype(np.bool_)
     labels, classes = categories_of(column), schema.classes
     if unknown := sorted(set(labels.names) - set(classes)):

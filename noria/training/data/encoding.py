@@ -18,7 +18,7 @@ from noria.core.base.errors import NotEnoughDataError
 from noria.core.model.decision import Labels
 from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import Column, LookupColumn, Matrix, NumericColumn, OneHotColumn, RuleColumn
-from noria.core.use_case import Features, Task
+from noria.core.use_case import Features
 from noria.core.use_case.rule import Rule
 from noria.training.data.columns import Categories
 from noria.training.data.dataset import TrainingSet
@@ -166,7 +166,7 @@ def _targets(labels: Labels, target: PredictionTarget) -> _Numbers:
     if target.task is Task.MULTICLASS:
         return np.asarray(labels[:, None] == np.arange(min(target.classes, MOST_CLASS_MEANS)), dtype=np.float64)
     numbers: _Numbers = labels.astype(np.float64)[:, None]
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         numbers /= float(numbers.std()) or 1.0
     return numbers
 

@@ -187,7 +187,7 @@ def _groups(plan: SplitPlan, rows: TrainingSet) -> Ints:
 
 
 def _strata(plan: SplitPlan, rows: TrainingSet) -> Ints:
-    if plan.task is not Task.REGRESSION:
+    if not plan.task.is_regression:
         return rows.labels.astype(np.int64)
     edges = np.quantile(rows.labels, np.arange(1, _RANGES) / _RANGES)
     return np.searchsorted(edges, rows.labels, side="right").astype(np.int64)
@@ -236,9 +236,9 @@ def _checked(plan: SplitPlan, fold: Fold, where: str) -> Fold:
 
 def _shortage(plan: SplitPlan, rows: TrainingSet, least: int) -> str:
     """What the rows have too few of, in words; empty if they are enough."""
-    if plan.task is Task.MULTICLASS:
+    if plan.task.is_multiclass:
         return _missing_classes(plan.classes, rows, least)
-    if plan.task is Task.REGRESSION:
+    if plan.task.is_regression:
         return "" if len(rows) >= least else f"and at least {least} are needed"
     positives = int(rows.labels.sum())
     if min(positives, len(rows) - positives) >= least:

@@ -30,7 +30,7 @@ class PredictionTarget:
     @property
     def outputs(self) -> int:
         """Number of margins per row: one per class for multiclass, else one."""
-        return self.classes if self.task is Task.MULTICLASS else 1
+        return self.classes if self.task.is_multiclass else 1
 
 
 BINARY = PredictionTarget()
@@ -46,7 +46,7 @@ def target_of(use_case: UseCase) -> PredictionTarget:
     value = use_case.business.value
     return PredictionTarget(
         task=use_case.task,
-        classes=len(use_case.label.classes) if use_case.task is Task.MULTICLASS else 2,
+        classes=len(use_case.label.classes) if use_case.task.is_multiclass else 2,
         quantile=cheapest_quantile(value) if isinstance(value, UnitValue) else 0.5,
         anchor=use_case.training.anchor or "",
     )

@@ -9,7 +9,7 @@ import numpy as np
 from noria.core.lifecycle.evaluation import CurvePoint, Estimate, ValueLine
 from noria.core.model.decision import Decisions, Money, money, nothing, perfect
 from noria.core.stats.bootstrap import mean_interval
-from noria.core.use_case import ConfusionValue, Task
+from noria.core.use_case import ConfusionValue
 from noria.training.evaluation.bootstrap import Resampler
 from noria.training.evaluation.comparators import ReferenceModel
 from noria.training.evaluation.scored_slice import PER, ScoredSlice
@@ -50,7 +50,7 @@ def value_curve(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:
     """
     if isinstance(candidate.value, ConfusionValue):
         return _over_thresholds(candidate, candidate.value)
-    return _over_shifts(candidate) if candidate.policy.task is Task.REGRESSION else ()
+    return _over_shifts(candidate) if candidate.policy.task.is_regression else ()
 
 
 def _over_thresholds(candidate: ScoredSlice, value: ConfusionValue) -> tuple[CurvePoint, ...]:

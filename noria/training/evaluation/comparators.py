@@ -10,7 +10,7 @@ from noria.core.lifecycle.evaluation import Difference, ReferenceResult
 from noria.core.model.bundle import Manifest
 from noria.core.model.decision import DecisionPolicy
 from noria.core.use_case import Gate, Task
-from noria.core.use_case.cross_checks import METRICS
+from noria.core.use_case.metric_catalog import gate_metrics
 from noria.inference.predictor import Predictor
 from noria.training.data.dataset import TrainingSet
 from noria.training.evaluation.bootstrap import Resampler
@@ -104,6 +104,6 @@ def _incomparable(policy: DecisionPolicy, manifest: Manifest) -> str:
     """Why a reference model cannot be compared; empty if it can."""
     if manifest.task is not policy.task:
         return f"was made for another task ({manifest.task} instead of {policy.task})"
-    if policy.task is Task.MULTICLASS and manifest.classes != policy.classes:
+    if policy.task.is_multiclass and manifest.classes != policy.classes:
         return f"knows other classes ({', '.join(manifest.classes)} instead of {', '.join(policy.classes)})"
     return ""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from noria.core.base.formatting import ascii_minus, number, plain_name
 from noria.core.lifecycle.evaluation import Contribution, Example, ReasonCode
 from noria.core.model.decision import Scores
-from noria.core.use_case import Features, Task
+from noria.core.use_case import Features
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.sampling import even_positions
 from noria.training.evaluation.input import ExplainableModel, ExportFacts
@@ -121,16 +121,16 @@ def _reasons(features: Features, row: dict[str, Any], shap: Scores) -> Iterator[
 
 def _words(outcome: ScoredSlice, decisions: Any) -> list[str]:
     words = outcome.policy.words(decisions)
-    if outcome.policy.task is Task.BINARY_CLASSIFICATION:
+    if outcome.policy.task.is_binary:
         return ["yes" if word else "no" for word in words]
     return [word if isinstance(word, str) else _number(float(word)) for word in words]
 
 
 def _picks(outcome: ScoredSlice) -> Iterator[tuple[str, int]]:
     """Why a row is shown, and its position; the first of equals, so that the same rows are shown every time."""
-    if outcome.policy.task is Task.BINARY_CLASSIFICATION:
+    if outcome.policy.task.is_binary:
         yield from _binary_picks(outcome)
-    elif outcome.policy.task is Task.MULTICLASS:
+    elif outcome.policy.task.is_multiclass:
         yield from _multiclass_picks(outcome)
     else:
         yield from _regression_picks(outcome)

@@ -12,7 +12,6 @@ from noria.core.lifecycle.evaluation import Estimate, Fairness, GroupErrorStats,
 from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Decisions, Labels
 from noria.core.stats.fairness import compare_groups, compare_means
-from noria.core.use_case import Task
 from noria.training.data.dataset import TrainingSet
 from noria.training.evaluation.bootstrap import Resampler
 from noria.training.evaluation.group_bootstrap import DrawnGroups, drawn_means
@@ -32,7 +31,7 @@ def compare_decisions(
         outcome: their scores.
         resampler: draws the rows for intervals.
     """
-    if outcome.policy.task is Task.REGRESSION:
+    if outcome.policy.task.is_regression:
         return ()
     labels, decisions = outcome.labels.astype(bool), outcome.decisions.astype(bool)
     return tuple(
@@ -44,7 +43,7 @@ def compare_errors(
     protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
 ) -> Iterator[GroupErrorStats]:
     """Mean prediction and mean error by group; regression only. Arguments as for `compare_decisions`."""
-    if outcome.policy.task is not Task.REGRESSION:
+    if not outcome.policy.task.is_regression:
         return
     for attribute in protected:
         yield from _errors(attribute, texts(rows.columns[attribute]), outcome, resampler)

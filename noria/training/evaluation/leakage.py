@@ -109,7 +109,7 @@ def _reason(task: Task, alone: _Alone, model: float) -> str:
 
 
 def _in_words(task: Task, power: float) -> str:
-    return f"R² {power:.2f}" if task is Task.REGRESSION else f"ROC AUC {(power + 1) / 2:.2f}"
+    return f"R² {power:.2f}" if task.is_regression else f"ROC AUC {(power + 1) / 2:.2f}"
 
 
 def _alone(policy: DecisionPolicy, features: Features, name: str, sample: Fold) -> _Alone:
@@ -155,7 +155,7 @@ def _text_codes(earlier: Any, later: Any, cut: int) -> _Codes:
 
 def _mean_labels(policy: DecisionPolicy, codes: Codes, labels: Labels, values: int) -> Scores:
     """Mean label of every value, shrunk to the overall mean; shape ``(values,)``, for multiclass ``(values, classes)``."""
-    several = policy.task is Task.MULTICLASS
+    several = policy.task.is_multiclass
     columns = np.eye(len(policy.classes))[labels] if several else labels.astype(np.float64)[:, None]
     rows = np.bincount(codes, minlength=values)[:, None]
     sums = np.stack([np.bincount(codes, weights=column, minlength=values) for column in columns.T], axis=1)
@@ -164,8 +164,8 @@ def _mean_labels(policy: DecisionPolicy, codes: Codes, labels: Labels, values: i
 
 
 def _power(task: Task, labels: Labels, scores: Scores) -> float:
-    if task is Task.REGRESSION:
+    if task.is_regression:
         power = regression.r2(labels, scores)
     else:
-        power = 2 * (multiclass.roc_auc if task is Task.MULTICLASS else binary.roc_auc)(labels, scores) - 1
+        power = 2 * (multiclass.roc_auc if task.is_multiclass else binary.roc_auc)(labels, scores) - 1
     return 0.0 if np.isnan(power) else power

@@ -10,7 +10,7 @@ import numpy as np
 
 from noria.core.lifecycle.evaluation import LearningPoint
 from noria.core.metrics.regression import pinball
-from noria.core.use_case import Task, UnitValue
+from noria.core.use_case import UnitValue
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.sampling import even_positions
 from noria.training.data.target import cheapest_quantile
@@ -74,7 +74,7 @@ def _latest_shares(training: TrainingSet, rows: int, outcome: ScoredSlice) -> It
 
 def _classes(rows: TrainingSet, outcome: ScoredSlice) -> frozenset[int]:
     """Classes with enough rows to learn from; empty for regression."""
-    if outcome.policy.task is Task.REGRESSION:
+    if outcome.policy.task.is_regression:
         return frozenset()
     classes, counts = np.unique(rows.labels, return_counts=True)
     return frozenset(int(index) for index in classes[counts >= FEWEST_OF_A_CLASS])

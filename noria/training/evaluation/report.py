@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from noria.core.lifecycle.evaluation import Estimate, EvaluationReport
-from noria.core.use_case import Task, UseCase
+from noria.core.metrics.task_profile import search_metric
+from noria.core.use_case import UseCase
 from noria.training.evaluation.bootstrap import Resampler, make_resampler
 from noria.training.evaluation.business_value import value_curve, value_lines
 from noria.training.evaluation.comparators import ReferenceModel, compare, score_references
@@ -67,7 +68,7 @@ def _subject(evaluated: EvaluationInput, candidate: ScoredSlice, references: Seq
         "end": fold.window.end.isoformat(),
         "rows": len(candidate),
         "training_rows": len(fold.training),
-        "positives": int(candidate.labels.sum()) if policy.task is Task.BINARY_CLASSIFICATION else 0,
+        "positives": int(candidate.labels.sum()) if policy.task.is_binary else 0,
         "classes": dict(zip(policy.classes, counts, strict=True)),
         "threshold": policy.threshold,
         "calibrated_by": evaluated.calibrated_by,

@@ -19,7 +19,7 @@ from noria.core.metrics.resampling import (
     regression_statistic,
 )
 from noria.core.model.decision import DecisionPolicy, Decisions, Labels, Money, Scores, money
-from noria.core.use_case import Task, Value
+from noria.core.use_case import Value
 from noria.training.data.columns import Categories
 
 Positions = npt.NDArray[np.intp]
@@ -71,9 +71,9 @@ class ScoredSlice:
         """A metric as a function of resampled rows."""
         if metric == "value":
             return mean_of_rows(self.money)
-        if self.policy.task is Task.BINARY_CLASSIFICATION:
+        if self.policy.task.is_binary:
             return binary_statistic(metric, self.labels, self.scores, self.policy.threshold)
-        if self.policy.task is Task.MULTICLASS:
+        if self.policy.task.is_multiclass:
             return multiclass_statistic(metric, self.labels, self.scores, self.decisions)
         return regression_statistic(metric, self.labels, self.scores)
 

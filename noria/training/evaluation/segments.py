@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from noria.core.lifecycle.evaluation import MONTH, Estimate, SegmentMetrics
+from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case import Gate, Task
 from noria.training.data.dataset import TrainingSet
 from noria.training.evaluation.bootstrap import Resampler
@@ -16,12 +17,6 @@ FEWEST_ROWS = 200
 """Fewest rows of an evaluated segment value."""
 MOST_VALUES = 100
 """Most values of a segment; the smallest are merged into one."""
-MAIN_METRIC: Mapping[Task, str] = {
-    Task.BINARY_CLASSIFICATION: "roc_auc",
-    Task.MULTICLASS: "accuracy",
-    Task.REGRESSION: "mae",
-}
-"""Has an interval in every segment value, as do money and the metrics of gates on segments."""
 OTHERS = "(others)"
 
 
@@ -84,10 +79,10 @@ def _intervals(part: ScoredSlice, resampler: Resampler, metrics: tuple[str, ...]
 def _large_enough(part: ScoredSlice) -> bool:
     if len(part) < FEWEST_ROWS:
         return False
-    return part.policy.task is Task.REGRESSION or len(np.unique(part.labels)) > 1
+    return part.policy.task.is_regression or len(np.unique(part.labels)) > 1
 
 
 def _with_interval(gates: Sequence[Gate], condition: str, task: Task) -> tuple[str, ...]:
-    """Metrics of the gates whose conditions start with `condition`, the main metric, and money."""
+    """Metrics of the gates whose conditions start with `condition`, the task's own, and money."""
     gated = (gate.metric for gate in gates if any(name.startswith(condition) for name in gate.conditions))
-    return tuple(dict.fromkeys((*gated, MAIN_METRIC[task], "value")))
+    return tuple(dict.fromkeys((*gated, profile_of(task).interval_metric, "value")))

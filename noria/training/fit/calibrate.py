@@ -73,7 +73,7 @@ def choose_calibration(scores: Scores, labels: Labels, target: PredictionTarget)
     losses = {name: _loss(target, labels, calibrated) for name, calibrated in unseen.items()}
     best = min(losses, key=losses.__getitem__)
     shown = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-    measure = "cost of a wrong number" if target.task is Task.REGRESSION else "log loss"
+    measure = "cost of a wrong number" if target.task.is_regression else "log loss"
     return Calibrated(maps[best](scores, labels), unseen[best], f"{best} ({measure} out of fold: {shown})")
 
 
@@ -160,11 +160,11 @@ def at_level(scores: Scores, labels: Labels, target: PredictionTarget = BINARY, 
         target: what is predicted.
         aims: regression: what the parts of the model aim at.
     """
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         errors = labels - scores
         offsets = (w * float(np.mean(errors) if q is None else np.quantile(errors, q)) for w, q in aims)
         return np.asarray(scores + sum(offsets), dtype=np.float64)
-    if target.task is Task.MULTICLASS:
+    if target.task.is_multiclass:
         return _at_rates(scores, np.bincount(labels, minlength=target.classes) / len(labels))
     return _at_rate(scores, float(labels.mean()))
 
@@ -188,9 +188,9 @@ def _at_rates(scores: Scores, rates: npt.NDArray[np.float64]) -> Scores:
 
 
 def _maps(target: PredictionTarget, rows: int) -> Mapping[str, _Fit]:
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return {"shift": shift_map(target.quantile), "none": _identity}
-    if target.task is Task.MULTICLASS:
+    if target.task.is_multiclass:
         return {"temperature": temperature_map, "none": _identity}
     smooth: dict[str, _Fit] = {"sigmoid": sigmoid_map, "none": _identity}
     return smooth if rows < ISOTONIC_ROWS else {"isotonic": isotonic_map, **smooth}
@@ -210,7 +210,7 @@ def _out_of_fold(fit: _Fit, scores: Scores, labels: Labels) -> Scores:
 
 
 def _loss(target: PredictionTarget, labels: Labels, scores: Scores) -> float:
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return pinball(labels, scores, target.quantile)
     return loss_of(target, labels, margins_of(target, scores))
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from noria.core.model.decision import Scores
 from noria.core.model.encoder import Encoder
-from noria.core.use_case import Features, Task
+from noria.core.use_case import Features
 from noria.training.data.dataset import TrainingSet
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
 from noria.training.data.parquet_columns import MOST_IN_MEMORY

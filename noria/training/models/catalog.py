@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Estimator
 from noria.training.models.dummy import Dummy
@@ -21,7 +20,7 @@ ESTIMATORS: Mapping[str, Callable[[PredictionTarget], Estimator]] = {
     "dummy": Dummy,
     "linear": Linear,
     "gradient_boosting": GradientBoosting,
-    "random_forest": lambda target: MulticlassForest(target) if target.task is Task.MULTICLASS else RandomForest(target),
+    "random_forest": lambda target: MulticlassForest(target) if target.task.is_multiclass else RandomForest(target),
 }
 BLEND = "blend"
 

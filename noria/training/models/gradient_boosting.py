@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
 from noria.training.models import boosting_params
 from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params

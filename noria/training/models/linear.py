@@ -12,7 +12,6 @@ import numpy.typing as npt
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import LinearPart
-from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
@@ -96,7 +95,7 @@ class Linear(MarginModel):
     @property
     def defaults(self) -> Params:
         """Hyperparameters that are tried first."""
-        own = {LINEAR_TARGET: float(NUMBER)} if self.target.task is Task.REGRESSION else {"linear_balance": 0.0}
+        own = {LINEAR_TARGET: float(NUMBER)} if self.target.task.is_regression else {"linear_balance": 0.0}
         return MappingProxyType({"linear_c": 0.1, "linear_smoothing": 50.0, **own})
 
     @property
@@ -111,7 +110,7 @@ class Linear(MarginModel):
             "linear_c": trial.suggest_float("linear_c", 1e-4, 10.0, log=True),
             "linear_smoothing": trial.suggest_float("linear_smoothing", 5.0, 500.0, log=True),
         }
-        if self.target.task is Task.REGRESSION:
+        if self.target.task.is_regression:
             params[LINEAR_TARGET] = trial.suggest_categorical(LINEAR_TARGET, [float(NUMBER), float(LOGARITHM)])
         else:
             params["linear_balance"] = trial.suggest_float("linear_balance", 0.0, 1.0)
@@ -127,7 +126,7 @@ class Linear(MarginModel):
             log = self.fit(matrix, logarithms(labels), plain(params), context)
             return raised(log, matrix, labels, for_mean=True)
         rows = matrix.astype(np.float64)
-        fitted = self._ridge if self.target.task is Task.REGRESSION else self._logistic
+        fitted = self._ridge if self.target.task.is_regression else self._logistic
         return fitted(rows, labels, params, context)
 
     def fit_with_validation(

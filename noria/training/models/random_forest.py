@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import Task
 from noria.training.data.encoding import EncodingOptions
 from noria.training.models.base.estimator import FitContext, FitData, OnRound, Params
 from noria.training.models.base.margin import MarginModel, loss_of
@@ -106,7 +105,7 @@ class RandomForest(MarginModel):
     ) -> tuple[XgboostTrees, Params]:
         """Fit a forest, and its `forest_slope` on the validation rows."""
         grown = self.fit(*data.training, {**params, SLOPE: 1.0}, context)
-        if self.target.task is Task.REGRESSION:
+        if self.target.task.is_regression:
             return grown, {SLOPE: 1.0}
         matrix, labels = data.validation
         distances = grown.margins(matrix) - grown.base

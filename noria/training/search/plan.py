@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from noria.core.base.results import SnapshotRef
+from noria.core.metrics.task_profile import search_metric
 from noria.core.model.bundle import specification_digest
 from noria.core.use_case import Features, UseCase
 from noria.training.data.dataset import SnapshotSchema, snapshot_schema
@@ -93,7 +94,7 @@ def search_plan(use_case: UseCase, snapshot: SnapshotRef, warm_start: Mapping[st
         blends=BLEND in training.candidates,
         initial=first_trials(target, candidates, champion)[: limits.trials],
         warm_start=champion,
-        measure=search_measure(training.metric_for(use_case.task), target),
+        measure=search_measure(search_metric(use_case), target),
         limits=limits,
         seed=training.seed,
         workers=training.workers,

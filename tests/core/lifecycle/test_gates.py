@@ -241,13 +241,13 @@ def test_summary_says_quality_money_and_failed_gates_enforced_first(tmp_path):
     [
         (
             "multiclass",
-            {"log_loss": 0.8, "macro_f1": 0.5, "value": 12.0},
-            "Log loss 0.800, Macro F1 0.500; EUR 12 per 1,000 decisions",
+            {"log_loss": 0.8, "roc_auc": 0.75, "value": 12.0},
+            "ROC AUC 0.750, Log loss 0.800; EUR 12 per 1,000 decisions",
         ),
         (
             "regression",
             {"rmse": 1234.5, "wape": 0.21, "value": -900.0},
-            "Root mean squared error 1,234, Weighted percentage error 21.0 %; EUR −900",
+            "Weighted percentage error 21.0 %, Root mean squared error 1,234; EUR −900",
         ),
     ],
 )

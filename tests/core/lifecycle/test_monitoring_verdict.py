@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from noria.core.lifecycle.monitoring_verdict import HEADLINE, MonitoringFindings, QualityComparison, Verdict, decide_verdict
-from noria.core.use_case import DriftPolicy, Task
+from noria.core.lifecycle.monitoring_verdict import MonitoringFindings, QualityComparison, Verdict, decide_verdict
+from noria.core.use_case import DriftPolicy
 
 POLICY = DriftPolicy(effect_size=0.1, min_rows=500, share_of_features=0.3, metric_drop=0.05, error_rise=0.25)
 
@@ -88,10 +88,6 @@ def test_a_loss_is_a_drop_of_a_score_or_a_relative_rise_of_an_error(quality: Qua
 def test_what_is_not_known_is_no_loss() -> None:
     unknown = [auc(None, 0.7), auc(0.7, None), error(None, None)]
     assert [(quality.loss, quality.is_lost(POLICY)) for quality in unknown] == [(None, False)] * 3
-
-
-def test_every_task_has_a_headline() -> None:
-    assert set(HEADLINE) == set(Task)
 
 
 def test_only_drift_and_loss_of_quality_are_alarms() -> None:

@@ -47,12 +47,14 @@ def test_batch_predictions_are_read_as_scoring_wrote_them(task: Task, world_of: 
     world = world_of(task)
     parcels = world.draw(60, 1)
     world.score(day(0), parcels, "4")
-    version, rows = read_scored_interval(world.services.warehouse, world.use_case, day(0))
+    version, rows = read_scored_interval(world.services.features, world.services.predictions, world.use_case, day(0))
     assert version == "4"
     same(rows, parcels)
     assert rows.known.all()
     world.score(day(0), parcels, "4", labelled=False)
-    assert not read_scored_interval(world.services.warehouse, world.use_case, day(0))[1].known.any()
+    assert not read_scored_interval(world.services.features, world.services.predictions, world.use_case, day(0))[
+        1
+    ].known.any()
 
 
 def test_classes_are_matched_by_name_and_a_new_one_has_no_probability(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_a_class_that_is_none_any_more_is_an_error(tmp_path: Path, world_of: Cal
         read_reference(fewer, tmp_path / "bundle", read_manifest(tmp_path / "bundle"))
     world.score(day(0), parcels, "4", labelled=False)
     with pytest.raises(TransformError, match=r"'late' is not among label.classes .*; run its score step again"):
-        read_scored_interval(world.services.warehouse, fewer, day(0))
+        read_scored_interval(world.services.features, world.services.predictions, fewer, day(0))
 
 
 def test_predictions_of_another_task_are_an_error(world: World, tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_predictions_of_another_task_are_an_error(world: World, tmp_path: Path) 
     other = a_use_case(tmp_path / "other", task="multiclass")
     other = other.model_copy(update={"label": other.label.model_copy(update={"column": "late"})})
     with pytest.raises(TransformError, match="60 of 60 have no probabilities of classes; run its score step again"):
-        read_scored_interval(world.services.warehouse, other, day(0))
+        read_scored_interval(world.services.features, world.services.predictions, other, day(0))
 
 
 def test_a_number_that_was_not_predicted_cannot_be_judged(world_of: Callable[[Task], World]) -> None:
@@ -92,7 +94,7 @@ def test_a_number_that_was_not_predicted_cannot_be_judged(world_of: Callable[[Ta
     parcels = world.draw(60, 1)
     parcels.scores[7] = np.nan  # a rule whose feature is missing; its decisions are these very numbers
     world.score(day(0), parcels, "0")
-    _, rows = read_scored_interval(world.services.warehouse, world.use_case, day(0))
+    _, rows = read_scored_interval(world.services.features, world.services.predictions, world.use_case, day(0))
     assert np.flatnonzero(~rows.known).tolist() == [7]
 
 

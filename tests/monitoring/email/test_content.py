@@ -15,7 +15,7 @@ from monitoring.email import message as message_module
 from monitoring.email.chart import describe_money, draw_money
 from monitoring.email.content import ReportEmail, report_email
 from monitoring.email.message import attach, compose, render
-from monitoring.store.records import LedgerRow
+from monitoring.store.verdict_store import LedgerRow
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
 from noria.core.use_case import UseCase

@@ -1,4 +1,4 @@
-"""Who is let in, with real keys in a real PostgreSQL, whatever happens to it."""
+"""Authentication with real keys in a real PostgreSQL, also while it is down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from noria.core.base.clock import SystemClock
 from noria.core.base.errors import SettingsError
 from noria.jobs import access
 from noria.settings import Settings
-from serving.access.authenticator import Authenticator, make_gatekeeper
+from serving.access.authenticator import Authenticator, make_authenticator
 from serving.app import create_app
 from serving.contract.errors import ForbiddenError, JournalError, TooManyRequestsError, UnauthenticatedError
 from serving.http import error_handlers
@@ -74,21 +74,21 @@ def create(services: Services) -> Callable[..., access.IssuedKey]:
 
 @pytest.fixture
 def restarted(public: Settings, clock: SetClock) -> Iterator[Callable[..., Authenticator]]:
-    """Makes a gatekeeper as a start does; its ring is refreshed by hand."""
+    """Makes a authenticator as a start does; its ring is refreshed by hand."""
     made: list[Authenticator] = []
 
     def restarted(**changes) -> Authenticator:
-        made.append(make_gatekeeper(public.model_copy(update=changes), clock))
+        made.append(make_authenticator(public.model_copy(update=changes), clock))
         return made[-1]
 
     yield restarted
-    for gatekeeper in made:
-        gatekeeper.keys.stop()
+    for authenticator in made:
+        authenticator.keys.stop()
 
 
 @pytest.fixture
-def gate(restarted: Callable[..., Authenticator]) -> Authenticator:
-    """A gatekeeper of a server that others reach."""
+def authenticator(restarted: Callable[..., Authenticator]) -> Authenticator:
+    """A authenticator of a server that others reach."""
     return restarted()
 
 
@@ -96,87 +96,87 @@ def bearer(issued: access.IssuedKey) -> str:
     return f"Bearer {issued.secret.text}"
 
 
-# --- which keys are let in, and what for -------------------------------------------------------------------------------
+# --- rights of a key -------------------------------------------------------------------------------
 
 
-def test_a_key_is_let_in_for_what_it_is_for(gate, create):
+def test_authenticate_key_has_only_its_use_cases_and_scopes(authenticator, create):
     shop = create(scopes=[Scope.PREDICT, Scope.FEEDBACK])
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     for header in (bearer(shop), shop.secret.text, f"bearer  {shop.secret.text}"):
         for _ in range(2):  # hashed the first time, remembered the second
-            assert gate.authenticate(header, USE_CASE, Scope.PREDICT) == ("shop", ())
-    assert gate.authenticate(bearer(shop), USE_CASE, Scope.FEEDBACK).caller == "shop"
+            assert authenticator.authenticate(header, USE_CASE, Scope.PREDICT) == ("shop", ())
+    assert authenticator.authenticate(bearer(shop), USE_CASE, Scope.FEEDBACK).caller == "shop"
     with pytest.raises(ForbiddenError, match=r"may predict, feedback on parcels; this needs predict on hotels"):
-        gate.authenticate(bearer(shop), "hotels", Scope.PREDICT)
+        authenticator.authenticate(bearer(shop), "hotels", Scope.PREDICT)
     with pytest.raises(ForbiddenError, match="this needs admin on parcels"):
-        gate.authenticate(bearer(shop), USE_CASE, Scope.ADMIN)
+        authenticator.authenticate(bearer(shop), USE_CASE, Scope.ADMIN)
     with pytest.raises(ForbiddenError, match="this needs predict on every use case"):
-        gate.authenticate(bearer(shop), "", Scope.PREDICT)
+        authenticator.authenticate(bearer(shop), "", Scope.PREDICT)
 
 
-def test_a_key_for_every_use_case_is_for_those_to_come_as_well(gate, create):
+def test_authenticate_key_for_all_includes_later_use_cases(authenticator, create):
     every = create(use_cases=None)
-    gate.keys.refresh()
-    assert gate.authenticate(bearer(every), "made_tomorrow", Scope.PREDICT).caller == "shop"
-    assert gate.authenticate(bearer(every), "", Scope.PREDICT).caller == "shop"
+    authenticator.keys.refresh()
+    assert authenticator.authenticate(bearer(every), "made_tomorrow", Scope.PREDICT).caller == "shop"
+    assert authenticator.authenticate(bearer(every), "", Scope.PREDICT).caller == "shop"
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Basic c2hvcDpzaG9w", "Bearer noria_x_y", "Bearer \udcff", "\0" * 70_000]
 )
-def test_who_brings_no_key_is_told_how_to_get_one(gate, create, header):
+def test_authenticate_no_valid_key_names_the_command_that_makes_one(authenticator, create, header):
     create()
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     with pytest.raises(UnauthenticatedError, match=r"noria keys create --name <app> --use-case parcels --scope predict"):
-        gate.authenticate(header, USE_CASE, Scope.PREDICT)
+        authenticator.authenticate(header, USE_CASE, Scope.PREDICT)
 
 
-def test_what_a_caller_wrote_into_the_path_is_not_repeated(gate):
+def test_authenticate_refusal_does_not_repeat_the_path(authenticator):
     with pytest.raises(UnauthenticatedError) as refused:
-        gate.authenticate(None, "x; rm -rf /", Scope.PREDICT)
+        authenticator.authenticate(None, "x; rm -rf /", Scope.PREDICT)
     assert "rm -rf" not in str(refused.value)
 
 
-def test_the_right_secret_under_another_id_is_refused(gate, create):
+def test_the_right_secret_under_another_id_is_refused(authenticator, create):
     shop, other = create(), create("other")
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     mixed = f"Bearer noria_{other.key.id}_{read_key(shop.secret.text).secret}"
     for header in (mixed, f"Bearer {new_secret(shop.key.id).text}"):
         with pytest.raises(UnauthenticatedError, match="is not known"):
-            gate.authenticate(header, USE_CASE, Scope.PREDICT)
+            authenticator.authenticate(header, USE_CASE, Scope.PREDICT)
 
 
-def test_a_key_expires_by_the_clock_without_another_look_at_the_table(gate, create, clock):
+def test_a_key_expires_by_the_clock_without_another_look_at_the_table(authenticator, create, clock):
     shop = create(lifetime=DAY)
-    gate.keys.refresh()
-    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
+    authenticator.keys.refresh()
+    authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     clock.at += DAY
     with pytest.raises(UnauthenticatedError, match=f"noria keys rotate {shop.key.id}"):
-        gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
+        authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
-def test_both_secrets_of_a_rotated_key_are_let_in_until_the_grace_ends(gate, create, services, clock):
+def test_rotated_key_both_secrets_are_valid_until_the_grace_ends(authenticator, create, services, clock):
     old = create(per_minute=2)
     new = access.rotate_key(services, old.key.id, grace=DAY, actor="ana")
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     for issued in (old, new):
-        gate.authenticate(bearer(issued), USE_CASE, Scope.PREDICT)
+        authenticator.authenticate(bearer(issued), USE_CASE, Scope.PREDICT)
     with pytest.raises(TooManyRequestsError):  # two secrets, one key, one limit
-        gate.authenticate(bearer(new), USE_CASE, Scope.PREDICT)
+        authenticator.authenticate(bearer(new), USE_CASE, Scope.PREDICT)
     clock.at += DAY
     with pytest.raises(UnauthenticatedError, match="has a newer secret"):
-        gate.authenticate(bearer(old), USE_CASE, Scope.PREDICT)
+        authenticator.authenticate(bearer(old), USE_CASE, Scope.PREDICT)
 
 
-def test_a_limited_key_is_told_its_limit_and_when_to_come_again(gate, create):
+def test_limited_key_gets_rate_limit_headers_and_retry_after(authenticator, create):
     shop = create(per_minute=2)
-    gate.keys.refresh()
-    first = dict(gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT, rows=500).headers)
+    authenticator.keys.refresh()
+    first = dict(authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT, rows=500).headers)
     assert (first[b"ratelimit-limit"], first[b"ratelimit-remaining"]) == (b"2", b"1")
-    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
-    gate.keys.refresh()  # does not fill the bucket
+    authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
+    authenticator.keys.refresh()  # does not fill the bucket
     with pytest.raises(TooManyRequestsError) as refused:
-        gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
+        authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     assert 0 < refused.value.retry_after <= 30
     assert dict(refused.value.headers)[b"ratelimit-remaining"] == b"0"
 
@@ -195,9 +195,9 @@ def test_this_machine_needs_no_key_until_there_is_one_and_from_then_on_always(cr
     access.revoke_key(services, shop.key.id, reason="closed", actor="ana")
     local.keys.refresh()
     again = restarted(serving_host="127.0.0.1", warehouse_url=DOWN)
-    for gatekeeper in (local, again):  # to revoke the last key must not open the door
+    for authenticator in (local, again):  # to revoke the last key must not open the door
         with pytest.raises(UnauthenticatedError):
-            gatekeeper.authenticate(None, USE_CASE, Scope.PREDICT)
+            authenticator.authenticate(None, USE_CASE, Scope.PREDICT)
 
 
 def test_others_need_a_key_even_while_there_is_none(restarted):
@@ -220,15 +220,15 @@ def test_open_is_for_this_machine_alone(create, restarted):
 # --- PostgreSQL comes and goes -----------------------------------------------------------------------------------------
 
 
-def test_keys_are_let_in_with_postgresql_down_also_at_start(gate, public, create, clock, restarted):
+def test_keys_stay_valid_with_postgresql_down_also_at_start(authenticator, public, create, clock, restarted):
     shop = create(lifetime=DAY)
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     path = public.serving_state / "keys.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = restarted(warehouse_url=DOWN)
     assert again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
     again.keys.refresh()
-    assert "PostgreSQL does not tell the keys" in again.keys.trouble
+    assert "keys cannot be read from PostgreSQL" in again.keys.trouble
     assert again.authenticate(bearer(shop), USE_CASE, Scope.PREDICT).caller == "shop"
     clock.at += DAY
     with pytest.raises(UnauthenticatedError):
@@ -236,9 +236,9 @@ def test_keys_are_let_in_with_postgresql_down_also_at_start(gate, public, create
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 2, "known": {"ever_made": false, "secrets": []}}', b"\xff\xfe"])
-def test_a_damaged_file_opens_nothing_and_is_mended_by_the_next_look(gate, public, create, damage, restarted):
+def test_a_damaged_file_opens_nothing_and_is_mended_by_the_next_look(authenticator, public, create, damage, restarted):
     shop = create()
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     path = public.serving_state / "keys.json"
     path.write_bytes(damage)
     again = restarted(serving_host="127.0.0.1")
@@ -250,31 +250,31 @@ def test_a_damaged_file_opens_nothing_and_is_mended_by_the_next_look(gate, publi
     assert json.loads(path.read_bytes())["known"]["ever_made"]
 
 
-def test_a_file_that_others_may_write_is_not_believed(gate, public, create, restarted):
+def test_key_file_that_others_may_write_is_not_used(authenticator, public, create, restarted):
     shop = create()
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     path = public.serving_state / "keys.json"
     path.chmod(0o620)
     with pytest.raises(UnauthenticatedError):
         restarted(warehouse_url=DOWN).authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
 
 
-def test_a_disk_that_cannot_keep_the_keys_is_told_and_stops_nobody(gate, public, create):
+def test_key_file_unwritable_is_a_trouble_and_keys_stay_valid(authenticator, public, create):
     shop = create()
     (public.serving_state / "keys.json").mkdir(parents=True)
-    gate.keys.refresh()
-    assert "cannot be kept on disk" in gate.keys.trouble
-    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
+    authenticator.keys.refresh()
+    assert "cannot be kept on disk" in authenticator.keys.trouble
+    authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     assert [path.name for path in public.serving_state.iterdir()] == ["keys.json"]
 
 
-def test_when_a_key_was_used_is_told_to_people(gate, create, services, clock, monkeypatch):
+def test_last_use_of_a_key_is_stored(authenticator, create, services, clock, monkeypatch):
     shop = create()
     create("idle")
-    gate.keys.refresh()
-    gate.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
+    authenticator.keys.refresh()
+    authenticator.authenticate(bearer(shop), USE_CASE, Scope.PREDICT)
     monkeypatch.setattr("serving.access.key_ring._USED_EVERY_SECONDS", 0.0)
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     used = {key.name: key.last_used_at for key in access.list_keys(services)}
     assert used == {"shop": clock.at, "idle": None}
 
@@ -284,19 +284,19 @@ def test_when_a_key_was_used_is_told_to_people(gate, create, services, clock, mo
 
 @pytest.fixture
 def client(public: Settings) -> Iterator[TestClient]:
-    """A small app behind a running gatekeeper, with the real answers to errors."""
-    gatekeeper = make_gatekeeper(public.model_copy(update={"serving_poll_seconds": 0.05}), SystemClock())
+    """A small app behind a running authenticator, with the real answers to errors."""
+    authenticator = make_authenticator(public.model_copy(update={"serving_poll_seconds": 0.05}), SystemClock())
     app = FastAPI()
     error_handlers.install(app)
 
     @app.get("/{use_case}")
     async def ask(use_case: str, request: Request) -> dict[str, str]:
-        return {"caller": gatekeeper.authenticate(request.headers.get("authorization"), use_case, Scope.PREDICT).caller}
+        return {"caller": authenticator.authenticate(request.headers.get("authorization"), use_case, Scope.PREDICT).caller}
 
-    gatekeeper.keys.start()
+    authenticator.keys.start()
     with TestClient(app) as client:
         yield client
-    gatekeeper.keys.stop()
+    authenticator.keys.stop()
 
 
 def test_a_key_works_and_stops_working_while_serving_runs(client, create, services, eventually):
@@ -361,13 +361,13 @@ def test_an_admin_may_have_the_registry_asked_at_once_and_that_is_written_down(p
 # --- what is written down ----------------------------------------------------------------------------------------------
 
 
-def test_who_asks_for_what_an_admin_may_do_is_written_down_and_so_is_who_was_refused(gate, public, create):
+def test_admin_requests_accepted_and_refused_are_logged(authenticator, public, create):
     shop, ops = create(), create("ops", scopes=[Scope.ADMIN])
-    gate.keys.refresh()
-    gate.authenticate(bearer(ops), USE_CASE, Scope.ADMIN, action="take the challenger back")
+    authenticator.keys.refresh()
+    authenticator.authenticate(bearer(ops), USE_CASE, Scope.ADMIN, action="take the challenger back")
     for header, error in ((bearer(shop), ForbiddenError), (None, UnauthenticatedError)):
         with pytest.raises(error):
-            gate.authenticate(header, USE_CASE, Scope.ADMIN, action="take the challenger back")
+            authenticator.authenticate(header, USE_CASE, Scope.ADMIN, action="take the challenger back")
     path = public.serving_state / "admin.jsonl"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -375,12 +375,12 @@ def test_who_asks_for_what_an_admin_may_do_is_written_down_and_so_is_who_was_ref
     assert {line["action"] for line in lines} == {"take the challenger back"}
 
 
-def test_what_cannot_be_written_down_is_not_allowed(gate, public, create):
+def test_admin_request_unwritable_log_is_refused(authenticator, public, create):
     ops = create(scopes=[Scope.ADMIN])
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     (public.serving_state / "admin.jsonl").mkdir()
     with pytest.raises(JournalError, match=r"admin\.jsonl: cannot be written"):
-        gate.authenticate(bearer(ops), USE_CASE, Scope.ADMIN)
+        authenticator.authenticate(bearer(ops), USE_CASE, Scope.ADMIN)
 
 
 @pytest.fixture
@@ -397,21 +397,23 @@ def shop(create: Callable[..., access.IssuedKey]) -> access.IssuedKey:
     use_case=st.sampled_from([USE_CASE, "hotels", ""]),
     scope=st.sampled_from(list(Scope)),
 )
-def test_no_secret_is_ever_in_a_file_a_log_or_an_answer(gate, public, shop, caplog, before, after, kept, use_case, scope):
+def test_no_secret_is_ever_in_a_file_a_log_or_an_answer(
+    authenticator, public, shop, caplog, before, after, kept, use_case, scope
+):
     """However a key is sent: whole, cut short, in odd company, for the wrong thing."""
     caplog.set_level(logging.DEBUG)
-    gate.keys.refresh()
+    authenticator.keys.refresh()
     secret = read_key(shop.secret.text).secret
     whole = f"{before}{shop.secret.text}{after}"
-    told = []
+    answers = []
     for header in (whole, whole[: len(before) + 19 + kept], f"Bearer {shop.secret.text}"):
         try:
-            told.append(repr(gate.authenticate(header, use_case, scope)))
+            answers.append(repr(authenticator.authenticate(header, use_case, scope)))
         except (UnauthenticatedError, ForbiddenError) as error:
-            told.append(str(error))
+            answers.append(str(error))
     files = [path.read_text() for path in public.serving_state.iterdir() if path.is_file()]
     assert files, "keys.json"
-    everything = "\n".join([*told, *files, caplog.text])
+    everything = "\n".join([*answers, *files, caplog.text])
     assert shop.secret.digest in everything
     assert secret not in everything
     assert kept < 8 or secret[:kept] not in everything

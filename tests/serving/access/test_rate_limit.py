@@ -13,7 +13,7 @@ def headers_of(taken):
     return {name.decode(): int(value) for name, value in taken.headers}
 
 
-def test_a_full_bucket_is_given_out_at_once_and_fills_by_and_by():
+def test_bucket_full_allows_a_burst_then_refills_at_its_rate():
     bucket = Bucket(60, now=100.0)
     assert [bucket.take(100.0).wait for _ in range(60)] == [0] * 60
     refused = bucket.take(100.0)
@@ -24,7 +24,7 @@ def test_a_full_bucket_is_given_out_at_once_and_fills_by_and_by():
     assert headers_of(bucket.take(1000.0)) == {"ratelimit-limit": 60, "ratelimit-remaining": 59, "ratelimit-reset": 1}
 
 
-def test_who_waits_as_long_as_was_said_is_let_in():
+def test_bucket_after_the_announced_wait_allows_one_request():
     bucket = Bucket(7, now=0.0)
     while not (wait := bucket.take(0.0).wait):
         pass
@@ -33,7 +33,7 @@ def test_who_waits_as_long_as_was_said_is_let_in():
 
 
 @given(st.integers(1, 500), st.lists(st.floats(0, 30), max_size=200))
-def test_never_more_than_a_full_bucket_and_what_came_since(per_minute, pauses):
+def test_bucket_never_allows_more_than_its_size_and_refill(per_minute, pauses):
     bucket, now, let_in = Bucket(per_minute, now=0.0), 0.0, 0
     for pause in pauses:
         now += pause
@@ -41,7 +41,7 @@ def test_never_more_than_a_full_bucket_and_what_came_since(per_minute, pauses):
     assert let_in <= per_minute + now * per_minute / 60 + 1e-6
 
 
-def test_workers_share_a_limit_and_even_a_small_share_lets_somebody_in():
+def test_workers_share_a_limit_and_a_small_share_allows_a_request():
     clock = lambda: 0.0  # noqa: E731
     assert headers_of(RateLimits(4, clock).bucket("a", 600).take(0.0))["ratelimit-limit"] == 150
     small = RateLimits(4, clock).bucket("a", 1)
@@ -51,7 +51,7 @@ def test_workers_share_a_limit_and_even_a_small_share_lets_somebody_in():
         RateLimits(0)
 
 
-def test_a_bucket_stays_as_empty_as_it_is_until_its_limit_changes():
+def test_bucket_keeps_its_level_until_its_limit_changes():
     limits = RateLimits(now=lambda: 0.0)
     bucket = limits.bucket("a", 2)
     assert limits.bucket("a", 2) is bucket

@@ -48,9 +48,9 @@ bodies = st.one_of(
 
 @given(body=bodies)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
-def test_fast_is_slow(model: ServedModel, body: Any) -> None:
+def test_read_fast_and_slow_way_agree(model: ServedModel, body: Any) -> None:
     content = json.dumps(body).encode()
-    fast = model.contract.read(content)
+    fast = model.request_schema.read(content)
     try:
         slow = read_body(content, model)
     except (RequestError, InstanceError):
@@ -62,7 +62,7 @@ def test_fast_is_slow(model: ServedModel, body: Any) -> None:
 @given(body=st.lists(rows, max_size=3))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 def test_rows_of_other_protocols_are_read_alike(model: ServedModel, body: list[dict[str, Any]]) -> None:
-    fast = model.contract.accept(body)
+    fast = model.request_schema.accept(body)
     try:
         slow = check_rows(body, model)
     except InstanceError:
@@ -72,16 +72,16 @@ def test_rows_of_other_protocols_are_read_alike(model: ServedModel, body: list[d
 
 
 def test_plain_rows_take_the_fast_way(model: ServedModel) -> None:
-    assert model.contract.accept([{"hour": 19, "depot": "north"}]) == [
+    assert model.request_schema.accept([{"hour": 19, "depot": "north"}]) == [
         (None, {"weight": None, "hour": 19.0, "depot": "north"})
     ]
 
 
 def test_a_plain_request_takes_the_fast_way(model: ServedModel) -> None:
-    fast = model.contract.read(b'{"instances": [{"hour": 19, "weight": null, "parcel_id": 7}]}')
+    fast = model.request_schema.read(b'{"instances": [{"hour": 19, "weight": null, "parcel_id": 7}]}')
     assert fast is not None
     assert fast.instances == [("7", {"weight": None, "hour": 19.0, "depot": None})]
-    assert model.contract.read(b'{"entities": ["a", 7]}') == ([], ["a", "7"])
+    assert model.request_schema.read(b'{"entities": ["a", 7]}') == ([], ["a", "7"])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_warning_comes_with_the_answer(model: ServedModel, row: dict[str, Any]
         assert (warning.field, warning.found, warning.expected) == expected
 
 
-def test_a_use_case_may_refuse_what_training_did_not_see(tmp_path: Path) -> None:
+def test_find_values_unseen_in_training_follows_the_policy(tmp_path: Path) -> None:
     strict = a_model(tmp_path, serving={"out_of_range": "refuse", "missing": "refuse"})
     assert strict.use_case.serving.missing is InputPolicy.REFUSE
     rows = [{"hour": 3, "weight": 99, "depot": "north"}, {"hour": 3, "depot": None}]
@@ -116,7 +116,7 @@ def test_a_use_case_may_refuse_what_training_did_not_see(tmp_path: Path) -> None
     ]
 
 
-def test_the_use_case_says_how_many_instances_a_request_may_carry(tmp_path: Path) -> None:
+def test_max_batch_limits_instances_of_a_request(tmp_path: Path) -> None:
     few = a_model(tmp_path, serving={"max_batch": 2})
     three = json.dumps({"instances": [{"hour": 1}] * 3}).encode()
     assert few.contract.read(three) is None

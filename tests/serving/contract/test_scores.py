@@ -1,4 +1,4 @@
-"""A score is an answer only if it is what the task promises."""
+"""Valid scores of each task."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from noria.core.model.bundle import Manifest
 from noria.core.model.signature import Signature
-from serving.contract.scores import are_answers, expected_shape
+from serving.contract.scores import expected_shape, valid_rows
 
 
 def a_manifest(task):
@@ -38,7 +38,7 @@ def a_manifest(task):
         ),
     ],
 )
-def test_which_scores_are_answers(task, scores, fine):
-    found = are_answers(a_manifest(task), np.array(scores))
+def test_valid_rows_by_task(task, scores, fine):
+    found = valid_rows(a_manifest(task), np.array(scores))
     assert found.tolist() == fine
     assert np.array(scores).shape == expected_shape(a_manifest(task), len(scores))

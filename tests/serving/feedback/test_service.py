@@ -33,8 +33,8 @@ class FixedClock:
 
 def a_model(tmp_path, **changes):
     use_case = a_use_case(tmp_path, **changes)
-    protector = Pseudonymiser.of(use_case, "a key")
-    return ServedModel(use_case, baseline_predictor(use_case), "0", "", NOW, Origin.RULE, protector)
+    pseudonymiser = Pseudonymiser.of(use_case, "a key")
+    return ServedModel(use_case, baseline_predictor(use_case), "0", "", NOW, Origin.RULE, pseudonymiser)
 
 
 def take(model, *items, record=lambda line: None):
@@ -48,15 +48,15 @@ def problems(model, *items):
     return {problem.where: (problem.found, problem.expected, problem.suggestion) for problem in caught.value.problems}
 
 
-def test_accepted_feedback_is_stored_once_with_everything_that_was_said(tmp_path, table):
+def test_accepted_feedback_is_stored_once_with_all_its_fields(tmp_path, table):
     journal = Journal(tmp_path / "feedback", SystemClock())
     log = FeedbackLog(journal, table, pause=0.05)
-    said = [
+    sent = [
         {"id": KNOWN.upper(), "label": True},
         {"entity": 7, "event_time": "2026-02-01T10:00:00+02:00", "label": False, "at": "2026-02-28T00:00:00Z"},
     ]
     lines = []
-    answer = take(a_model(tmp_path), *said, record=lines.append)
+    answer = take(a_model(tmp_path), *sent, record=lines.append)
     assert answer["use_case"] == "parcels"
     assert [one["status"] for one in answer["feedback"]] == ["accepted"] * 2
     for line in lines * 2:  # as after a kill between commit and removal
@@ -108,7 +108,7 @@ def test_labels_are_kept_in_the_words_of_decisions(tmp_path, task, label, stored
         pytest.param("regression", 10**400, ("an integer of 1329 bits", "a finite number", ""), id="a number too large"),
     ],
 )
-def test_a_label_that_is_none_of_the_task_is_told(tmp_path, task, label, expected):
+def test_feedback_label_of_another_task_is_refused(tmp_path, task, label, expected):
     assert problems(a_model(tmp_path, task=task), {"entity": "P-1", "label": label}) == {"feedback[0].label": expected}
 
 
@@ -118,7 +118,7 @@ def test_the_use_case_s_own_word_for_yes_is_recognised(tmp_path):
     assert found["feedback[0].label"][2] == "send true for 'y'"
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_kept(tmp_path):
+def test_feedback_several_mistakes_are_all_named_and_nothing_is_kept(tmp_path):
     late = (NOW + timedelta(hours=1)).isoformat()
     lines = []
     body = [
@@ -178,7 +178,7 @@ def test_a_body_of_another_shape_is_refused_with_the_right_one(tmp_path, body):
 
 def test_a_thousand_statements_are_taken_and_no_more(tmp_path):
     model, one = a_model(tmp_path), {"entity": "P-1", "label": True}
-    assert len({said["id"] for said in take(model, *[one] * 1000)["feedback"]}) == 1000
+    assert len({accepted["id"] for accepted in take(model, *[one] * 1000)["feedback"]}) == 1000
     with pytest.raises(BodyTooLargeError, match="1,001 statements"):
         take(model, *[one] * 1001)
 
@@ -187,8 +187,8 @@ def test_a_personal_entity_is_matched_by_its_pseudonym_and_shown_nowhere(tmp_pat
     model, lines = a_model(tmp_path, privacy={"parcel_id": "pseudonymise"}), []
     take(model, {"entity": "Jane Doe", "label": True}, record=lines.append)
     assert b"Jane" not in lines[0]
-    (said,) = json.loads(lines[0])["feedback"]
-    assert said["entity"] == model.protector.protect({"parcel_id": "Jane Doe"})["parcel_id"]
+    (record,) = json.loads(lines[0])["feedback"]
+    assert record["entity"] == model.pseudonymiser.protect({"parcel_id": "Jane Doe"})["parcel_id"]
     (found,) = problems(model, {"entity": "Jane Doe" * 500, "label": True}).values()
     assert "Jane" not in " ".join(found)
 
@@ -196,20 +196,20 @@ def test_a_personal_entity_is_matched_by_its_pseudonym_and_shown_nowhere(tmp_pat
 def test_an_entity_that_privacy_drops_can_have_no_feedback(tmp_path):
     plain = a_model(tmp_path)
     dropped = plain.use_case.model_copy(update={"privacy": {"parcel_id": Privacy.DROP}})  # the contract refuses it by now
-    model = replace(plain, use_case=dropped, protector=Pseudonymiser.of(dropped, "a key"))
+    model = replace(plain, use_case=dropped, pseudonymiser=Pseudonymiser.of(dropped, "a key"))
     (found,) = problems(model, {"entity": "P-1", "label": True}).items()
     assert found[0] == "feedback[0].entity"
     assert "id of the prediction" in found[1][2]
     take(model, {"id": KNOWN, "label": True})
 
 
-def test_what_cannot_be_kept_is_not_accepted(tmp_path):
+def test_feedback_full_journal_is_refused(tmp_path):
     journal = Journal(tmp_path / "feedback", SystemClock(), limit_bytes=10)
     with pytest.raises(JournalFullError):
         take(a_model(tmp_path), {"entity": "P-1", "label": True}, record=FeedbackLog(journal, "").append)
 
 
-def test_a_strange_line_is_set_aside_and_keeps_no_other_out(tmp_path, table):
+def test_unreadable_line_is_set_aside_and_others_are_stored(tmp_path, table):
     journal, lines = Journal(tmp_path / "feedback", SystemClock()), []
     take(a_model(tmp_path), {"id": str(uuid.uuid4()), "label": True}, record=lines.append)
     line = json.loads(lines[0])
@@ -223,18 +223,18 @@ def test_a_strange_line_is_set_aside_and_keeps_no_other_out(tmp_path, table):
     assert (state.stored, state.set_aside, state.backlog.segments) == (1, 2, 0)
 
 
-def test_over_http_a_prediction_and_what_came_of_it_meet_and_nothing_personal_is_written_down(settings, use_cases, table):
+def test_feedback_over_http_joins_its_prediction_without_personal_values(settings, use_cases, table):
     write_use_case(use_cases, name="parcels", privacy={"parcel_id": "pseudonymise", "depot": "pseudonymise"})
     ours = settings.model_copy(update={"warehouse_url": SecretStr(table), "pseudonym_key": SecretStr("a key")})
     instance = {"hour": 19, "depot": "Jane's yard", "parcel_id": "Jane Doe"}
     with TestClient(create_app(ours)) as client:
         predicted = client.post("/v1/parcels/predict", json={"instances": [instance]})
         assert predicted.status_code == 200, predicted.text
-        told = [
+        items = [
             {"id": predicted.json()["predictions"][0]["id"], "label": False},
             {"entity": "Jane Doe", "label": True},
         ]
-        answer = client.post("/v1/parcels/feedback", json={"feedback": told})
+        answer = client.post("/v1/parcels/feedback", json={"feedback": items})
         assert answer.status_code == 202, answer.text
         assert [one["status"] for one in answer.json()["feedback"]] == ["accepted"] * 2
         wrong = client.post("/v1/parcels/feedback", json={"feedback": [{"entity": "Jane Doe", "label": 3}]})

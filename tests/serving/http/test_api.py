@@ -27,7 +27,7 @@ def errors(response):
     return {error["where"]: (error["found"], error["expected"], error["suggestion"]) for error in response.json()["errors"]}
 
 
-def test_before_any_training_the_rule_answers(client):
+def test_predict_before_any_training_the_baseline_answers(client):
     answer = predict(client, {"hour": 19}, {"hour": 7, "weight": None, "parcel_id": "P-1"})
     assert answer.status_code == 200
     body = answer.json()
@@ -39,7 +39,7 @@ def test_before_any_training_the_rule_answers(client):
     assert len({p["id"] for p in body["predictions"]}) == 2
 
 
-def test_every_wrong_field_is_named_with_what_would_be_right(client):
+def test_predict_wrong_fields_are_all_named_with_the_valid_values(client):
     answer = predict(client, {"hour": "12", "wieght": 3, "depot": True}, {"weight": False}, 3)
     assert errors(answer) == {
         "instances[0].hour": ('"12"', "a number", "send it without quotes: 12"),
@@ -77,7 +77,7 @@ def test_text_that_postgresql_cannot_store_is_refused(client, field, text):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ('{"instances": [{]}', "line 1, column 17"),
         ("", "line 1, column 1"),
@@ -90,10 +90,10 @@ def test_text_that_postgresql_cannot_store_is_refused(client, field, text):
         ('{"instances": [{"hour": 1}], "inputs": 1}', '"inputs" is not a field'),
     ],
 )
-def test_a_body_that_is_no_request_says_where(client, body, said):
+def test_predict_malformed_body_is_400_and_names_the_place(client, body, message):
     answer = client.post("/v1/parcels/predict", content=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:noria:problem:malformed-body")
-    assert said in answer.json()["detail"]
+    assert message in answer.json()["detail"]
 
 
 def test_a_thousand_instances_are_answered_and_one_more_is_too_many(client):
@@ -115,7 +115,7 @@ def test_at_most_a_hundred_errors_are_listed(client):
     assert answer.json()["detail"].startswith("150 fields wrong; the first 100 are listed")
 
 
-def test_an_unknown_use_case_is_told_the_known_ones(client):
+def test_unknown_use_case_is_404_and_names_the_known_ones(client):
     for answer in (predict(client, {}, use_case="parcel"), client.get("/v1/parcel")):
         assert answer.status_code == 404
         assert "did you mean parcels? Known: parcels" in answer.json()["detail"]
@@ -148,7 +148,7 @@ def test_a_prediction_that_cannot_be_recorded_is_not_given(client, settings):
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_use_case_says_what_it_is_what_it_expects_and_what_serves(client):
+def test_about_has_use_case_fields_and_version(client):
     about = client.get("/v1/parcels").json()
     assert about["title"] == "Warn customers of a late parcel"
     assert about["decision"] == "send a warning"
@@ -194,15 +194,15 @@ def test_every_reference_in_the_document_is_there(client):
 def test_a_use_case_added_while_serving_is_taken_up(client, use_cases):
     assert predict(client, {"hour": 20}, use_case="letters").status_code == 404
     write_use_case(use_cases, name="letters")
-    client.app.state.parts.source.refresh()
+    client.app.state.services.source.refresh()
     assert predict(client, {"hour": 20}, use_case="letters").status_code == 200
     assert "/v1/letters/predict" in client.get("/openapi.json").json()["paths"]
     (use_cases / "letters" / "use_case.yaml").write_text("name: [")
-    client.app.state.parts.source.refresh()
+    client.app.state.services.source.refresh()
     assert predict(client, {"hour": 20}, use_case="letters").status_code == 200
 
 
-def test_pages_for_people_escape_what_users_wrote_and_load_nothing_from_elsewhere(settings, use_cases):
+def test_pages_escape_texts_of_users_and_load_nothing_from_elsewhere(settings, use_cases):
     write_use_case(use_cases, name="evil", title="<script>alert(1)</script>")
     with TestClient(create_app(settings)) as client:
         for page in (client.get("/"), client.get("/docs")):

@@ -1,4 +1,4 @@
-"""The fast lane over real connections: the same answers as the slow way, in order, whatever comes at once or in pieces."""
+"""The fast path over real connections: the same answers as through ASGI, in order, for requests at once or in pieces."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_requests_on_one_connection_are_answered_in_their_order(server: Server) 
         assert [score_of(wire.answer()) for _ in range(24)] == expected
 
 
-def test_what_goes_the_slow_way_keeps_its_place_among_the_quick(server: Server) -> None:
+def test_slow_request_among_quick_ones_keeps_its_place(server: Server) -> None:
     many = [INSTANCE] * 150
     with Wire(server.port) as wire:
         wire.send(request(INSTANCE) + request(*many) + request(INSTANCE) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -135,7 +135,7 @@ def test_a_body_that_is_not_announced_is_read_too(server: Server) -> None:
 
 
 def test_the_quick_way_and_the_slow_way_look_the_same(server: Server) -> None:
-    """A body in gzip goes through ASGI; whoever looks must not see which way an answer came."""
+    """A body in gzip goes through ASGI; a response must not show which way it took."""
     plain = server.client.post(PATH, json={"instances": [INSTANCE]})
     packed = gzip.compress(json.dumps({"instances": [INSTANCE]}).encode())
     slow = server.client.post(PATH, content=packed, headers={"content-encoding": "gzip"})
@@ -145,7 +145,7 @@ def test_the_quick_way_and_the_slow_way_look_the_same(server: Server) -> None:
     assert {**one, "id": ""} == {**other, "id": ""}
 
 
-def test_many_callers_at_once_get_what_each_would_get_alone(server: Server) -> None:
+def test_many_callers_at_once_get_the_answers_of_single_requests(server: Server) -> None:
     instances = [{**INSTANCE, "hour": number % 24, "weight": number / 7} for number in range(300)]
     expected = [server.predict(**instance)["score"] for instance in instances]
 
@@ -189,7 +189,7 @@ def test_each_prediction_is_in_the_journal_under_its_own_request(server: Server)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_other_methods_are_told_the_right_one(server: Server, method: str) -> None:
+def test_other_method_gets_405_with_the_right_one(server: Server, method: str) -> None:
     answer = server.client.request(method, PATH)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["type"] == "urn:noria:problem:method-not-allowed"
@@ -210,7 +210,7 @@ def test_gzip_that_is_none_and_gzip_that_unpacks_to_too_much_are_refused(server:
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
-def test_a_large_answer_is_packed_for_whoever_can_unpack_it(server: Server) -> None:
+def test_large_response_is_packed_for_callers_that_unpack(server: Server) -> None:
     body = {"instances": [INSTANCE] * 300}
     packed = server.client.post(PATH, json=body)
     plain = server.client.post(PATH, json=body, headers={"accept-encoding": "identity"})

@@ -55,7 +55,7 @@ def serving(settings):
         yield client
 
 
-def test_an_answer_to_a_surprise_has_them_too(settings):
+def test_response_to_an_unforeseen_error_has_security_headers(settings):
     app = create_app(settings)
     app.router.add_route("/surprise", lambda _request: 1 / 0)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
@@ -66,7 +66,7 @@ def test_an_answer_to_a_surprise_has_them_too(settings):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger", "/healthz", "/metrics", "/openapi.json", "/nothing/here"])
-def test_every_answer_has_them(serving, path):
+def test_every_response_has_security_headers(serving, path):
     answer = serving.get(path)
     assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
     assert answer.headers["cache-control"] == "no-store"
@@ -89,7 +89,7 @@ def test_our_pages_run_their_own_scripts_and_nothing_else(serving, path):
         assert hashes, "the form has a script"
 
 
-def test_swagger_loads_what_it_needs(serving):
+def test_swagger_policy_allows_its_scripts(serving):
     answer = serving.get("/docs/swagger")
     policy, page = policy_of(answer), Loaded(answer.text)
     allowed = [source for name in ("script-src", "style-src", "img-src") for source in policy[name]]
@@ -97,7 +97,7 @@ def test_swagger_loads_what_it_needs(serving):
     assert [address for address in page.addresses if "/".join(address.split("/")[:3]) not in allowed] == []
 
 
-def test_an_answer_keeps_what_it_says_itself():
+def test_response_header_of_its_own_is_kept():
     def page(_request):
         return HTMLResponse("x", headers={"Cache-Control": "max-age=60", "Content-Security-Policy": "default-src 'self'"})
 

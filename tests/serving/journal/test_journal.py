@@ -1,4 +1,4 @@
-"""The journal: what was appended is there, whoever was killed, and goes to whoever claims it first."""
+"""The journal keeps appended lines through kills, and gives each segment to the process that claims it first."""
 
 import multiprocessing
 import os
@@ -53,7 +53,7 @@ def test_a_torn_last_line_is_dropped(journal):
     assert drain(journal) == [b"whole"]
 
 
-def test_what_a_person_may_read_only_the_owner_may(journal):
+def test_journal_files_are_private_to_their_owner(journal):
     journal.append(b"1\n")
     (path,) = journal.folder.iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -84,7 +84,7 @@ def test_two_claim_at_once_and_each_segment_goes_to_one(journal):
     assert sorted(line for segment in mine + theirs for line in segment.lines()) == [b"0", b"1", b"2", b"3"]
 
 
-def test_what_a_killed_process_acknowledged_is_there(tmp_path):
+def test_append_acknowledged_before_a_kill_is_there(tmp_path):
     program = (
         "import sys; from pathlib import Path; from noria.core.base.clock import SystemClock\n"
         "from serving.journal.journal import Journal\n"
@@ -101,7 +101,7 @@ def test_what_a_killed_process_acknowledged_is_there(tmp_path):
     process.stdout.close()
     found = drain(Journal(tmp_path, SystemClock()))
     assert found[: len(printed)] == printed
-    assert len(found) - len(printed) in (0, 1)  # one may have been kept and not yet told
+    assert len(found) - len(printed) in (0, 1)  # one may have been kept and not yet printed
 
 
 def _append_many(folder, name, count):
@@ -156,7 +156,7 @@ def test_a_journal_warns_when_it_fills_refuses_when_it_is_full_and_takes_lines_a
     journal.append(line)
 
 
-def test_a_start_counts_what_an_earlier_process_left_and_others_are_seen_when_it_is_measured(tmp_path):
+def test_measure_counts_lines_of_earlier_and_other_processes(tmp_path):
     line = b"x" * 99 + b"\n"
     other = Journal(tmp_path, SystemClock())
     other.append(line)
@@ -172,7 +172,7 @@ def test_a_start_counts_what_an_earlier_process_left_and_others_are_seen_when_it
     journal.seal()
 
 
-def test_what_was_set_aside_takes_room_too(tmp_path):
+def test_measure_counts_lines_that_were_set_aside(tmp_path):
     (tmp_path / "set_aside.txt").write_bytes(bytes(1000))
     with pytest.raises(JournalFullError):
         Journal(tmp_path, SystemClock(), limit_bytes=1000).append(b"1\n")
@@ -200,7 +200,7 @@ def test_a_disk_that_is_full_keeps_whole_lines_only_and_is_found_free_without_a_
     assert drain(Journal(tmp_path, SystemClock())) == [b"x" * 299] * 3 + [b"last"]
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_found_again(tmp_path):
+def test_append_unwritable_folder_is_reported_and_recovers(tmp_path):
     folder = tmp_path / "journal"
     folder.write_text("a file stands there")
     journal = Journal(folder, SystemClock())

@@ -1,4 +1,4 @@
-"""Predictions reach PostgreSQL exactly once, whatever stops in between: real servers, really stopped."""
+"""Predictions reach PostgreSQL exactly once, through stops of every process: real servers, really stopped."""
 
 import json
 import signal
@@ -24,7 +24,6 @@ from serving.contract.errors import JournalFullError
 from serving.journal.journal import Journal
 from serving.journal.prediction_log import PredictionLog
 from serving.journal.prediction_table import PredictionTable
-from serving.models.served_model import ServedModels
 from serving.observability.metrics import Metrics
 from serving.predict.journal_line import PredictionLine, PredictionRecord
 
@@ -78,7 +77,7 @@ def journal(tmp_path):
 
 
 def a_log(journal, url):
-    return PredictionLog(journal, url, Metrics(ServedModels(), lambda: (0, 0)), pause=0.05)
+    return PredictionLog(journal, url, Metrics(), pause=0.05)
 
 
 def encoded(line):
@@ -98,15 +97,15 @@ def store(journal, url, *lines):
 
 def test_each_prediction_is_stored_with_its_own_version_and_everything_it_was_made_from(journal, table):
     rows = store(journal, table, LINE)
-    said = [{name: row[name] for name in one} for row, one in zip(rows, LINE["predictions"], strict=True)]
-    assert said == [{**one, "decision": str(one["decision"]).lower()} for one in LINE["predictions"]]
+    stored = [{name: row[name] for name in one} for row, one in zip(rows, LINE["predictions"], strict=True)]
+    assert stored == [{**one, "decision": str(one["decision"]).lower()} for one in LINE["predictions"]]
     of_request = ("use_case", "request_id", "caller", "latency_ms")
     assert [[row[name] for name in of_request] for row in rows] == [["parcels", "r-1", "desk", 0.25]] * 2
     assert [row["requested_at"].isoformat() for row in rows] == [LINE["requested_at"]] * 2
     assert journal.backlog().segments == 0
 
 
-def test_the_rule_in_open_mode_leaves_no_empty_texts(journal, table):
+def test_table_open_access_and_baseline_store_null_not_empty_texts(journal, table):
     one = {**LINE["predictions"][0], "alias": "rule", "version": "0", "digest": ""}
     (row,) = store(journal, table, {**LINE, "caller": "", "predictions": [one]})
     assert (row["alias"], row["caller"], row["digest"]) == ("rule", None, None)
@@ -126,7 +125,7 @@ def test_every_task_is_stored(journal, table):
     ]
 
 
-def test_what_the_lane_writes_is_what_the_table_reads(journal, table):
+def test_rows_of_line_of_the_service_is_stored_whole(journal, table):
     logged = PredictionRecord(
         id="018f0000-0000-7000-8000-000000000005",
         entity="P-1",
@@ -151,7 +150,7 @@ def test_what_the_lane_writes_is_what_the_table_reads(journal, table):
     assert row == ("P-1", {"hour": 19.0, "depot": None}, "shadow", None, None, None)
 
 
-def test_what_an_older_version_left_behind_is_stored_too(journal, table):
+def test_rows_of_line_of_an_older_version_is_stored(journal, table):
     """Lines had five values, with true or false as the decision, while there was one task."""
     number = ["018f0000-0000-7000-8000-000000000003", None, {"hour": 1}, 112.4, 112.4]
     shares = {"on time": 0.25, "spät": 0.75}
@@ -221,7 +220,7 @@ def test_two_processes_that_store_the_same_rows_do_not_fight(table, stored):
     assert len(stored(table)) == 2
 
 
-def test_a_line_that_cannot_be_stored_is_set_aside_and_keeps_no_other_out(journal, table, stored):
+def test_line_that_cannot_be_stored_is_set_aside_and_others_are_stored(journal, table, stored):
     bad = {
         **LINE,
         "predictions": [{**LINE["predictions"][0], "id": "018f0000-0000-7000-8000-000000000009", "entity": "a\0b"}],
@@ -253,13 +252,13 @@ def test_without_tables_predictions_wait_until_they_are_made(journal, database_u
 
 def a_full_log(tmp_path, url, when_full):
     journal = Journal(tmp_path / "journal", SystemClock(), limit_bytes=3000)
-    log = PredictionLog(journal, url, Metrics(ServedModels(), lambda: (0, 0)), pause=0.02, when_full=when_full)
+    log = PredictionLog(journal, url, Metrics(), pause=0.02, when_full=when_full)
     while len(encoded(LINE)) + journal.backlog().bytes <= 3000:
         assert log.append(encoded(LINE))
     return log
 
 
-def test_a_full_log_refuses_says_so_once_and_opens_again_when_postgresql_is_there(
+def test_full_log_refuses_logs_it_once_and_recovers_with_postgresql(
     tmp_path, database_url, make_tables, stored, eventually, caplog
 ):
     log = a_full_log(tmp_path, database_url, WhenLogFull.REFUSE)
@@ -279,7 +278,7 @@ def test_a_full_log_refuses_says_so_once_and_opens_again_when_postgresql_is_ther
     assert caplog.text.count("journal of predictions is full") == 1
 
 
-def test_a_full_log_may_answer_nevertheless_and_counts_what_it_did_not_keep(tmp_path):
+def test_full_log_set_to_answer_counts_unlogged_predictions(tmp_path):
     log = a_full_log(tmp_path, "", WhenLogFull.ANSWER)
     assert [log.append(encoded(LINE), predictions=2) for _ in range(3)] == [False] * 3
     state = log.state
@@ -288,7 +287,7 @@ def test_a_full_log_may_answer_nevertheless_and_counts_what_it_did_not_keep(tmp_
     assert state.backlog.bytes <= state.limit_bytes == 3000
 
 
-def test_a_database_that_is_not_set_leaves_predictions_where_they_are_and_still_watches_the_disk(tmp_path, eventually):
+def test_log_without_database_keeps_predictions_and_watches_the_disk(tmp_path, eventually):
     log = a_full_log(tmp_path, "", WhenLogFull.REFUSE)
     with pytest.raises(JournalFullError):
         log.append(encoded(LINE))
@@ -309,7 +308,7 @@ from serving.observability.metrics import Metrics
 from serving.journal.prediction_log import PredictionLog
 from serving.models.served_model import ServedModels
 line = json.loads(sys.argv[3])
-journal, metrics = Journal(Path(sys.argv[1]), SystemClock()), Metrics(ServedModels(), lambda: (0, 0))
+journal, metrics = Journal(Path(sys.argv[1]), SystemClock()), Metrics()
 log = PredictionLog(journal, sys.argv[2], metrics, pause=0.02)
 log.start()
 while True:
@@ -326,14 +325,14 @@ def _write_until_killed(folder, url, acknowledged, lines=None, until=None):
         [sys.executable, "-c", _WRITER, str(folder), url, json.dumps(LINE)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    for number, told in enumerate(process.stdout):
-        if told.endswith("\n"):
-            acknowledged += told.split()
+    for number, line in enumerate(process.stdout):
+        if line.endswith("\n"):
+            acknowledged += line.split()
         if number + 1 == lines or (until and until()):
             break
     process.send_signal(signal.SIGKILL)
     rest = process.stdout.read()
-    acknowledged += [identity for told in rest.splitlines(keepends=True) if told.endswith("\n") for identity in told.split()]
+    acknowledged += [identity for line in rest.splitlines(keepends=True) if line.endswith("\n") for identity in line.split()]
     process.wait(20)
     process.stdout.close()
 
@@ -362,7 +361,7 @@ def test_kills_and_an_outage_of_postgresql_at_once_lose_and_double_nothing(
         assert len(acknowledged) > 4600
         assert len(found) == len(set(found))
         assert set(acknowledged) <= set(found)
-        assert len(found) - len(acknowledged) <= 6, "each kill may leave one request that was kept and not told"
+        assert len(found) - len(acknowledged) <= 6, "each kill may leave one request that was kept and not acknowledged"
     finally:
         server.stop()
 
@@ -447,7 +446,7 @@ def test_two_processes_share_a_state_folder(settings, table, serve, stored, even
     assert sorted(stored(table)) == sorted(answered)
 
 
-def test_a_stop_finishes_requests_and_stores_what_they_left(settings, table, serve, stored):
+def test_stop_finishes_requests_and_stores_their_lines(settings, table, serve, stored):
     server = serve(settings.model_copy(update={"warehouse_url": SecretStr(table)}))
     answered = [server.predict()["id"] for _ in range(100)]
     server.stop()

@@ -1,4 +1,4 @@
-"""A champion answers for a use case only if whoever follows the use case is answered as its task promises."""
+"""A version is admitted only if it can answer valid requests of the use case in the form of its task."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,9 +12,9 @@ def signature(**kinds):
     return Signature(fields=tuple(Field(name=name, kind=kind) for name, kind in kinds.items()))
 
 
-def serves(parts, name):
-    parts.source.refresh()
-    model = parts.models.get(name)
+def serves(services, name):
+    services.source.refresh()
+    model = services.models.get(name)
     return model.version, model.digest, str(model.origin)
 
 
@@ -30,15 +30,15 @@ def serves(parts, name):
         ({"task": "multiclass"}, "its task is multiclass"),
     ],
 )
-def test_a_champion_that_does_not_fit_the_use_case_is_refused(parts, settings, name, registry, register, changes, reason):
+def test_a_champion_that_does_not_fit_the_use_case_is_refused(services, settings, name, registry, register, changes, reason):
     good, bundle = register(1)
     registry.set_champion(name, good)
-    serves(parts, name)
+    serves(services, name)
     bad, _ = register(2, **changes)
     registry.set_champion(name, bad)
     for _ in range(2):
-        assert serves(parts, name) == (good, bundle.digest, "registry")
-    assert parts.source.refusals[name].startswith(f"version {bad}: it does not fit the use case: {reason}")
+        assert serves(services, name) == (good, bundle.digest, "registry")
+    assert services.source.refused[name].startswith(f"version {bad}: it does not fit the use case: {reason}")
     assert [path.name for path in (settings.serving_state / "bundles" / name).iterdir()] == [bundle.digest]
 
 
@@ -54,37 +54,37 @@ def test_a_champion_that_does_not_fit_the_use_case_is_refused(parts, settings, n
         ({"graph_of": "binary_classification"}, "its graph gives scores of shape (1, 2), expected (1, 3)"),
     ],
 )
-def test_a_champion_of_other_classes_is_refused(parts, use_cases, name, registry, register, changes, reason):
+def test_a_champion_of_other_classes_is_refused(services, use_cases, name, registry, register, changes, reason):
     write_use_case(use_cases, name=name, task="multiclass")
     version, _ = register(1, task="multiclass", **changes)
     registry.set_champion(name, version)
-    assert serves(parts, name) == ("0", "", "rule")
-    assert reason in parts.source.refusals[name]
+    assert serves(services, name) == ("0", "", "rule")
+    assert reason in services.source.refused[name]
 
 
-def test_a_use_case_that_outgrows_its_version_is_answered_as_it_was(parts, restart, use_cases, name, registry, register):
+def test_use_case_edited_beyond_its_version_is_answered_as_before(services, restart, use_cases, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
-    serves(parts, name)
+    serves(services, name)
     write_use_case(use_cases, name=name, task="multiclass")
     for _ in range(2):
-        assert serves(parts, name) == (version, bundle.digest, "registry")
-    assert str(parts.models.get(name).use_case.task) == "binary_classification"
-    assert "answers as before: it does not fit the use case: its task is" in parts.source.refusals[name]
+        assert serves(services, name) == (version, bundle.digest, "registry")
+    assert str(services.models.get(name).use_case.task) == "binary_classification"
+    assert "answers as before: it does not fit the use case: its task is" in services.source.refused[name]
     assert serves(restart(), name) == ("0", "", "rule")  # a start has nothing to go on with
     (latest, fitting) = register(2, task="multiclass")
     registry.set_champion(name, latest)
-    assert serves(parts, name) == (latest, fitting.digest, "registry")
-    assert (str(parts.models.get(name).use_case.task), parts.source.refusals) == ("multiclass", {})
+    assert serves(services, name) == (latest, fitting.digest, "registry")
+    assert (str(services.models.get(name).use_case.task), services.source.refused) == ("multiclass", {})
 
 
-def test_a_refused_champion_is_tried_at_once_when_the_use_case_is_edited(parts, use_cases, name, registry, register):
+def test_a_refused_champion_is_tried_at_once_when_the_use_case_is_edited(services, use_cases, name, registry, register):
     version, bundle = register(1, task="multiclass")
     registry.set_champion(name, version)
-    assert serves(parts, name) == ("0", "", "rule")
+    assert serves(services, name) == ("0", "", "rule")
     write_use_case(use_cases, name=name, task="multiclass")
-    assert serves(parts, name) == (version, bundle.digest, "registry")
-    assert parts.source.refusals == {}
+    assert serves(services, name) == (version, bundle.digest, "registry")
+    assert services.source.refused == {}
 
 
 def test_an_app_that_sends_a_new_feature_is_answered_by_a_version_that_does_not_read_it(

@@ -46,7 +46,7 @@ def test_only_a_digest_names_a_folder(store, digest):
         store.folder("parcels", digest)
 
 
-def test_whoever_fetches_at_once_finds_the_bundle_whole(tmp_path, make_bundle):
+def test_fetch_by_many_at_once_gives_a_complete_bundle(tmp_path, make_bundle):
     bundle = make_bundle(1)
     processes = [BundleStore(tmp_path) for _ in range(4)]
     barrier = threading.Barrier(len(processes))

@@ -15,27 +15,28 @@ from fastapi.testclient import TestClient
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.builders import write_use_case
 from serving.app import create_app
+from tests.serving import fake_mlflow
 from tests.serving.bundles import OUTCOME
 
-NOBODY = "http://127.0.0.1:9"  # a port that nobody listens on
+NO_SERVER = "http://127.0.0.1:9"  # a port without a listener
 
 
-def serves(parts, name):
-    parts.source.refresh()
-    model = parts.models.get(name)
+def serves(services, name):
+    services.source.refresh()
+    model = services.models.get(name)
     return model.version, model.digest, str(model.origin)
 
 
-def test_it_follows_the_alias_forth_and_back(parts, name, registry, register):
-    assert serves(parts, name) == ("0", "", "rule")
+def test_refresh_follows_the_alias_forth_and_back(services, name, registry, register):
+    assert serves(services, name) == ("0", "", "rule")
     (first, one), (second, two) = register(1), register(2)
-    assert serves(parts, name) == ("0", "", "rule")
+    assert serves(services, name) == ("0", "", "rule")
     for version, bundle in ((first, one), (second, two), (first, one)):
         registry.set_champion(name, version)
-        assert serves(parts, name) == (version, bundle.digest, "registry")
+        assert serves(services, name) == (version, bundle.digest, "registry")
     registry.set_champion(name, "0")
-    assert serves(parts, name) == ("0", "", "rule")
-    assert f'noria_serving_swaps_total{{use_case="{name}"}} 4.0' in parts.metrics.text().decode()
+    assert serves(services, name) == ("0", "", "rule")
+    assert f'noria_serving_swaps_total{{use_case="{name}"}} 4.0' in services.metrics.text().decode()
 
 
 def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, registry, register):
@@ -43,7 +44,7 @@ def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, regi
     with TestClient(create_app(settings.model_copy(update={"mlflow_url": mlflow_url}))) as client:
         before = client.get("/openapi.json").json()["components"]["schemas"]
         registry.set_champion(name, version)
-        client.app.state.parts.source.refresh()
+        client.app.state.services.source.refresh()
         instance = {"weight": 3.5, "hour": 19, "depot": "north"}
         (answer,) = client.post(f"/v1/{name}/predict", json={"instances": [instance]}).json()["predictions"]
         assert answer["score"] == pytest.approx(bundle.score, abs=1e-6)
@@ -60,9 +61,7 @@ def test_a_swap_changes_scores_schema_and_facts(settings, mlflow_url, name, regi
         assert {prediction["score"] for prediction in many} == {answer["score"]}
 
 
-def test_whoever_asks_for_it_has_the_new_champion_before_the_next_round(
-    settings, mlflow_url, name, registry, register, eventually
-):
+def test_refresh_request_serves_the_new_champion_at_once(settings, mlflow_url, name, registry, register, eventually):
     version, _ = register(1)
     patient = settings.model_copy(update={"mlflow_url": mlflow_url, "serving_poll_seconds": 3600.0})
     with TestClient(create_app(patient)) as client:
@@ -71,83 +70,82 @@ def test_whoever_asks_for_it_has_the_new_champion_before_the_next_round(
         eventually(lambda: client.get(f"/v1/{name}").json()["serves"]["version"] == version)
 
 
-def test_a_new_replica_has_the_champion_when_its_start_is_over(parts, name, registry, register):
+def test_a_new_replica_has_the_champion_when_its_start_is_over(services, name, registry, register):
     version, _ = register(1)
     registry.set_champion(name, version)
-    parts.source.start(patience=300)
-    assert parts.models.get(name).version == version
+    services.source.start(patience=300)
+    assert services.models.get(name).version == version
 
 
-def test_a_restart_without_the_registry_serves_the_last_good_version(parts, restart, settings, name, registry, register):
+def test_a_restart_without_the_registry_serves_the_last_good_version(services, restart, settings, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
-    serves(parts, name)
-    alone = restart(NOBODY)
+    serves(services, name)
+    alone = restart(NO_SERVER)
     assert serves(alone, name) == (version, bundle.digest, "disk")
     assert "does not answer" in alone.source.trouble
     shutil.rmtree(settings.serving_state / "bundles")
-    alone = restart(NOBODY)
+    alone = restart(NO_SERVER)
     assert serves(alone, name) == ("0", "", "rule")
 
 
-def test_a_rolled_back_version_does_not_come_back_with_a_restart(parts, restart, name, registry, register):
+def test_a_rolled_back_version_does_not_come_back_with_a_restart(services, restart, name, registry, register):
     version, _ = register(1)
     for champion in (version, "0"):
         registry.set_champion(name, champion)
-        serves(parts, name)
-    alone = restart(NOBODY)
+        serves(services, name)
+    alone = restart(NO_SERVER)
     assert serves(alone, name) == ("0", "", "rule")
 
 
-def test_a_bundle_damaged_on_disk_is_fetched_again(parts, restart, settings, name, registry, register):
+def test_a_bundle_damaged_on_disk_is_fetched_again(services, restart, settings, name, registry, register):
     version, bundle = register(1)
     registry.set_champion(name, version)
-    serves(parts, name)
+    serves(services, name)
     (settings.serving_state / "bundles" / name / bundle.digest / "model.onnx").write_bytes(b"damaged")
     again = restart()
     assert again.models.get(name).version == "0"
     assert serves(again, name) == (version, bundle.digest, "registry")
 
 
-def test_wrong_golden_scores_are_refused_and_the_old_version_stays(parts, name, registry, register):
+def test_wrong_golden_scores_are_refused_and_the_old_version_stays(services, name, registry, register):
     good, bundle = register(1)
     bad, _ = register(2, golden_score=0.123)
     registry.set_champion(name, good)
-    serves(parts, name)
+    serves(services, name)
     registry.set_champion(name, bad)
     for _ in range(3):  # tried once: the next try waits
-        assert serves(parts, name) == (good, bundle.digest, "registry")
-    assert "golden request 0" in parts.source.refusals[name]
-    assert f'noria_serving_refused_bundles_total{{use_case="{name}"}} 1.0' in parts.metrics.text().decode()
-    assert not parts.source.trouble
+        assert serves(services, name) == (good, bundle.digest, "registry")
+    assert "golden request 0" in services.source.refused[name]
+    assert f'noria_serving_refused_bundles_total{{use_case="{name}"}} 1.0' in services.metrics.text().decode()
+    assert not services.source.trouble
     registry.set_champion(name, good)
-    serves(parts, name)
-    assert parts.source.refusals == {}
+    serves(services, name)
+    assert services.source.refused == {}
 
 
-def test_what_nobody_thought_of_in_one_use_case_does_not_hold_up_the_others(
-    restart, use_cases, name, registry, register, monkeypatch
-):
-    version, bundle = register(1)
-    registry.set_champion(name, version)
+def test_refresh_unforeseen_error_of_one_use_case_does_not_hold_up_the_others(restart, use_cases, name, make_bundle, caplog):
     write_use_case(use_cases, name="asked_before")  # names are followed in their order
-    parts = restart()
-    wanted = parts.source._registry.wanted
-    monkeypatch.setattr(parts.source._registry, "wanted", lambda asked: 1 / 0 if asked == "asked_before" else wanted(asked))
-    assert serves(parts, name) == (version, bundle.digest, "registry")
-    assert parts.models.get("asked_before").version == "0"
+    with fake_mlflow.running() as mlflow_server:
+        mlflow_server.register(name, "1", bundle := make_bundle(1, use_case=name))
+        mlflow_server.champions[name] = "1"
+        mlflow_server.garbled.add("asked_before")
+        services = restart(mlflow_server.url)
+        assert serves(services, name) == ("1", bundle.digest, "registry")
+    assert services.models.get("asked_before").version == "0"
+    assert "asked_before: following the registry failed; what is served stays" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing", "no graph", "other use case", "other digest", "no digest"])
-def test_a_damaged_bundle_is_refused(parts, settings, name, registry, register, make_bundle, damage):
+def test_a_damaged_bundle_is_refused(services, settings, name, registry, register, make_bundle, damage):
     good, bundle = register(1)
     registry.set_champion(name, good)
-    serves(parts, name)
+    serves(services, name)
     client = mlflow.MlflowClient(registry._url, registry._url)
     champion = _register_damaged(client, registry, name, make_bundle, damage)
     client.set_registered_model_alias(name, "champion", champion)
-    assert serves(parts, name) == (good, bundle.digest, "registry")
-    assert parts.source.refusals[name].startswith(f"version {champion}: ")
+    assert serves(services, name) == (good, bundle.digest, "registry")
+    assert services.source.refused[name].startswith(f"version {champion}: ")
     kept = settings.serving_state / "bundles" / name
     assert [path.name for path in kept.iterdir()] == [bundle.digest]
 

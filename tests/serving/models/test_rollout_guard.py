@@ -9,14 +9,14 @@ from serving.models.rollout_guard import Guard
 
 def see(guard, *, requests, failed=0, slow=0, challenger=True, rows=1, seconds=0.2):
     """What the guard says of so many requests, in the worst order: the good ones first."""
-    said = []
+    reasons = []
     for number in range(requests):
         bad, late = number >= requests - failed, number >= requests - slow
-        said.append(guard.see(challenger, rows, seconds if late else 0.001, bad))
-    return next((reason for reason in said if reason), "")
+        reasons.append(guard.see(challenger, rows, seconds if late else 0.001, bad))
+    return next((reason for reason in reasons if reason), "")
 
 
-def test_one_error_in_a_few_requests_is_no_verdict():
+def test_guard_one_error_in_a_few_requests_is_not_enough():
     assert see(Guard(GuardPolicy()), requests=3, failed=1) == ""
     assert see(Guard(GuardPolicy()), requests=49, failed=49) == ""
     assert see(Guard(GuardPolicy()), requests=100, failed=1) == ""
@@ -29,7 +29,7 @@ def test_more_errors_than_chance_makes_of_the_limit():
     assert see(Guard(GuardPolicy(error_rate=0.2)), requests=100, failed=10) == ""
 
 
-def test_a_challenger_that_just_keeps_its_limit_is_seldom_taken_back():
+def test_challenger_exactly_at_its_limit_is_rarely_rolled_back():
     draw = np.random.default_rng(5)
     alarms = 0
     for _ in range(100):
@@ -64,7 +64,7 @@ def test_large_batches_say_nothing_about_the_time_of_a_request():
     assert see(Guard(GuardPolicy()), requests=200, slow=200, rows=1000) == ""
 
 
-def test_nobody_waits_for_a_shadow_so_its_times_do_not_count():
+def test_guard_times_of_a_shadow_do_not_count():
     assert see(Guard(GuardPolicy(), timed=False), requests=200, slow=200) == ""
     assert see(Guard(GuardPolicy(), timed=False), requests=200, failed=200) != ""
 
@@ -76,8 +76,8 @@ def test_old_requests_are_forgotten():
 
 
 @pytest.mark.parametrize("allowed", [0, 2])
-def test_an_answer_that_is_none_is_enough(allowed):
+def test_guard_one_invalid_answer_rolls_back(allowed):
     guard = Guard(GuardPolicy(invalid=allowed))
-    said = [guard.see_invalid("no score") for _ in range(allowed + 1)]
-    assert said[:-1] == [""] * allowed
-    assert said[-1].startswith("it gave no score")
+    reasons = [guard.see_invalid("no score") for _ in range(allowed + 1)]
+    assert reasons[:-1] == [""] * allowed
+    assert reasons[-1].startswith("it gave no score")

@@ -1,4 +1,4 @@
-"""Challengers come, grow, and are taken back: in this process, in those beside it, after a restart, and in the registry."""
+"""Challengers begin, grow and are rolled back: in this process, in others, after a restart, and in the registry."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,7 @@ from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Ro
 from noria.core.use_case import RolloutPolicy
 from serving.http.app_services import assemble
 from serving.models.rollouts import ActiveRollouts
+from serving.observability.metrics import Metrics
 from tests.serving import fake_mlflow
 
 
@@ -22,19 +23,19 @@ def mlflow():
 
 @pytest.fixture
 def start(settings, mlflow):
-    """Starts the parts of one more process on the same folder; nothing runs in the background."""
+    """Starts the services of one more process on the same folder; nothing runs in the background."""
     made = []
 
     def start(url=None):
-        parts = assemble(settings.model_copy(update={"mlflow_url": url or mlflow.url}), SystemClock())
-        made.append(parts)
-        parts.source.restore()
-        parts.source.refresh()
-        return parts
+        services = assemble(settings.model_copy(update={"mlflow_url": url or mlflow.url}), SystemClock())
+        made.append(services)
+        services.source.restore()
+        services.source.refresh()
+        return services
 
     yield start
-    for parts in made:
-        parts.source.stop()
+    for services in made:
+        services.source.stop()
 
 
 @pytest.fixture
@@ -68,36 +69,36 @@ def stepped(rollout, **changes):
     return rollout.model_copy(update={"revision": rollout.revision + 1, **changes})
 
 
-def test_without_a_rollout_there_is_nothing(start, versions, name):
-    parts = start()
-    assert parts.rollouts.active(name) is None
-    assert parts.rollouts.active("nobody_knows") is None
-    assert (list(parts.rollouts), parts.source.rolled_back) == ([], {})
+def test_no_rollout_has_no_challenger(start, versions, name):
+    services = start()
+    assert services.rollouts.active(name) is None
+    assert services.rollouts.active("unknown") is None
+    assert (list(services.rollouts), services.rollouts.rolled_back) == ([], {})
 
 
 def test_a_challenger_is_loaded_beside_the_champion_and_takes_its_share(start, mlflow, rollout, name):
-    parts = start()
+    services = start()
     mlflow.roll_out(rollout)
-    parts.source.refresh()
-    active = parts.rollouts.active(name)
-    assert (active.challenger.version, active.shadow, parts.models.get(name).version) == ("2", False, "1")
+    services.source.refresh()
+    active = services.rollouts.active(name)
+    assert (active.challenger.version, active.shadow, services.models.get(name).version) == ("2", False, "1")
     keys = [f"parcel-{number}" for number in range(500)]
     assert [active.takes(key) for key in keys] == [assign(key, rollout.id, 30) for key in keys]
     mlflow.roll_out(stepped(rollout, step=1))
-    parts.source.refresh()
-    assert all(parts.rollouts.active(name).takes(key) for key in keys)
-    assert parts.rollouts.active(name).challenger.predictor is active.challenger.predictor  # not loaded again
-    assert parts.rollouts.active(name).guard is active.guard  # it goes on counting
+    services.source.refresh()
+    assert all(services.rollouts.active(name).takes(key) for key in keys)
+    assert services.rollouts.active(name).challenger.predictor is active.challenger.predictor  # not loaded again
+    assert services.rollouts.active(name).guard is active.guard  # it goes on counting
 
 
-def test_beside_the_rule_it_scores_as_beside_any_champion(start, mlflow, rollout, name):
+def test_challenger_beside_the_baseline_scores(start, mlflow, rollout, name):
     mlflow.champions.clear()
     mlflow.roll_out(rollout.model_copy(update={"champion": RolloutVersion(version="0", digest="0" * 64)}))
-    parts = start()
-    assert (parts.models.get(name).version, parts.rollouts.active(name).challenger.version) == ("0", "2")
+    services = start()
+    assert (services.models.get(name).version, services.rollouts.active(name).challenger.version) == ("0", "2")
 
 
-def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
+def test_shadow_answers_no_request(start, mlflow, rollout, name):
     mlflow.roll_out(rollout.model_copy(update={"shadow": True}))
     active = start().rollouts.active(name)
     assert active.shadow
@@ -105,34 +106,34 @@ def test_a_shadow_takes_nothing(start, mlflow, rollout, name):
 
 
 @pytest.mark.parametrize("state", [RolloutState.ABORTED, RolloutState.ROLLED_BACK, RolloutState.COMPLETED])
-def test_a_rollout_that_is_over_ends_here_too(start, mlflow, rollout, name, state):
+def test_rollout_that_is_over_ends_in_this_process(start, mlflow, rollout, name, state):
     mlflow.roll_out(rollout)
-    parts = start()
-    assert parts.rollouts.active(name)
+    services = start()
+    assert services.rollouts.active(name)
     mlflow.roll_out(stepped(rollout, state=state))
-    parts.source.refresh()
-    assert parts.rollouts.active(name) is None
+    services.source.refresh()
+    assert services.rollouts.active(name) is None
 
 
-def test_beside_another_champion_it_does_not_score(start, mlflow, rollout, name):
+def test_challenger_beside_another_champion_does_not_score(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
-    parts = start()
+    services = start()
     mlflow.champions[name] = "2"
-    parts.source.refresh()
-    assert parts.models.get(name).version == "2"
-    assert parts.rollouts.active(name) is None
+    services.source.refresh()
+    assert services.models.get(name).version == "2"
+    assert services.rollouts.active(name) is None
 
 
-def test_a_registry_that_does_not_answer_leaves_it_as_it_is(start, mlflow, rollout, name):
+def test_registry_down_leaves_the_rollout_as_it_is(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
-    parts = start()
+    services = start()
     mlflow.is_down = True
-    parts.source.refresh()
-    assert parts.rollouts.active(name)
+    services.source.refresh()
+    assert services.rollouts.active(name)
     assert start().rollouts.active(name) is None  # a restart without it has the champion alone
 
 
-def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout, name):
+def test_one_invalid_answer_rolls_back_in_every_process(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     here, beside = start(), start()
     here.rollouts.active(name).observe(True, 1, 0.001, True, invalid="no score")
@@ -140,55 +141,55 @@ def test_one_answer_that_is_none_takes_it_back_everywhere(start, mlflow, rollout
     assert beside.rollouts.active(name)
     beside.rollouts.look()
     assert beside.rollouts.active(name) is None
-    assert here.source.rolled_back == beside.source.rolled_back == {name: "it gave no score"}
+    assert here.rollouts.rolled_back == beside.rollouts.rolled_back == {name: "it gave no score"}
     assert start().rollouts.active(name) is None  # a restart
     assert f'noria_serving_rollout_taken_back_total{{use_case="{name}"}} 1.0' in here.metrics.text().decode()
     report = mlflow.reported(name)
-    assert report is not None  # the restart has said it
+    assert report is not None  # reported by the restart
     assert (report.rollout, report.reason) == (rollout.id, "it gave no score")
 
 
-def test_what_was_taken_back_stays_away_at_the_next_step_and_is_tried_as_another_rollout(start, mlflow, rollout, name):
+def test_rolled_back_challenger_stays_away_until_another_rollout(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
-    parts = start()
-    parts.rollouts.roll_back_challenger(rollout, "it gave no score")
+    services = start()
+    services.rollouts.roll_back(rollout, "it gave no score")
     mlflow.roll_out(stepped(rollout, step=1))
-    parts.source.refresh()
-    assert parts.rollouts.active(name) is None
+    services.source.refresh()
+    assert services.rollouts.active(name) is None
     mlflow.roll_out(stepped(rollout, id=f"{name}/2/2"))
-    parts.source.refresh()
-    assert parts.rollouts.active(name)
-    assert parts.source.rolled_back == {}
+    services.source.refresh()
+    assert services.rollouts.active(name)
+    assert services.rollouts.rolled_back == {}
 
 
 def test_the_report_is_given_as_soon_as_the_registry_answers_again(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
-    parts = start()
+    services = start()
     mlflow.is_down = True
-    parts.rollouts.roll_back_challenger(rollout, "it gave no score")
-    parts.source.refresh()
+    services.rollouts.roll_back(rollout, "it gave no score")
+    services.source.refresh()
     assert mlflow.reported(name) is None
     mlflow.is_down = False
-    parts.source.refresh()
+    services.source.refresh()
     assert mlflow.reported(name).reason == "it gave no score"
     assert str(mlflow.reported(name).by)
 
 
-def test_what_another_machine_reports_counts_here(start, mlflow, rollout, name):
+def test_report_of_another_machine_rolls_back_here(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
-    parts = start()
+    services = start()
     report = GuardReport(rollout=rollout.id, reason="12 of 100 requests failed", at=SystemClock().now(), by="other")
     mlflow.tags[name][GUARD_TAG] = report.model_dump_json()
-    parts.source.refresh()
-    assert parts.rollouts.active(name) is None
-    assert parts.source.rolled_back == {name: "12 of 100 requests failed"}
+    services.source.refresh()
+    assert services.rollouts.active(name) is None
+    assert services.rollouts.rolled_back == {name: "12 of 100 requests failed"}
     mlflow.roll_out(stepped(rollout, state=RolloutState.ROLLED_BACK))
-    parts.source.refresh()
-    assert parts.source.rolled_back == {}
+    services.source.refresh()
+    assert services.rollouts.rolled_back == {}
 
 
 @pytest.mark.parametrize("damage", ["golden", "digest", "altered"])
-def test_a_challenger_that_cannot_be_loaded_is_taken_back(start, mlflow, rollout, make_bundle, name, damage):
+def test_challenger_that_cannot_be_loaded_is_rolled_back(start, mlflow, rollout, make_bundle, name, damage):
     bad = make_bundle(3, use_case=name, **({"golden_score": 0.123} if damage == "golden" else {}))
     if damage == "altered":
         (bad.folder / "model.onnx").write_bytes(b"altered")
@@ -196,19 +197,19 @@ def test_a_challenger_that_cannot_be_loaded_is_taken_back(start, mlflow, rollout
     if damage == "digest":
         challenger = RolloutVersion(version="3", digest="0" * 64)
     mlflow.roll_out(rollout.model_copy(update={"challenger": challenger}))
-    parts = start()
-    assert parts.rollouts.active(name) is None
+    services = start()
+    assert services.rollouts.active(name) is None
     assert mlflow.reported(name).reason.startswith("version 3 cannot be loaded: ")
-    assert (parts.models.get(name).version, parts.source.refusals, parts.source.trouble) == ("1", {}, "")
+    assert (services.models.get(name).version, services.source.refused, services.source.trouble) == ("1", {}, "")
 
 
 def test_a_document_that_cannot_be_read_leaves_the_champion_alone(start, mlflow, versions, name):
     mlflow.tags[name][ROLLOUT_TAG] = '{"id": 7}'
-    parts = start()
-    assert (parts.models.get(name).version, parts.rollouts.active(name), parts.source.trouble) == ("1", None, "")
+    services = start()
+    assert (services.models.get(name).version, services.rollouts.active(name), services.source.trouble) == ("1", None, "")
 
 
-def test_scores_that_are_no_answers_are_told_from_those_that_are(start, mlflow, rollout, name):
+def test_fault_names_invalid_scores(start, mlflow, rollout, name):
     mlflow.roll_out(rollout)
     active = start().rollouts.active(name)
     assert active.fault(np.array([0.1, 0.9]), 2) == ""
@@ -221,21 +222,21 @@ def test_a_full_disk_does_not_keep_a_challenger(tmp_path, rollout, start, mlflow
     mlflow.roll_out(rollout)
     challenger = start().rollouts.active(name).challenger
     (tmp_path / "file").write_text("where a folder should be")
-    rollouts = ActiveRollouts(tmp_path / "file" / "rollouts", SystemClock())
+    rollouts = ActiveRollouts(tmp_path / "file" / "rollouts", SystemClock(), Metrics())
     assert rollouts.begin(rollout, challenger)
     rollouts.active(name).observe(True, 1, 0.001, True, invalid="no score")
     assert rollouts.active(name) is None
     assert not rollouts.begin(rollout, challenger)
 
 
-def test_the_file_beside_is_whole_or_not_there(tmp_path, rollout, start, mlflow, name):
+def test_guard_report_file_is_complete_or_absent(tmp_path, rollout, start, mlflow, name):
     mlflow.roll_out(rollout)
     challenger = start().rollouts.active(name).challenger
     folder = tmp_path / "rollouts"
     folder.mkdir()
     (folder / f"{name}.json").write_text('{"rollout": "')  # torn by another hand
-    rollouts = ActiveRollouts(folder, SystemClock())
+    rollouts = ActiveRollouts(folder, SystemClock(), Metrics())
     assert rollouts.begin(rollout, replace(challenger))
-    rollouts.roll_back_challenger(rollout, "it gave no score")
+    rollouts.roll_back(rollout, "it gave no score")
     assert json.loads((folder / f"{name}.json").read_text())["rollout"] == rollout.id
     assert [path.name for path in folder.iterdir()] == [f"{name}.json"]

@@ -29,25 +29,27 @@ def titles(files: UseCaseFiles) -> dict[str, str]:
     return {name: use_case.title for name, use_case in files.read().items()}
 
 
-def test_one_mistake_leaves_the_others_and_their_edits(root: Path, files: UseCaseFiles) -> None:
+def test_read_mistake_in_one_keeps_the_others_and_their_edits(root: Path, files: UseCaseFiles) -> None:
     files.read()
     assert not files.changed
     write_use_case(root, name="letters", title="Edited wrongly", owner="nobody")
     write_use_case(root, name="parcels", title="Edited well")
     assert files.changed
     assert titles(files) == {"letters": "Warn customers of a late parcel", "parcels": "Edited well"}
-    assert list(files.troubles) == ["letters"]
-    told = files.troubles["letters"]
-    assert told.startswith("it is answered as it was written before, for its file has a mistake: use_cases/letters/")
-    assert "owner" in told
+    assert list(files.mistakes) == ["letters"]
+    mistake = files.mistakes["letters"]
+    assert mistake.startswith("it is answered as it was written before, for its file has a mistake: use_cases/letters/")
+    assert "owner" in mistake
     assert not files.changed
     write_use_case(root, name="letters", title="Mended")
     assert titles(files)["letters"] == "Mended"
-    assert dict(files.troubles) == {}
+    assert dict(files.mistakes) == {}
 
 
 @pytest.mark.parametrize("content", ["", "name: [", "name: letters\nowner: \n", None])
-def test_after_a_restart_it_is_what_it_was(root: Path, files: UseCaseFiles, tmp_path: Path, content: str | None) -> None:
+def test_read_after_a_restart_mistake_keeps_the_last_valid_file(
+    root: Path, files: UseCaseFiles, tmp_path: Path, content: str | None
+) -> None:
     before = titles(files)
     path = root / "letters" / "use_case.yaml"
     path.unlink()
@@ -57,23 +59,23 @@ def test_after_a_restart_it_is_what_it_was(root: Path, files: UseCaseFiles, tmp_
         path.write_text(content, encoding="utf-8")
     again = UseCaseFiles(root, tmp_path / "kept")
     assert titles(again) == before
-    assert list(again.troubles) == ["letters"]
+    assert list(again.mistakes) == ["letters"]
 
 
-def test_one_that_never_was_right_is_not_there(root: Path, files: UseCaseFiles) -> None:
+def test_read_use_case_that_was_never_valid_is_not_served(root: Path, files: UseCaseFiles) -> None:
     write_use_case(root, name="bills", owner="nobody")
     assert sorted(titles(files)) == ["letters", "parcels"]
-    assert files.troubles["bills"].startswith("it is not served, for its file has a mistake: ")
+    assert files.mistakes["bills"].startswith("it is not served, for its file has a mistake: ")
 
 
-def test_a_use_case_that_is_gone_does_not_come_back(root: Path, files: UseCaseFiles) -> None:
+def test_use_case_removed_does_not_come_back(root: Path, files: UseCaseFiles) -> None:
     files.read()
     (root / "letters" / "use_case.yaml").unlink()
     assert sorted(titles(files)) == ["parcels"]
-    assert dict(files.troubles) == {}
+    assert dict(files.mistakes) == {}
 
 
-def test_where_none_can_be_read_all_is_told_at_once(root: Path, files: UseCaseFiles) -> None:
+def test_read_no_valid_file_lists_every_problem(root: Path, files: UseCaseFiles) -> None:
     for name in ("letters", "parcels"):
         write_use_case(root, name=name, owner="nobody")
     with pytest.raises(UseCaseError) as caught:
@@ -86,12 +88,12 @@ def test_a_folder_that_cannot_be_written_is_no_reason_not_to_serve(root: Path, t
     assert sorted(titles(UseCaseFiles(root, tmp_path / "kept"))) == ["letters", "parcels"]
 
 
-def test_apps_are_answered_before_and_after_a_restart_and_whoever_operates_it_is_told(settings, use_cases) -> None:
+def test_mistake_in_a_file_keeps_answers_and_warns_in_readyz(settings, use_cases) -> None:
     write_use_case(use_cases, name="letters")
     body = {"instances": [{"hour": 19}]}
 
     def asked(client: TestClient) -> tuple[int, int, list[str]]:
-        client.app.state.parts.source.refresh()  # type: ignore[attr-defined]
+        client.app.state.services.source.refresh()  # type: ignore[attr-defined]
         answers = [client.post(f"/v1/{name}/predict", json=body).status_code for name in ("letters", "parcels")]
         return (*answers, [line for line in client.get("/readyz").json()["warnings"] if "letters" in line])  # type: ignore[return-value]
 

@@ -4,17 +4,21 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
+from noria.core.base.clock import SystemClock
 from noria.core.use_case import Task
 from noria.inference.predictor import baseline_predictor
 from noria.testing.builders import a_use_case
 from serving.contract.answers import Answers
+from serving.journal.journal import Journal
 from serving.models.served_model import Origin, ServedModel, ServedModels
-from serving.observability.metrics import Metrics, RolloutFigure
+from serving.observability.live_state import LiveState
+from serving.observability.metrics import Metrics
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def rule(tmp_path):
 
 @pytest.fixture
 def metrics():
-    return Metrics(ServedModels(), lambda: (0, 0))
+    return Metrics()
 
 
 def samples(text):
@@ -34,7 +38,7 @@ def samples(text):
     return {(name, labels): float(value) for name, labels, value in found}
 
 
-def test_requests_are_told_apart_by_version_alias_and_status(metrics, rule):
+def test_answered_counts_by_version_alias_and_status(metrics, rule):
     metrics.answered(rule, 200, 0.003)
     metrics.answered(rule, 200, 0.003)
     metrics.answered(replace(rule, version="7"), 422, 0.001)
@@ -80,28 +84,47 @@ def test_predictions_are_counted_by_decision_and_numbers_looked_at(metrics, rule
     assert numbers == expected.get("number", 0)
 
 
-def test_state_is_read_when_asked(rule):
-    models, waiting, running = ServedModels(), [0, 0], []
-    metrics = Metrics(models, lambda: tuple(waiting), journal_limit=lambda: 2**30, rollouts=lambda: running)
+@dataclass
+class RunningRollouts:
+    """Rollouts as the gauges read them, by use case."""
+
+    by_name: dict[str, SimpleNamespace]
+
+    def active(self, use_case):
+        return self.by_name.get(use_case)
+
+
+@pytest.mark.parametrize(("shadow", "share"), [(False, 25), (True, 0)])
+def test_live_state_changed_after_it_is_shown_is_read_anew(metrics, rule, tmp_path, shadow, share):
+    models, rollouts = ServedModels(), RunningRollouts({})
+    journal = Journal(tmp_path, SystemClock(), limit_bytes=2**30)
+    metrics.show(LiveState(models, rollouts, journal))
     assert ("noria_serving_rollout_share", 'use_case="parcels",version="8"') not in samples(metrics.text())
     models.put(rule)
-    waiting[:] = [3, 4096]
-    running.append(RolloutFigure("parcels", "8", 25))
-    found = samples(metrics.text())
-    assert found["noria_serving_model_info", 'digest="",origin="rule",use_case="parcels",version="0"'] == 1
-    assert found["noria_serving_journal_segments", ""] == 3
-    assert found["noria_serving_journal_bytes", ""] == 4096
-    assert found["noria_serving_journal_limit_bytes", ""] == 2**30
-    assert found["noria_serving_rollout_share", 'use_case="parcels",version="8"'] == 25
+    journal.append(b"x" * 4095 + b"\n")
+    rollouts.by_name["parcels"] = SimpleNamespace(challenger=replace(rule, version="8"), shadow=shadow, share=25)
+    figures = samples(metrics.text())
+    assert figures["noria_serving_model_info", 'digest="",origin="rule",use_case="parcels",version="0"'] == 1
+    assert figures["noria_serving_journal_segments", ""] == 1
+    assert figures["noria_serving_journal_bytes", ""] == 4096
+    assert figures["noria_serving_journal_limit_bytes", ""] == 2**30
+    assert figures["noria_serving_rollout_share", 'use_case="parcels",version="8"'] == share
 
 
 SEVERAL = """
 import os, signal, sys
 from serving.observability.shared_metrics import SharedMetrics
 shared = SharedMetrics()
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from serving.observability.metrics import Metrics
-from serving.models.served_model import ServedModels
-metrics = Metrics(ServedModels(), lambda: (2, 50))
+
+class Live(Collector):
+    def collect(self):
+        yield GaugeMetricFamily("noria_serving_journal_bytes", "Bytes that wait.", 50)
+
+metrics = Metrics()
+metrics.show(Live())
 shared.forget_parent()
 
 def worker(number, requests, registry_up, end):
@@ -134,7 +157,7 @@ def show():
 worker(0, 10, 1, killed)
 worker(1, 5, 0, killed)
 show()
-shared.bury(1)
+shared.on_exit(1)
 show()
 worker(1, 7, 1, killed)
 show()
@@ -143,25 +166,25 @@ print(os.path.exists(shared.folder))
 """
 
 
-def test_any_process_tells_the_sum_of_all_and_counters_outlive_a_kill(tmp_path):
+def test_text_of_any_process_sums_all_and_counters_survive_a_kill(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", SEVERAL], check=True, capture_output=True, env=environment)
     *parts, folder_left = result.stdout.split(b"====\n")
-    both, buried, again = map(samples, parts)
+    both, after_exit, again = map(samples, parts)
     requests = ("noria_serving_requests_total", 'alias="",status="200",use_case="",version=""')
     count = ("noria_serving_request_seconds_count", 'alias="",use_case="",version=""')
     assert (both[requests], both[count], both["noria_serving_predictions_unlogged_total", ""]) == (15, 15, 15)
     assert (both["noria_serving_workers", ""], both["noria_serving_registry_up", ""]) == (2, 0)
     # the one that saw no registry is gone, and so is what it saw
-    assert (buried["noria_serving_workers", ""], buried["noria_serving_registry_up", ""]) == (1, 1)
-    assert buried[requests] == 15
+    assert (after_exit["noria_serving_workers", ""], after_exit["noria_serving_registry_up", ""]) == (1, 1)
+    assert after_exit[requests] == 15
     assert (again["noria_serving_workers", ""], again[requests]) == (2, 22)
-    # what is read when asked comes from whoever is asked, once
+    # live gauges come from the process that is asked, once
     assert both["noria_serving_journal_bytes", ""] == 50
     assert not any(name.startswith("process_") for name, _ in both)
     assert folder_left.strip() == b"False"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_alone_tells_of_its_memory(metrics):
+def test_text_single_process_has_its_memory(metrics):
     assert samples(metrics.text())["process_resident_memory_bytes", ""] > 1e6

@@ -1,4 +1,4 @@
-"""When to send requests here, and what a person is told to look at."""
+"""Readiness and warnings of a process."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def models(tmp_path):
     return [ServedModel(use_case, baseline_predictor(use_case), "0", "", datetime(2026, 1, 1, tzinfo=UTC), Origin.RULE)]
 
 
-def test_all_is_well(models):
+def test_readiness_no_trouble_is_ready_without_warnings(models):
     found = readiness_of(models, ProcessPhase.SERVING, FINE)
     assert found.ready
     assert (found.reason, found.warnings) == ("", ())
@@ -31,27 +31,29 @@ def test_all_is_well(models):
     assert found.predictions.journal_bytes == 200
 
 
-@pytest.mark.parametrize(("phase", "reason"), [(ProcessPhase.STARTING, "starting"), (ProcessPhase.DRAINING, "told to stop")])
-def test_not_before_it_has_started_nor_after_it_was_told_to_stop(models, phase, reason):
+@pytest.mark.parametrize(
+    ("phase", "reason"), [(ProcessPhase.STARTING, "starting"), (ProcessPhase.DRAINING, "it is stopping")]
+)
+def test_readiness_starting_or_draining_is_not_ready(models, phase, reason):
     found = readiness_of(models, phase, FINE)
     assert not found.ready
     assert reason in found.reason
 
 
-def test_not_without_a_use_case():
+def test_readiness_no_use_case_is_not_ready():
     found = readiness_of([], ProcessPhase.SERVING, FINE)
     assert not found.ready
     assert "add a folder with a use_case.yaml" in found.reason
 
 
-def test_not_while_predictions_cannot_be_written_down(models):
+def test_readiness_unwritable_journal_is_not_ready(models):
     full = replace(FINE, predictions=LogState(Backlog(9, 900), "", "the journal is full"))
     assert readiness_of(models, ProcessPhase.SERVING, full).reason == "the journal is full"
-    # feedback that cannot be written down keeps nobody from predicting
+    # feedback that cannot be recorded does not stop predictions
     assert readiness_of(models, ProcessPhase.SERVING, replace(FINE, feedback=full.predictions)).ready
 
 
-def test_what_is_wrong_behind_the_answers_is_a_warning_and_no_reason(models):
+def test_readiness_dependency_trouble_is_a_warning_only(models):
     behind = DependencyHealth(
         registry_trouble="connection refused",
         refused={"parcels": "version 3: damaged"},
@@ -71,7 +73,7 @@ def test_what_is_wrong_behind_the_answers_is_a_warning_and_no_reason(models):
         ("1,200 predictions", "not recorded"),
         ("feedback", "no route to host"),
         ("parcels", "version 3: damaged"),
-        ("parcels", "taken back", "version 4 answered NaN"),
+        ("parcels", "rolled back", "version 4 answered NaN"),
         ("keys are as they were",),
     )
     assert len(found.warnings) == len(expected)

@@ -33,7 +33,7 @@ def fail_with(value):
         raise RuntimeError(f"cannot read {value}") from error
 
 
-def test_json_is_one_object_a_line_whatever_the_message(stream):
+def test_json_log_any_message_is_one_object_a_line(stream):
     configure("json", stream)
     logging.getLogger("serving.models.model_source").warning("two\nlines of %s", "München")
     (line,) = stream.getvalue().splitlines()
@@ -65,7 +65,7 @@ def test_a_worker_puts_its_number_into_every_line(stream, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["text", "json"])
-def test_an_error_in_a_request_shows_where_and_not_what_was_sent(stream, kind):
+def test_error_of_a_request_shows_lines_of_code_and_no_values(stream, kind):
     configure(kind, stream)
     for name, extra in (("serving.http.error_handlers", {}), ("any.other", {"request_id": "r-1"})):
         try:
@@ -88,7 +88,7 @@ def test_an_error_of_a_background_thread_keeps_its_words(stream):
 
 
 @pytest.mark.parametrize("kind", ["text", "json"])
-def test_keys_and_passwords_are_blotted_out_wherever_they_stand(stream, kind):
+def test_log_keys_and_passwords_are_blotted_out(stream, kind):
     configure(kind, stream)
     log = logging.getLogger("a.library")
     log.warning("sent %s to %s", KEY, URL)
@@ -112,7 +112,7 @@ def refusals(stream):
     return [line for line in stream.getvalue().splitlines() if "serving.refused" in line]
 
 
-def test_a_storm_of_refusals_is_told_in_few_lines_and_then_counted(stream, monkeypatch):
+def test_refusal_log_storm_is_few_lines_then_a_count(stream, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(structured_log, "monotonic", lambda: now[0])
     configure("text", stream)
@@ -126,11 +126,11 @@ def test_a_storm_of_refusals_is_told_in_few_lines_and_then_counted(stream, monke
     assert "ERROR serving.refused: 503 journal-full of parcels" in refusals(stream)[-1]
     now[0] += 11
     log.tell(422, "invalid-instances", "parcels", [], "r-501")
-    assert "(490 more of this kind were not told)" in refusals(stream)[-1]
+    assert "(490 more of this kind were not logged)" in refusals(stream)[-1]
     assert len(refusals(stream)) == 12
 
 
-def test_a_refusal_of_a_thousand_fields_is_still_one_line(stream):
+def test_refusal_log_a_thousand_fields_is_one_line(stream):
     configure("text", stream)
     RefusalLog().tell(422, "invalid-instances", "parcels", [f"instances[{n}].weight" for n in range(1000)])
     (line,) = refusals(stream)

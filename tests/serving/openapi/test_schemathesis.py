@@ -75,7 +75,7 @@ def url(
     return f"http://127.0.0.1:{serve(settings.model_copy(update={'warehouse_url': SecretStr(table)})).port}"
 
 
-def test_every_operation_does_what_the_document_says(url: str, tmp_path: Path) -> None:
+def test_every_operation_conforms_to_the_document(url: str, tmp_path: Path) -> None:
     paths = httpx.get(f"{url}/openapi.json", timeout=30).json()["paths"]
     assert {f"/v1/use_{task}/{what}" for task in TASKS for what in ("predict", "feedback")} <= set(paths)
     config = tmp_path / "schemathesis.toml"

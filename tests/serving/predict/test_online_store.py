@@ -58,7 +58,7 @@ def test_an_app_may_send_only_the_id(served: Server, table: str) -> None:
     assert scores == pytest.approx([expected[0], expected[1], expected[0]], abs=1e-6)
 
 
-def test_what_was_used_is_in_the_log(served: Server, table: str, eventually: Callable[..., None]) -> None:
+def test_looked_up_features_are_in_the_log(served: Server, table: str, eventually: Callable[..., None]) -> None:
     fill(table)
     identity = ask(served, "P-1").json()["predictions"][0]["id"]
 
@@ -93,7 +93,7 @@ def test_keys_may_be_numbers_and_a_text_among_them_is_unknown(served: Server, ta
     assert [error["where"] for error in answer.json()["errors"]] == ["entities[1]", "entities[2]"]
 
 
-def test_before_dbt_has_built_the_features_the_answer_says_what_to_do(served: Server, table: str) -> None:
+def test_entities_before_dbt_built_the_features_is_503_with_the_remedy(served: Server, table: str) -> None:
     answer = ask(served, "P-1")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:noria:problem:features-unavailable")
     assert "parcels__data" in answer.json()["detail"]
@@ -119,7 +119,7 @@ def test_without_a_warehouse_instances_are_still_answered(serve: Callable[[Setti
         ({"entities": ["P-1"] * 1001}, 413),
     ],
 )
-def test_a_body_that_is_no_list_of_names_says_what_is_wrong(
+def test_entities_malformed_names_the_mistake(
     serve: Callable[[Settings], Server], settings: Settings, body: object, status: int
 ) -> None:
     assert serve(settings).client.post(PATH, json=body).status_code == status

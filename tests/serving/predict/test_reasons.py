@@ -93,7 +93,7 @@ def test_the_strongest_fields_come_first_in_their_own_words(model_of):
     assert found[1].text == 'Depot is north: speaks for "late" (+0.75)'
 
 
-def test_what_speaks_against_says_so_and_what_moves_nothing_is_left_out(model_of):
+def test_explain_negative_contributions_are_worded_and_zeros_left_out(model_of):
     (found,) = explain(model_of(), [{"weight": 10.0, "hour": 18.0, "depot": "south"}], 5)
     assert [reason.text for reason in found] == [
         'Depot is south: speaks against "late" (-0.25)',
@@ -101,7 +101,7 @@ def test_what_speaks_against_says_so_and_what_moves_nothing_is_left_out(model_of
     ]
 
 
-def test_missing_and_unseen_values_are_told_as_such(model_of):
+def test_explain_missing_and_unseen_values_are_named(model_of):
     (found,) = explain(model_of(), [{"weight": 40.0, "hour": 12.0}], 5)
     assert [reason.text for reason in found] == [
         'Weight of the parcel is 40 kg: speaks for "late" (+3.00)',
@@ -130,8 +130,8 @@ def test_a_class_is_explained_for_the_class_decided_on(model_of):
     )
     (other,) = explain(model, [{**ROW, "weight": 2.0, "depot": "south"}], 1)
     assert other[0].text == 'Weight of the parcel is 2 kg: speaks for "lost" (+0.80)'
-    (told,) = explain(model, [ROW], 1, ["lost"])
-    assert told[0].text == 'Weight of the parcel is 20 kg: speaks against "lost" (-1.00)'
+    (explained,) = explain(model, [ROW], 1, ["lost"])
+    assert explained[0].text == 'Weight of the parcel is 20 kg: speaks against "lost" (-1.00)'
 
 
 def test_a_number_is_explained_in_its_unit(model_of):
@@ -144,7 +144,7 @@ def test_a_number_is_explained_in_its_unit(model_of):
     ]
 
 
-def test_the_rule_tells_its_comparisons(tmp_path):
+def test_explain_baseline_gives_its_comparisons(tmp_path):
     use_case = a_use_case(tmp_path)
     rule = served(use_case, baseline_predictor(use_case), "0")
     ((reason,),) = explain(rule, [ROW], 3)
@@ -153,7 +153,7 @@ def test_the_rule_tells_its_comparisons(tmp_path):
     assert is_quick(rule, 1000)
 
 
-def test_a_rule_of_several_fields_tells_each(tmp_path):
+def test_explain_baseline_of_several_fields_gives_each(tmp_path):
     baseline = "hour >= 18 and depot in ('north', 'south') or weight / hour > 3"
     use_case = a_use_case(tmp_path, business={**a_use_case(tmp_path).business.model_dump(mode="json"), "baseline": baseline})
     (found,) = explain(served(use_case, baseline_predictor(use_case), "0"), [{"hour": 0.0, "depot": "north"}], 3)
@@ -164,14 +164,14 @@ def test_a_rule_of_several_fields_tells_each(tmp_path):
     ]
 
 
-def test_an_older_version_says_that_it_cannot(model_of):
+def test_explain_version_without_explainer_is_refused(model_of):
     model = model_of(explained=False)
     with pytest.raises(NoReasonsError, match="version 3 of parcels was made before"):
         explain(model, [ROW], 3)
     assert is_quick(model, 1000)  # to say no takes no time
 
 
-def test_a_damaged_explainer_says_so_and_predictions_go_on(model_of, tmp_path):
+def test_explain_damaged_explainer_is_refused_and_predictions_go_on(model_of, tmp_path):
     model = model_of()
     (tmp_path / "bundle" / EXPLAINER).write_bytes(b"other")
     with pytest.raises(NoReasonsError, match=r"cannot explain itself: .*SHA-256"):
@@ -179,7 +179,7 @@ def test_a_damaged_explainer_says_so_and_predictions_go_on(model_of, tmp_path):
     assert 0 < model.predictor.score_rows([ROW])[0] < 1
 
 
-def test_what_would_take_too_long_is_refused_before_it_is_begun(model_of, monkeypatch):
+def test_explain_too_many_steps_is_refused_at_once(model_of, monkeypatch):
     model = model_of()
     assert not is_quick(model, 1)  # its explainer lies on disk still
     explain(model, [ROW], 1)
@@ -198,7 +198,7 @@ def test_reasons_go_over_the_wire(model_of):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "expected"),
     [
         (Field(name="overdue_flights", kind=Kind.NUMERIC), 2, "Overdue flights is 2"),
         (
@@ -230,12 +230,12 @@ def test_reasons_go_over_the_wire(model_of):
         (Field(name="x", kind=Kind.NUMERIC, description="(of the wind)"), float("nan"), "X is missing"),
     ],
 )
-def test_a_finding_reads_like_a_sentence(field, value, told):
-    assert finding(field, value) == told
+def test_a_finding_reads_like_a_sentence(field, value, expected):
+    assert finding(field, value) == expected
 
 
 @pytest.mark.parametrize("explained", [True, False])
-def test_they_come_with_the_prediction_where_they_are_asked_for(settings, on_disk, use_cases, tmp_path, explained):
+def test_reasons_asked_for_come_with_the_prediction(settings, on_disk, use_cases, tmp_path, explained):
     folder = tmp_path / "bundle"
     on_disk(Bundle(folder, write(folder, a_use_case(use_cases), explained=explained), None), "3")
     with TestClient(create_app(settings)) as client:

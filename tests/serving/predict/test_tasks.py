@@ -57,7 +57,7 @@ def worth_most(probabilities):
     return max(CLASSES, key=lambda decided: sum(probabilities[came] * money[decided, came] for came in CLASSES))
 
 
-def test_version_0_of_classes_names_one_with_certainty(settings, as_task):
+def test_baseline_of_classes_gives_one_with_certainty(settings, as_task):
     as_task("multiclass")
     with TestClient(create_app(settings)) as client:
         assert answers(client, {"hour": 19}, {"hour": 3}) == [
@@ -66,7 +66,7 @@ def test_version_0_of_classes_names_one_with_certainty(settings, as_task):
         ]
 
 
-def test_version_0_of_numbers_gives_the_number(settings, as_task):
+def test_baseline_of_numbers_gives_the_number(settings, as_task):
     as_task("regression")
     with TestClient(create_app(settings)) as client:
         assert answers(client, {"hour": 19}, {"hour": 3.25}) == [
@@ -75,20 +75,20 @@ def test_version_0_of_numbers_gives_the_number(settings, as_task):
         ]
 
 
-def test_a_rule_that_gives_no_number_says_of_every_instance_what_it_needs(settings, as_task):
+def test_baseline_without_a_number_names_missing_values_of_every_instance(settings, as_task):
     as_task("regression", baseline="weight if hour > 12 else 95")
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         response = asked(client, {"hour": 19}, {"hour": 3}, {"hour": 20, "weight": None})
         assert (response.status_code, response.json()["type"]) == (422, "urn:noria:problem:unscorable")
         assert response.json()["detail"] == "2 instances without a score. Nothing was predicted."
-        needs = ("no number", "what the rule needs: weight if hour > 12 else 95", "send weight")
+        needs = ("no number", "values that the baseline needs: weight if hour > 12 else 95", "send weight")
         found = {e["where"]: (e["found"], e["expected"], e["suggestion"]) for e in response.json()["errors"]}
         assert found == {"instances[0]": needs, "instances[2]": needs}
         assert client.get("/readyz").json()["predictions"]["journal_bytes"] == 0
         assert answers(client, {"hour": 19, "weight": 2}) == [{"score": 2.0, "decision": 2.0}]
 
 
-def test_a_rule_that_stumbles_over_a_value_is_told_and_no_surprise(settings, as_task):
+def test_baseline_that_fails_on_a_value_is_422_with_the_value(settings, as_task):
     as_task("regression", baseline="first(depot * weight, 95)")
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         response = asked(client, {"hour": 1}, {"hour": 1, "depot": "north", "weight": 0.5})
@@ -99,7 +99,7 @@ def test_a_rule_that_stumbles_over_a_value_is_told_and_no_surprise(settings, as_
         assert error["suggestion"] == "tell logistics@example.com"
 
 
-def test_numbers_that_are_too_large_for_a_model_are_told(settings, as_task, make_bundle, on_disk):
+def test_numbers_too_large_for_a_model_are_422(settings, as_task, make_bundle, on_disk):
     as_task("regression")
     on_disk(make_bundle(1, task="regression"), "1")
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
@@ -122,7 +122,7 @@ def test_a_trained_version_of_classes_decides_for_the_one_that_is_worth_most(set
         assert any(answer["decision"] != max(CLASSES, key=answer["probabilities"].get) for answer in many)
 
 
-def test_a_use_case_says_how_it_is_asked_and_how_it_decides(settings, task, make_bundle, on_disk):
+def test_document_has_fields_and_decision_of_a_use_case(settings, task, make_bundle, on_disk):
     on_disk(make_bundle(1, task=task), "1")
     with TestClient(create_app(settings)) as client:
         about = client.get("/v1/parcels").json()
@@ -176,7 +176,7 @@ def test_the_documented_type_names_the_classes_and_the_label(settings, use_cases
     assert "A decision of true means: send a warning." in yes_or_no["decision"]["description"]
 
 
-def test_pages_say_what_is_predicted_and_what_it_is_worth(settings, use_cases):
+def test_pages_show_label_and_value(settings, use_cases):
     for task in TASKS:
         write_use_case(use_cases, name=f"{task}_parcels", task=task)
     with TestClient(create_app(settings)) as client:
@@ -185,7 +185,7 @@ def test_pages_say_what_is_predicted_and_what_it_is_worth(settings, use_cases):
         "A decision of true means: send a warning. It decides true where the score, a probability, is at least 0.5." in docs
     )
     assert "The decision is a class, one of on_time, late, lost: prepare for it. It decides for the likeliest class." in docs
-    assert "In EUR: -0.1 per unit too high, -0.3 per unit too low." in docs
+    assert "In EUR: −0.1 per unit too high, −0.3 per unit too low." in docs
     assert "Predicts a number." in landing
     assert "$" not in docs + landing
 
@@ -245,9 +245,9 @@ def test_over_real_http_both_versions_answer_and_are_logged(
 
             eventually(swapped, what=server.log.read_text)
             given |= {prediction["id"]: prediction for prediction in answered}
-            said = list(answered[-1].get("probabilities", {"": answered[-1]["score"]}).values())
+            scores = list(answered[-1].get("probabilities", {"": answered[-1]["score"]}).values())
             expected = bundles[task, version].score
-            assert said == pytest.approx(expected if isinstance(expected, list) else [expected], abs=1e-4)
+            assert scores == pytest.approx(expected if isinstance(expected, list) else [expected], abs=1e-4)
     server.stop()
     with psycopg.connect(table) as connection:
         rows = connection.execute(

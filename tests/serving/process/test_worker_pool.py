@@ -1,4 +1,4 @@
-"""Several processes behind one port: who dies is replaced, who is told to stop loses nobody."""
+"""Several processes behind one port: a dead one is replaced, and a stop loses no request."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def is_alive(pid):
 
 
 async def ask(port, request, seen, fresh):
-    """One client that asks for as long as it is let in; a request that was sent and not answered is lost."""
+    """One client that sends requests while connections are accepted; a request without a response is lost."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -127,7 +127,7 @@ def hammer_until_gone(port, request, stop, clients=24):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_told_to_stop_under_load_nobody_is_lost(crew, workers):
+def test_stop_under_load_loses_no_request(crew, workers):
     running = crew(workers)
     request = b"GET /pid HTTP/1.1\r\nHost: here\r\n\r\n"
     seen = hammer_until_gone(running.port, request, lambda: running.process.send_signal(signal.SIGTERM))
@@ -164,7 +164,7 @@ def test_a_worker_that_dies_is_replaced_and_counted_on(crew, eventually):
     before = running.pids()
     os.kill(before["0"], signal.SIGKILL)
     eventually(lambda: running.pids()["0"] != before["0"], running.log.read_text)
-    # whoever was put into the dead one's queue is answered by the next
+    # connections in the queue of the dead one are answered by the next
     for _ in range(20):
         assert running.get("/pid").json() in running.pids().values()
     counted = re.search(r"noria_serving_requests_total\{.*\} (\S+)", running.get("/metrics").text)[1]
@@ -174,7 +174,7 @@ def test_a_worker_that_dies_is_replaced_and_counted_on(crew, eventually):
     assert "by signal SIGKILL" in running.log.read_text()
 
 
-def test_a_worker_that_hangs_says_where_and_is_replaced(crew, eventually):
+def test_hanging_worker_logs_its_stack_and_is_replaced(crew, eventually):
     running = crew(2)
     eventually(lambda: len(running.pids()) == 2)
     before = running.pids()
@@ -189,7 +189,7 @@ def test_a_worker_that_hangs_says_where_and_is_replaced(crew, eventually):
         assert running.get("/pid").json() in running.pids().values()
 
 
-def test_a_worker_that_cannot_even_say_where_it_hangs_is_killed(crew, eventually):
+def test_hanging_worker_that_cannot_log_its_stack_is_killed(crew, eventually):
     running = crew(2)
     eventually(lambda: len(running.pids()) == 2)
     stopped = running.pids()["1"]
@@ -217,7 +217,7 @@ def test_a_worker_that_keeps_dying_ends_the_parent_with_an_error(crew):
     assert not any(map(is_alive, running.pids().values()))
 
 
-def test_ctrl_c_reaches_everybody_and_ends_in_order(crew, eventually):
+def test_ctrl_c_reaches_every_process_and_ends_in_order(crew, eventually):
     running = crew(2)
     eventually(lambda: len(running.pids()) == 2)
     for pid in (running.process.pid, *running.pids().values()):  # as a terminal does
@@ -226,7 +226,7 @@ def test_ctrl_c_reaches_everybody_and_ends_in_order(crew, eventually):
     assert running.log.read_text().count("Application shutdown complete") == 2
 
 
-def test_while_it_drains_it_answers_and_says_so(crew, eventually):
+def test_drain_answers_requests_and_readyz_says_draining(crew, eventually):
     running = crew(1, drain_seconds=4)
     running.process.send_signal(signal.SIGTERM)
     eventually(lambda: running.get("/phase").json() == "draining")
@@ -234,7 +234,7 @@ def test_while_it_drains_it_answers_and_says_so(crew, eventually):
     assert running.process.wait(60) == -signal.SIGTERM
 
 
-def test_several_sockets_of_ours_do_not_share_a_port_with_a_stranger(unused_port):
+def test_listen_on_several_sockets_refuses_a_port_of_another_program(unused_port):
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         stranger.bind(("127.0.0.1", unused_port))
@@ -266,7 +266,7 @@ def answer_of(port, *pieces, pause=0.02):
         return connection.recv(65536)
 
 
-def test_who_begins_a_request_and_does_not_end_it_is_not_waited_for(monkeypatch, unused_port, eventually):
+def test_incomplete_request_is_closed_after_the_time_limit(monkeypatch, unused_port, eventually):
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
     app = FastAPI()
     app.get("/")(lambda: "here")
@@ -328,7 +328,7 @@ def test_serving_runs_on_several_workers_as_on_one(serve, settings, monkeypatch,
             assert answer.status_code == 200
             assert "server" not in answer.headers
             assert "date" in answer.headers
-    kill_a_worker(server.log.read_text())  # between two requests: nobody is being answered
+    kill_a_worker(server.log.read_text())  # between two requests
     eventually(lambda: server.log.read_text().count("Application startup complete") == 4, server.log.read_text)
     counted = re.search(
         r'noria_serving_requests_total\{alias="rule",status="200",.*\} (\S+)', server.client.get("/metrics").text

@@ -1,4 +1,4 @@
-"""A parent process with workers, run by the tests in a process of its own: what a worker is told decides how it ends."""
+"""A parent process with workers, run by the tests in a process of its own: requests decide how a worker ends."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from serving.process.worker_pool import WorkerContext, WorkerPool
 
 
 def make_app() -> FastAPI:
-    from serving.models.served_model import ServedModels
     from serving.observability.metrics import Metrics
 
-    metrics = Metrics(ServedModels(), lambda: (0, 0))
+    metrics = Metrics()
     app = FastAPI()
 
     @app.get("/pid")
@@ -63,18 +62,18 @@ def main(port: int, workers: int, drain_seconds: float) -> int:
     app = make_app()
     shared.forget_parent()
 
-    def work(post: WorkerContext) -> int:
-        shared.write_as(post.number)
-        structured_log.speak_as(post.number)
+    def work(worker: WorkerContext) -> int:
+        shared.write_as(worker.number)
+        structured_log.speak_as(worker.number)
         if drain_seconds < 0:
             raise RuntimeError("cannot work")
-        Server(app, drain_seconds, post, HeaderTimeoutProtocol).run(sockets=[post.listener])
+        Server(app, drain_seconds, worker, HeaderTimeoutProtocol).run(sockets=[worker.listener])
         return 0
 
-    told = WorkerPool(listeners, work, shared.on_exit, silent_seconds=3).run()
+    stop_signal = WorkerPool(listeners, work, shared.on_exit, silent_seconds=3).run()
     shared.remove()
-    if told:
-        signal.raise_signal(told)
+    if stop_signal:
+        signal.raise_signal(stop_signal)
     return 1
 
 

@@ -46,11 +46,11 @@ def as_mlflow_model(bundle, folder: Path):
     return mlflow.pyfunc.load_model(str(folder))
 
 
-def refused(response, status, code, *said):
+def refused(response, status, code, *message):
     assert response.status_code == status, response.text
     assert response.json().keys() == {"error_code", "message"}
     assert response.json()["error_code"] == code
-    for part in said:
+    for part in message:
         assert part in response.json()["message"]
 
 
@@ -121,7 +121,7 @@ ROW = {"hour": 19}
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("{", "not JSON"),
         ([], "the body is no object"),
@@ -141,13 +141,13 @@ ROW = {"hour": 19}
         ({"inputs": 1}, "inputs is no list"),
     ],
 )
-def test_a_body_that_is_no_request_is_told_where(client, body, said):
+def test_malformed_body_is_400_and_names_the_place(client, body, message):
     content = body if isinstance(body, str) else json.dumps(body)
-    refused(client.post("/invocations", content=content), 400, "BAD_REQUEST", said)
+    refused(client.post("/invocations", content=content), 400, "BAD_REQUEST", message)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"\xff", "no CSV in UTF-8"),
         (b"hour,hour\n1,2\n", "'hour' is there twice"),
@@ -157,17 +157,17 @@ def test_a_body_that_is_no_request_is_told_where(client, body, said):
         (b'hour\n"1', "no CSV in UTF-8"),
     ],
 )
-def test_csv_that_is_none_is_told_where(client, body, said):
-    refused(client.post("/invocations", content=body, headers={"content-type": "text/csv"}), 400, "BAD_REQUEST", said)
+def test_malformed_csv_is_400_and_names_the_place(client, body, message):
+    refused(client.post("/invocations", content=body, headers={"content-type": "text/csv"}), 400, "BAD_REQUEST", message)
 
 
 @pytest.mark.parametrize("cell", ["late", "1_000", "inf"])
-def test_a_cell_that_is_no_number_is_told(client, cell):
+def test_csv_cell_that_is_no_number_is_422(client, cell):
     answer = client.post("/invocations", content=f"hour\n3\n{cell}\n", headers={"content-type": "text/csv"})
     refused(answer, 422, "BAD_REQUEST", "instances[1].hour")
 
 
-def test_other_types_are_told(client):
+def test_other_content_type_is_400(client):
     answer = client.post("/invocations", content=b"PAR1", headers={"content-type": "application/vnd.apache.parquet"})
     refused(answer, 400, "BAD_REQUEST", "expected application/json or text/csv")
 
@@ -188,7 +188,7 @@ def test_of_several_use_cases_one_must_be_chosen(settings, use_cases):
         refused(client.post("/invocations", json=body), 404, "RESOURCE_DOES_NOT_EXIST", "did you mean letters?")
 
 
-def test_a_server_that_cannot_answer_says_so_to_ping(settings, use_cases):
+def test_ping_unready_server_is_503(settings, use_cases):
     shutil.rmtree(use_cases / "parcels")
     with TestClient(create_app(settings)) as client:
         assert client.get("/ping").status_code == 503

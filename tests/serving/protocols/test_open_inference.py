@@ -54,17 +54,17 @@ def outputs(response):
     return {output["name"]: output for output in response.json()["outputs"]}
 
 
-def refused(response, status, *said):
+def refused(response, status, *message):
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     (name, text), *rest = response.json().items()
     assert (name, rest) == ("error", [])
-    for part in said:
+    for part in message:
         assert part in text
     return text
 
 
-def test_the_answers_of_a_version_are_described_before_they_come(settings, trained):
+def test_metadata_describes_inputs_and_outputs(settings, trained):
     with TestClient(create_app(settings)) as client:
         found = client.get("/v2/models/parcel_fates/versions/2").json()
         assert [(column["name"], column["datatype"]) for column in found["inputs"]] == FIELDS
@@ -86,7 +86,7 @@ def test_the_answers_of_a_version_are_described_before_they_come(settings, train
         ]
 
 
-def test_version_0_answers_too(client):
+def test_infer_baseline_answers(client):
     found = client.get("/v2/models/parcels").json()
     assert (found["name"], found["versions"], found["platform"]) == ("parcels", ["0"], "noria_rule")
     sent = outputs(infer(client, tensor("hour", "INT32", [19, 7]), id="mine"))
@@ -108,7 +108,7 @@ def journal(settings):
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
-def test_what_means_a_missing_value_and_the_entity(settings):
+def test_infer_missing_values_and_entity_are_read(settings):
     with TestClient(create_app(settings)) as client:
         body = {
             "inputs": [
@@ -164,7 +164,7 @@ def test_a_packed_body_is_read(client):
 HOUR = tensor("hour", "FP64", [19])
 
 
-def test_a_request_keeps_its_name_whatever_the_answer(client, settings):
+def test_infer_request_id_is_in_every_response(client, settings):
     named = {"x-request-id": "order-17"}
     answers = [client.post("/v2/models/parcels/infer", json={"inputs": inputs}, headers=named) for inputs in ([HOUR], [])]
     assert [(answer.status_code, answer.headers["x-request-id"]) for answer in answers] == [
@@ -174,7 +174,7 @@ def test_a_request_keeps_its_name_whatever_the_answer(client, settings):
     assert [line["request_id"] for line in journal(settings)] == ["order-17"]
 
 
-def test_packing_that_nobody_unpacks_is_told(client):
+def test_infer_unknown_content_encoding_is_400(client):
     answer = client.post("/v2/models/parcels/infer", content=b"x", headers={"content-encoding": "deflate"})
     refused(answer, 400, "expected gzip")
 
@@ -195,7 +195,7 @@ def test_a_key_is_asked_for_and_every_answer_is_counted(settings):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("{", "does not begin with JSON"),
         ("[]", "Expected `object`, got `array`"),
@@ -220,13 +220,13 @@ def test_a_key_is_asked_for_and_every_answer_is_counted(settings):
         ('{"id": "\\ud800", "inputs": [' + json.dumps(HOUR) + "]}", "expected Unicode text"),
     ],
 )
-def test_a_body_that_is_no_request_is_told_where(client, body, said):
+def test_malformed_body_is_400_and_names_the_place(client, body, message):
     content = body if isinstance(body, str) else json.dumps(body)
-    refused(client.post("/v2/models/parcels/infer", content=content), 400, said)
+    refused(client.post("/v2/models/parcels/infer", content=content), 400, message)
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ([("hour", "FP64", 1, b"1234567")], "no whole number of FP64"),
         ([("hour", "FP64", 2, b"12345678")], "has 1 values"),
@@ -235,18 +235,18 @@ def test_a_body_that_is_no_request_is_told_where(client, body, said):
         ([("depot", "BYTES", 1, b"\x01\0\0\0\xff")], "not UTF-8"),
     ],
 )
-def test_bytes_that_are_no_tensor_are_told(client, inputs, said):
+def test_infer_bytes_that_are_no_tensor_are_400(client, inputs, message):
     body, headers = packed(*inputs)
-    refused(client.post("/v2/models/parcels/infer", content=body, headers=headers), 400, said)
+    refused(client.post("/v2/models/parcels/infer", content=body, headers=headers), 400, message)
 
 
 @pytest.mark.parametrize("length", ["0", "-1", "many", "100000", "9" * 100])
-def test_a_wrong_length_of_the_json_is_told(client, length):
+def test_infer_wrong_json_length_is_400(client, length):
     body, _ = packed(("hour", "FP64", 1, struct.pack("<d", 1)))
     refused(client.post("/v2/models/parcels/infer", content=body, headers={LENGTH: length}), 400, LENGTH)
 
 
-def test_bytes_that_belong_to_nothing_are_told(client):
+def test_infer_bytes_without_an_input_are_400(client):
     body, headers = packed(("hour", "FP64", 1, struct.pack("<d", 1)))
     answer = client.post("/v2/models/parcels/infer", content=body + b"more", headers=headers)
     refused(answer, 400, "4 bytes of the body belong to no input")
@@ -265,7 +265,7 @@ def test_every_wrong_field_is_named(client):
     refused(infer(client, tensor("hour", "FP64", [19, True])), 422, "instances[1].hour")
 
 
-def test_what_there_is_none_of_is_404(client):
+def test_infer_missing_resource_is_404(client):
     refused(client.get("/v2/models/parcel"), 404, "did you mean parcels?")
     refused(infer(client, HOUR, name="parcel"), 404, "did you mean parcels?")
     refused(client.get("/v2/models/parcels/versions/3"), 404, "version 0 does")
@@ -312,12 +312,12 @@ def test_no_body_makes_the_server_fail(client, seed):
     assert {400} <= seen <= {200, 400, 422}
 
 
-def test_a_challenger_answers_its_share_here_too(settings, make_bundle, on_disk):
+def test_infer_challenger_answers_its_share(settings, make_bundle, on_disk):
     on_disk(make_bundle(1), "1")
     now = SystemClock().now()
     with TestClient(create_app(settings)) as client:
-        parts = client.app.state.parts
-        champion = parts.models.get("parcels")
+        services = client.app.state.services
+        champion = services.models.get("parcels")
         rollout = Rollout(
             id="parcels/2/1",
             use_case="parcels",
@@ -332,12 +332,12 @@ def test_a_challenger_answers_its_share_here_too(settings, make_bundle, on_disk)
             changed_at=now,
             requested_by="ana",
         )
-        assert parts.rollouts.begin(rollout, replace(champion, version="2"))
+        assert services.rollouts.begin(rollout, replace(champion, version="2"))
         entities = [f"P-{number}" for number in range(60)]
         answer = infer(client, tensor("hour", "FP64", [19.0] * 60), tensor("parcel_id", "BYTES", entities))
         found = outputs(answer)["version"]["data"]
         rows = [{"hour": 19.0, "parcel_id": entity} for entity in entities]
-        told = client.post("/v1/parcels/predict", json={"instances": rows}).json()["predictions"]
+        predictions = client.post("/v1/parcels/predict", json={"instances": rows}).json()["predictions"]
     assert set(found) == {"1", "2"}
-    assert found == [row["version"] for row in told]
+    assert found == [row["version"] for row in predictions]
     assert answer.json()["model_version"] == "1"

@@ -1,4 +1,4 @@
-"""Clients of the Open Inference Protocol that others have written, against a real server."""
+"""Clients of the Open Inference Protocol by other projects, against a real server."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, skip_without
 from tests.serving.bundles import INSTANCE
 from tests.serving.protocols.test_open_inference import CLASSES, TASKS, trained
 
@@ -49,7 +49,7 @@ def same(result, expected, names=("score", "decision")):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tritons_clients_get_what_the_own_api_answers_for_each_task(serve, settings, trained):
+def test_triton_clients_get_the_answers_of_our_api_for_each_task(serve, settings, trained):
     from tritonclient import http
     from tritonclient.http import aio
     from tritonclient.utils import InferenceServerException
@@ -126,19 +126,18 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="session")
 def mlserver():
-    """An interpreter that has MLServer, which cannot be installed beside us; made once, and kept."""
+    """An interpreter with MLServer, which cannot be installed beside us; made once, and kept."""
     folder = PROJECT / ".benchmarks" / "protocols" / "mlserver"
     python, done = folder / "bin" / "python", folder / "done"
     uv = str(PROJECT / ".tools" / "uv") if (PROJECT / ".tools" / "uv").exists() else shutil.which("uv")
     if not done.exists():
-        if uv is None:
-            pytest.skip("uv is not here: run `make setup` first")
+        skip_without(uv, "uv is missing: run `make setup` first")
         make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
         install = [uv, "pip", "install", "--quiet", "--python", str(python), *MLSERVER]
         for command in (make, install):  # not from here: uv would apply what this project says of its own packages
             result = subprocess.run(command, cwd=tempfile.gettempdir(), capture_output=True, text=True, check=False)
-            if result.returncode:
-                pytest.skip(f"MLServer cannot be installed here: {result.stderr.strip().splitlines()[-1]}")
+            last = (result.stderr.strip().splitlines() or [""])[-1]
+            skip_without(result.returncode == 0, f"MLServer cannot be installed here: {last}")
         done.touch()
     return python
 

@@ -6,6 +6,7 @@ import pytest
 
 from noria.core.lifecycle.evaluation import EvaluationReport
 from noria.core.metrics.binary import roc_auc
+from noria.core.metrics.task_profile import search_metric
 from noria.core.model.bundle import baseline_manifest
 from noria.core.model.decision import money
 from noria.core.model.signature import Field, Kind
@@ -81,7 +82,7 @@ def test_references_are_compared_in_gated_metrics_and_money(evaluated_of_task):
     use_case, _, report = evaluated_of_task
     baseline = report.rival("baseline")
     assert baseline is not None
-    asked = {"value", GATES[use_case.task], use_case.training.metric_for(use_case.task)}
+    asked = {"value", GATES[use_case.task], search_metric(use_case)}
     assert set(baseline.differences) == asked
     for metric, difference in baseline.differences.items():
         assert difference.value == pytest.approx(report.metrics[metric] - baseline.metrics[metric])
@@ -142,7 +143,7 @@ def test_the_learning_curve_uses_the_latest_rows_and_ends_at_all_of_them(evaluat
     sizes = [point.rows for point in report.learning_curve]
     assert sizes == [int(share * len(candidate.fold.training)) for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
     raw = report.learning_curve[-1].metric
-    assert raw == pytest.approx(report.metrics[use_case.training.metric_for(use_case.task)], rel=0.02)
+    assert raw == pytest.approx(report.metrics[search_metric(use_case)], rel=0.02)
 
 
 def test_the_learning_curve_is_cut_where_it_would_cost_too_much(tmp_path):

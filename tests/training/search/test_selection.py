@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from noria.core.metrics.task_profile import search_metric
 from noria.core.use_case import Task
 from noria.testing.snapshots import made_up_columns, write_snapshot
 from noria.training.bundle.environment import record_environment
@@ -29,7 +30,7 @@ from tests.training.data.test_splits import MULTICLASS, REGRESSION
 
 def measure(tmp_path, metric: str | None, **task):
     use_case = parcels(tmp_path, training={"metric": metric} if metric else {}, **task)
-    return search_measure(use_case.training.metric_for(use_case.task), target_of(use_case))
+    return search_measure(search_metric(use_case), target_of(use_case))
 
 
 @pytest.mark.parametrize(

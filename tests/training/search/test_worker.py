@@ -24,7 +24,7 @@ from tests.training.conftest import parcels
 
 
 def initial(use_case, snapshot, champion=None):
-    """Kind and hyperparameters of the first trials, whatever the number of trials is."""
+    """Kind and hyperparameters of the first trials, for any number of trials."""
     plan = search_plan(use_case, snapshot)
     return first_trials(plan.target, plan.candidates, champion or {})
 

@@ -15,7 +15,6 @@ from noria.core.model.calibration import softmax
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
-from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import Contributions, Params
 from noria.training.models.base.onnx_graph import GraphPart, assemble
@@ -75,9 +74,9 @@ class MarginModel:
 
 def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
     """Margins as scores; shape ``(rows,)``, for multiclass ``(rows, classes)``."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return margins[:, 0]
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         # Not `sigmoid`: margins of trees can be so large that it overflows.
         small = np.exp(-np.abs(margins[:, 0]))
         return np.where(margins[:, 0] >= 0, 1 / (1 + small), small / (1 + small))
@@ -89,7 +88,7 @@ def margins_of(target: PredictionTarget, scores: Scores) -> Margins:
     if target.task is Task.REGRESSION:
         return scores[:, None]
     clipped = np.clip(scores, _EDGE, 1 - _EDGE)
-    return np.log(clipped) if target.task is Task.MULTICLASS else (np.log(clipped) - np.log1p(-clipped))[:, None]
+    return np.log(clipped) if target.task.is_multiclass else (np.log(clipped) - np.log1p(-clipped))[:, None]
 
 
 def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float:
@@ -102,7 +101,7 @@ def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float
     """
     if target.task is Task.REGRESSION:
         return float(np.mean((margins[:, 0] - labels) ** 2))
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         return float(np.mean(np.logaddexp(0.0, np.where(labels, -margins[:, 0], margins[:, 0]))))
     highest = margins.max(axis=1)
     spread = np.log(np.exp(margins - highest[:, None]).sum(axis=1)) + highest
@@ -113,7 +112,7 @@ def priors(target: PredictionTarget, labels: Labels) -> npt.NDArray[np.float64]:
     """Margins of the overall rates, or the mean of the labels; shape ``(outputs,)``."""
     if target.task is Task.REGRESSION:
         return np.array([np.mean(labels)], dtype=np.float64)
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         rate = (float(labels.sum()) + 0.5) / (len(labels) + 1)
         return np.array([np.log(rate / (1 - rate))], dtype=np.float64)
     counts = np.bincount(labels, minlength=target.classes) + 0.5

@@ -105,9 +105,9 @@ def assemble(task: Task, width: int, part: GraphPart) -> bytes:
 def _link(task: Task, part: GraphPart) -> tuple[list[Any], list[Any], str]:
     """The nodes of a part, followed by the link from margins to scores."""
     nodes, constants = list(part.nodes), list(part.constants)
-    if task is Task.REGRESSION:
+    if task.is_regression:
         nodes.append(node("Identity", [part.output], "number"))
-    elif task is Task.MULTICLASS:
+    elif task.is_multiclass:
         nodes.append(node("Softmax", [part.output], "probabilities", axis=1))
     else:
         constants.append(constant("one", np.array(1.0, dtype=np.float64)))

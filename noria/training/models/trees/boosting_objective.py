@@ -15,7 +15,6 @@ import numpy.typing as npt
 from noria.core.metrics.regression import pinball
 from noria.core.model.decision import Labels
 from noria.core.model.encoder_columns import Matrix
-from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 from noria.training.models.base.estimator import FitContext, Params
 from noria.training.models.base.margin import Margins, class_weights, loss_of, priors, weight_shift
@@ -78,9 +77,9 @@ class BoostingObjective:
         }
 
     def _objective(self) -> dict[str, Any]:
-        if self.target.task is Task.BINARY_CLASSIFICATION:
+        if self.target.task.is_binary:
             return {"objective": "binary:logistic", "base_score": 0.5}
-        if self.target.task is Task.MULTICLASS:
+        if self.target.task.is_multiclass:
             return {"objective": "multi:softprob", "num_class": self.target.classes, "base_score": 0.0}
         if self.loss == QUANTILE:
             return {"objective": "reg:quantileerror", "quantile_alpha": self.target.quantile, "base_score": 0.0}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from noria.core.base.api_key import ApiKey, KeyState
 from noria.core.base.errors import AccessError
 from noria.ports.key_store import RevokedKey
-from noria.testing.interruption import Killed
+from noria.testing.fakes.interruption import Killed
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 

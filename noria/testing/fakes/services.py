@@ -8,11 +8,15 @@ from pathlib import Path
 from noria.bootstrap import Services
 from noria.data.postgres.warehouse import Warehouse
 from noria.settings import Settings
-from noria.testing.audit_trail import InMemoryAuditTrail
 from noria.testing.clock import ManualClock
-from noria.testing.key_store import InMemoryKeyStore
-from noria.testing.mailer import RecordingMailer
-from noria.testing.registry import InMemoryRegistry
+from noria.testing.fakes.audit_trail import InMemoryAuditTrail
+from noria.testing.fakes.feature_store import InMemoryFeatureStore
+from noria.testing.fakes.history import InMemoryVersionHistory
+from noria.testing.fakes.key_store import InMemoryKeyStore
+from noria.testing.fakes.mailer import RecordingMailer
+from noria.testing.fakes.prediction_store import InMemoryBatchPredictions, InMemoryServedPredictions
+from noria.testing.fakes.registry import InMemoryRegistry
+from noria.testing.fakes.verdict_store import InMemoryVerdictStore
 
 
 class InMemoryServices(Services):
@@ -41,6 +45,31 @@ class InMemoryServices(Services):
     def audit(self) -> InMemoryAuditTrail:
         """The audit trail."""
         return InMemoryAuditTrail(self.clock)
+
+    @cached_property
+    def features(self) -> InMemoryFeatureStore:
+        """Features and labels."""
+        return InMemoryFeatureStore()
+
+    @cached_property
+    def predictions(self) -> InMemoryBatchPredictions:
+        """Predictions of intervals."""
+        return InMemoryBatchPredictions(self.features)
+
+    @cached_property
+    def served(self) -> InMemoryServedPredictions:
+        """Predictions that serving has given."""
+        return InMemoryServedPredictions(self.features)
+
+    @cached_property
+    def history(self) -> InMemoryVersionHistory:
+        """What is known of versions."""
+        return InMemoryVersionHistory()
+
+    @cached_property
+    def verdicts(self) -> InMemoryVerdictStore:
+        """Verdicts, ledger and requests to retrain."""
+        return InMemoryVerdictStore()
 
     @cached_property
     def keys(self) -> InMemoryKeyStore:

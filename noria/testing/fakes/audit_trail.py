@@ -11,7 +11,7 @@ from datetime import datetime
 from noria.core.base.clock import Clock
 from noria.core.lifecycle.audit_chain import head_of, next_event, verify_chain, version_in_force
 from noria.core.lifecycle.audit_event import Action, AuditEvent
-from noria.testing.interruption import Killed
+from noria.testing.fakes.interruption import Killed
 
 _LONGEST_WAIT = 30.0
 

@@ -9,9 +9,9 @@ from noria.core.base.errors import AccessError, UseCaseError
 from noria.core.lifecycle.audit_event import Action
 from noria.jobs import access
 from noria.testing.builders import write_use_case
-from noria.testing.interruption import Killed
-from noria.testing.key_store import FOREVER
-from noria.testing.services import in_memory_services
+from noria.testing.fakes.interruption import Killed
+from noria.testing.fakes.key_store import FOREVER
+from noria.testing.fakes.services import in_memory_services
 
 
 @pytest.fixture
