@@ -14,6 +14,8 @@ from noria.core.lifecycle.audit_event import Action
 from noria.data.postgres.warehouse import Warehouse
 from noria.release.audit import PostgresAuditTrail
 
+pytestmark = pytest.mark.slow
+
 ANSI = "\x1b["
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from noria.testing.builders import write_use_case
 
+pytestmark = pytest.mark.slow
+
 Parse = Callable[[Path], dict[str, Any]]
 KINDS = ("data", "monitor", "score", "train")
 HEAVY = {

@@ -12,6 +12,8 @@ from tests.conftest import PROJECT, skip_without
 from tests.docs.guide import not_printed, read_guide
 from tests.serving.conftest import serve
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["serve"]
 BLOCKS = read_guide(PROJECT / "docs" / "clients.md")
 ADDRESS = "127.0.0.1:8000"

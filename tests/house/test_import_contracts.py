@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import PROJECT
 
+pytestmark = pytest.mark.slow
+
 ROOTS = ("noria", "serving", "monitoring", "plugins/noria_airflow", "dags", "benchmarks", "tests/house")
 VIOLATIONS = [
     ("noria/core/base/planted.py", "import noria.core.lifecycle.gates", "core: base, use case, model"),

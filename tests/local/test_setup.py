@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FAKE_UV = """#!/bin/sh
 if [ "$1" = --version ]; then echo "uv {version} (test)"; exit 0; fi
 echo "$@" >> "{calls}"

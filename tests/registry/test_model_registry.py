@@ -21,7 +21,7 @@ OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_ag
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "mlflow"])
+@pytest.fixture(params=["memory", pytest.param("mlflow", marks=pytest.mark.server)])
 def registry(request: pytest.FixtureRequest) -> ModelRegistry:
     if request.param == "memory":
         return InMemoryRegistry()

@@ -27,6 +27,8 @@ from noria.testing.builders import a_use_case
 from tests.monitoring.conftest import MAY, MONITORING
 from tests.monitoring.made_up import Parcels, a_manifest, as_reference, make_up
 
+pytestmark = pytest.mark.slow
+
 ROWS = 1_500
 TASKS = pytest.mark.parametrize("task", list(Task))
 

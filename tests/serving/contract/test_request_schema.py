@@ -119,6 +119,6 @@ def test_find_values_unseen_in_training_follows_the_policy(tmp_path: Path) -> No
 def test_max_batch_limits_instances_of_a_request(tmp_path: Path) -> None:
     few = a_model(tmp_path, serving={"max_batch": 2})
     three = json.dumps({"instances": [{"hour": 1}] * 3}).encode()
-    assert few.contract.read(three) is None
+    assert few.request_schema.read(three) is None
     with pytest.raises(RequestError, match="at most 2"):
         read_body(three, few)
