@@ -82,7 +82,7 @@ class OnnxPredictor:
         self._encoder = manifest.encoder
         self._explainer_file = explainer
         self._session = OnnxSession(graph)
-        self._score_index = 1 if manifest.task is Task.BINARY_CLASSIFICATION else 0
+        self._score_index = 1 if manifest.task.is_binary else 0
         """Position of a single row's score in the output of the graph."""
 
     @cached_property
@@ -119,9 +119,9 @@ class OnnxPredictor:
 
     def _raw(self, output: Scores) -> Scores:
         """Output of the graph in the shape of the task."""
-        if self.manifest.task is Task.REGRESSION:
+        if self.manifest.task.is_regression:
             return output.reshape(len(output))
-        return output if self.manifest.task is Task.MULTICLASS else output[:, 1]
+        return output if self.manifest.task.is_multiclass else output[:, 1]
 
 
 def load_predictor(folder: Path, digest: str | None = None) -> Predictor:

@@ -163,7 +163,7 @@ def _ratios(rows: TrainingSet, last: tuple[RuleColumn, ...]) -> Labels:
 
 def _targets(labels: Labels, target: PredictionTarget) -> _Numbers:
     """Numbers whose means are encoded; shape ``(rows, means)``."""
-    if target.task is Task.MULTICLASS:
+    if target.task.is_multiclass:
         return np.asarray(labels[:, None] == np.arange(min(target.classes, MOST_CLASS_MEANS)), dtype=np.float64)
     numbers: _Numbers = labels.astype(np.float64)[:, None]
     if target.task.is_regression:
@@ -265,7 +265,7 @@ def _smoothed(by_text: _Sums, options: EncodingOptions) -> _Numbers:
     """Smoothed, centred means of every text; 0 for a text without rows; shape ``(texts + 1, means)``."""
     counts, sums = by_text.counts[:, None], by_text.sums
     rows, total = float(by_text.counts.sum()), sums.sum(axis=0)
-    if options.target.task is Task.REGRESSION:
+    if options.target.task.is_regression:
         means = (sums - counts * (total / max(rows, 1.0))) / (counts + options.smoothing)
     else:
         overall = (total + 0.5) / (rows + 1)

@@ -81,7 +81,7 @@ def _differences(
 
 def _compared(gates: Sequence[Gate], reference: str, task: Task, metric: str) -> list[str]:
     gated = [gate.metric for gate in gates if reference in (gate.better_than, gate.not_worse_than)]
-    return [name for name in dict.fromkeys(("value", metric, *gated)) if name in METRICS[task]]
+    return [name for name in dict.fromkeys(("value", metric, *gated)) if name in gate_metrics(task)]
 
 
 def _reference(candidate: ScoredSlice, rows: TrainingSet, name: str, version: str, predictor: Predictor) -> ReferenceModel:

@@ -34,7 +34,7 @@ def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts)
     rows, features = evaluated.fold.validation, use_case.features
     candidate = ScoredSlice(evaluated.policy, use_case.business.value, rows.labels, evaluated.scores)
     resampler = make_resampler(use_case.training.split, use_case.gates, rows, use_case.training.seed)
-    metric = use_case.training.metric_for(use_case.task)
+    metric = search_metric(use_case)
     references = score_references(candidate, rows, evaluated.references)
     explained = explained_rows(len(rows), export)
     sections: dict[str, Any] = {
@@ -60,7 +60,7 @@ def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts)
 def _subject(evaluated: EvaluationInput, candidate: ScoredSlice, references: Sequence[ReferenceModel]) -> dict[str, Any]:
     """What was evaluated: the slice of rows, the policy and the notes."""
     policy, fold = evaluated.policy, evaluated.fold
-    multiclass = policy.task is Task.MULTICLASS
+    multiclass = policy.task.is_multiclass
     counts = np.bincount(candidate.labels, minlength=len(policy.classes)).tolist() if multiclass else []
     return {
         "task": policy.task,
@@ -82,7 +82,7 @@ def _quality(
     """Metrics with their intervals, the plots, and the comparison of groups."""
     rows = evaluated.fold.validation
     fairness = compare_decisions(protected, rows, candidate, resampler)
-    gated = fairness if evaluated.policy.task is Task.BINARY_CLASSIFICATION else ()  # no gate on fairness among classes
+    gated = fairness if evaluated.policy.task.is_binary else ()  # no gate on fairness among classes
     return {
         "metrics": candidate.metrics | fairness_metrics(gated),
         "intervals": _intervals(candidate, resampler) | fairness_intervals(gated),

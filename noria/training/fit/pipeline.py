@@ -52,7 +52,7 @@ class FittedPipeline:
         """
         matrix = encode(self.encoder, rows)
         shap = MarginModel(self.target).contributions(self.estimator, matrix)
-        if self.target.task is Task.MULTICLASS:
+        if self.target.task.is_multiclass:
             highest = self.estimator.margins(matrix).argmax(axis=1)
             shap = shap[np.arange(len(shap)), highest] - shap.mean(axis=1)  # raising all classes alike changes nothing
         return _by_feature(shap, self.encoder, self.features)

@@ -95,7 +95,7 @@ class GradientBoosting(MarginModel):
             return fit_log_target_with_validation(self, data, plain(params), context, on_round, for_mean=mean)
         base = self._objective(data.training.labels, params)
         booster, rounds = boosted_until_no_gain(base, data, _parameters(base, params, context), context, on_round)
-        grows = self.target.task is not Task.BINARY_CLASSIFICATION
+        grows = not self.target.task.is_binary
         fitted_params = {ROUNDS: rounds} | ({ROWS: len(data.training.labels)} if grows else {})
         return XgboostTrees(booster, base.base, base.spread), fitted_params
 

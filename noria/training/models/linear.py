@@ -101,7 +101,7 @@ class Linear(MarginModel):
     @property
     def warm_start_points(self) -> tuple[Params, ...]:
         """Regression also of the logarithm, which turns products into sums."""
-        regression = self.target.task is Task.REGRESSION
+        regression = self.target.task.is_regression
         return (MappingProxyType({**self.defaults, LINEAR_TARGET: float(LOGARITHM)}),) if regression else ()
 
     def suggest(self, trial: optuna.Trial) -> Params:
@@ -166,7 +166,7 @@ class Linear(MarginModel):
 
     def _spread(self, model: Any) -> tuple[_Numbers, _Numbers]:
         """Coefficients and intercepts of every class; a class without rows gets a probability near 0."""
-        if self.target.task is Task.BINARY_CLASSIFICATION:
+        if self.target.task.is_binary:
             return np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
         coefficients = np.zeros((self.target.classes, model.coef_.shape[1]))
         intercept = np.full(self.target.classes, -15.0)

@@ -65,7 +65,7 @@ class MarginModel:
         Shape ``(rows, width)``, for multiclass ``(rows, classes, width)``.
         """
         shap: Contributions = estimator.contributions(matrix)
-        return shap if self.target.task is Task.MULTICLASS else shap[:, 0, :]
+        return shap if self.target.task.is_multiclass else shap[:, 0, :]
 
     def to_onnx(self, estimator: Any, width: int) -> bytes:
         """The model without its encoder, as an ONNX graph; the last output has the scores of the task."""
@@ -85,7 +85,7 @@ def scores_of(target: PredictionTarget, margins: Margins) -> Scores:
 
 def margins_of(target: PredictionTarget, scores: Scores) -> Margins:
     """Scores as margins, shape ``(rows, outputs)``; the inverse of `scores_of` (multiclass: up to a constant per row)."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return scores[:, None]
     clipped = np.clip(scores, _EDGE, 1 - _EDGE)
     return np.log(clipped) if target.task.is_multiclass else (np.log(clipped) - np.log1p(-clipped))[:, None]
@@ -99,7 +99,7 @@ def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float
         labels: shape ``(rows,)``.
         margins: shape ``(rows, outputs)``.
     """
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return float(np.mean((margins[:, 0] - labels) ** 2))
     if target.task.is_binary:
         return float(np.mean(np.logaddexp(0.0, np.where(labels, -margins[:, 0], margins[:, 0]))))
@@ -110,7 +110,7 @@ def loss_of(target: PredictionTarget, labels: Labels, margins: Margins) -> float
 
 def priors(target: PredictionTarget, labels: Labels) -> npt.NDArray[np.float64]:
     """Margins of the overall rates, or the mean of the labels; shape ``(outputs,)``."""
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         return np.array([np.mean(labels)], dtype=np.float64)
     if target.task.is_binary:
         rate = (float(labels.sum()) + 0.5) / (len(labels) + 1)
@@ -131,4 +131,4 @@ def class_weights(target: PredictionTarget, labels: Labels, balance: float) -> n
 
 def weight_shift(target: PredictionTarget, log_weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Excess of the margins after a fit with class weights; shape ``(outputs,)``."""
-    return log_weights if target.task is Task.MULTICLASS else log_weights[1:] - log_weights[:1]
+    return log_weights if target.task.is_multiclass else log_weights[1:] - log_weights[:1]

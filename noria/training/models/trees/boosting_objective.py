@@ -87,11 +87,11 @@ class BoostingObjective:
 
     def hessian(self) -> float:
         """Approximate weight of one row in `min_child_weight`, before the first tree."""
-        if self.target.task is Task.REGRESSION:
+        if self.target.task.is_regression:
             return 1.0
         rates = np.exp(log_rates(self.target, self.start))
         variance = float(np.mean(rates * (1 - rates)))
-        return 2 * variance if self.target.task is Task.MULTICLASS else variance
+        return 2 * variance if self.target.task.is_multiclass else variance
 
     def validation_loss(self, labels: Labels, margins: Margins) -> float:
         """The loss that the trees minimise, of other rows.
@@ -100,7 +100,7 @@ class BoostingObjective:
             labels: unscaled; shape ``(rows,)``.
             margins: in the label's unit; shape ``(rows, outputs)``.
         """
-        if self.target.task is not Task.REGRESSION or self.loss == SQUARED:
+        if not self.target.task.is_regression or self.loss == SQUARED:
             return loss_of(self.target, labels, margins)
         return pinball(labels, margins[:, 0], self.target.quantile if self.loss == QUANTILE else 0.5)
 
@@ -122,7 +122,7 @@ def boosting_objective(
         balance: classification: 0 leaves classes as they are, 1 gives them equal weight.
         loss: regression: SQUARED, ABSOLUTE or QUANTILE.
     """
-    if target.task is Task.REGRESSION:
+    if target.task.is_regression:
         level, spread = float(np.mean(labels)), float(np.std(labels)) or 1.0
         aim = aim_of(target, {LOSS: loss})
         center = level if aim is None else float(np.quantile(labels, aim))
@@ -135,7 +135,7 @@ def boosting_objective(
 
 def log_rates(target: PredictionTarget, margins: _Numbers) -> _Numbers:
     """Log probability of each class (binary: of yes) for one row of margins; shape ``(outputs,)``."""
-    if target.task is Task.BINARY_CLASSIFICATION:
+    if target.task.is_binary:
         return np.asarray(-np.logaddexp(0.0, -margins), dtype=np.float64)
     highest = margins.max()
     return np.asarray(margins - highest - np.log(np.exp(margins - highest).sum()), dtype=np.float64)
