@@ -7,7 +7,7 @@ Two questions are asked, and neither before `FEWEST` trials are completed:
    to slow learners, which a comparison at equal rounds (as in Optuna's MedianPruner) is not: they start behind and catch up.
 2. *At the end of a fold*: is the mean so far worse than the median of the others on the same folds?
 
-docs/adr/0013-search.md gives the time that is saved, docs/adr/0030-training-libraries.md compares with `BasePruner`.
+docs/adr/0013-search.md gives the time that is saved, docs/adr/0032-training-libraries.md compares with `BasePruner`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The lock of a search worker: shows the other workers that its process lives.
 
 A worker holds a PostgreSQL advisory lock for as long as its process lives. PostgreSQL releases the lock with the connection,
-so a killed process is known at once, without waiting for a heartbeat (docs/adr/0030-training-libraries.md). A worker whose
+so a killed process is known at once, without waiting for a heartbeat (docs/adr/0032-training-libraries.md). A worker whose
 connection was lost (PostgreSQL was restarted) takes its lock again at the next renewal, every few boosting rounds.
 """
 

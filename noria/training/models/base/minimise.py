@@ -1,7 +1,7 @@
 """Minimisation of a function of one number.
 
 Golden section with a fixed number of steps gives the same digits with every version of every library; see
-docs/adr/0030-training-libraries.md.
+docs/adr/0032-training-libraries.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A worker receives the encoder and the positions of its rows in the snapshot, rea
 everywhere else. So workers need this package, and must see the folder of snapshots under the same path. Rows that are in
 memory are sent.
 
-Workers add their sums in the order in which they arrive, and rows are on whichever worker was free: the same snapshot gives
+Workers add their sums in the order in which they arrive, and rows are on the worker that was free: the same snapshot gives
 an equally good model, not the same bytes.
 """
 
