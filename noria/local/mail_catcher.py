@@ -29,7 +29,7 @@ _LARGEST = 30 * 1024 * 1024
 
 
 class _Keeper:
-    """aiosmtpd's handler: a message is acknowledged once it is on disk."""
+    """Handler of aiosmtpd: a message is acknowledged once it is on disk."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox

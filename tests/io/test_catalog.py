@@ -53,7 +53,7 @@ def test_a_wrong_field_is_named_with_found_and_expected(tmp_path, changes, messa
             r"gates\[0\]\.metric: 'roc_auc' is not of regression",
         ),
         ("multiclass", {"gates": [{"metric": "macro_f", "at_least": 1}]}, r"gates\[0\]\.metric: .*macro_f1"),
-        ("regression", {"training": {"metric": "roc_auc"}}, r"training\.metric: .*expected one of rmse, mae, pinball"),
+        ("regression", {"training": {"metric": "roc_auc"}}, r"training\.metric: .*expected one of mae, rmse, pinball"),
         (
             "regression",
             {"label": {"model": "m", "column": "c", "available_after": "1d", "classes": ["a"]}},

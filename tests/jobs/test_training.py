@@ -50,7 +50,7 @@ def train(services, use_case, snapshot) -> VersionRef:
 def test_a_candidate_is_trained_promoted_and_rolled_back_and_every_step_can_be_repeated(services, use_case, snapshot):
     candidate = train(services, use_case, snapshot)
     assert (candidate.version, candidate.passed, candidate.champion) == ("1", True, "0")
-    assert "roc_auc" in candidate.summary
+    assert "ROC AUC" in candidate.summary
     assert len(candidate.model_dump_json()) < 1000
     assert train(services, use_case, snapshot) == candidate
 

@@ -31,7 +31,7 @@ def test_numbers_from_scored_rows_to_mail_and_retrain_request(world_of: Callable
     assert (asked.retrain, asked.as_of) == (True, day(1).end.isoformat())
     assert notify(world.services, world.use_case, day(1)).delivered_now
     mail = world.catcher.messages()[0]
-    assert mail["subject"].startswith("[quality loss] Parcels, 9 January 2024: Error ")
+    assert mail["subject"].startswith("[quality loss] Parcels, 2024-01-09: Error ")
     assert not notify(world.services, world.use_case, day(1)).delivered_now
 
 

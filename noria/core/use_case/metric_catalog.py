@@ -1,7 +1,7 @@
 """Every metric that a gate or a search can name: which way is better, which tasks have it, its title, how it is shown.
 
 A new metric is an entry here and a function in `noria.core.metrics`, measured by the module of its task; one that a search
-can optimise also has a function in `noria.training.search.search_metric`.
+can optimise also has a function in `noria.training.data.search_metric`.
 """
 
 from __future__ import annotations

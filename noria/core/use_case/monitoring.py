@@ -60,12 +60,12 @@ class RetrainPolicy(Frozen):
 
     @property
     def needed(self) -> int:
-        """k of `k of n`."""
+        """The k of `k of n`."""
         return int(self.after.split(" of ")[0])
 
     @property
     def window(self) -> int:
-        """n of `k of n`."""
+        """The n of `k of n`."""
         return int(self.after.split(" of ")[1])
 
 

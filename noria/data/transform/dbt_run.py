@@ -132,7 +132,7 @@ def _forward(event: Any) -> None:
 
 
 def _close_logs() -> None:
-    """dbt leaves its log files open, and a worker process runs many intervals."""
+    """Close the log files that dbt leaves open, since a worker process runs many intervals."""
     for name in ("file_log", "stdout_log"):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

@@ -12,6 +12,7 @@ from noria.core.use_case import Features, UseCase
 from noria.training.data.dataset import SnapshotSchema, snapshot_schema
 from noria.training.data.parquet_columns import MOST_IN_MEMORY
 from noria.training.data.sampling import DEFAULT_SAMPLING, Sampling
+from noria.training.data.search_metric import SearchMeasure, search_measure
 from noria.training.data.splits import SplitPlan, split_plan
 from noria.training.data.target import PredictionTarget, target_of
 from noria.training.models.base.estimator import FitContext, Params
@@ -19,7 +20,6 @@ from noria.training.models.base.threads import threads_per_worker
 from noria.training.models.catalog import BLEND
 from noria.training.search.budget import SearchLimits, search_limits
 from noria.training.search.initial_trials import first_trials, fitted_kinds, searched_kinds
-from noria.training.search.search_metric import SearchMeasure, search_measure
 
 
 @dataclass(frozen=True)

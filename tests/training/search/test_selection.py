@@ -14,13 +14,13 @@ from noria.testing.snapshots import made_up_columns, write_snapshot
 from noria.training.bundle.environment import record_environment
 from noria.training.data.dataset import read_snapshot, snapshot_schema
 from noria.training.data.sampling import Sampling
+from noria.training.data.search_metric import search_measure
 from noria.training.data.splits import search_folds, split_plan
 from noria.training.data.target import PredictionTarget, target_of
 from noria.training.search.budget import Budget, SearchLimits, search_limits
 from noria.training.search.oof_predictions import HeldOutScores, forget_search
 from noria.training.search.plan import search_plan
 from noria.training.search.pruning import FEWEST, Pruner
-from noria.training.search.search_metric import search_measure
 from noria.training.search.selection import best_trial, select
 from noria.training.search.study import open_study
 from noria.training.search.worker import run_plan, run_worker
