@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,8 @@ from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Labels, Scores
 from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
-from noria.training.models.base.estimator import Metric
+
+Metric = Callable[[Labels, Scores], float]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.training.data.encoding import EncodingOptions
+from noria.training.data.search_metric import Metric
 
 if TYPE_CHECKING:
     import optuna
@@ -23,7 +24,6 @@ Params = Mapping[str, float]
 """Hyperparameters by name; categorical ones are numbers too, so that all are stored alike."""
 OnRound = Callable[[int, float], None]
 """Called with the boosting round and the search metric on the validation rows; raises `TrialPruned` to end the fit."""
-Metric = Callable[[Labels, Scores], float]
 """The search metric of labels and scores."""
 
 
