@@ -15,6 +15,7 @@ from noria.core.use_case import Task
 from noria.training.data.target import PredictionTarget
 
 Metric = Callable[[Labels, Scores], float]
+"""A search metric of labels and scores."""
 
 
 @dataclass(frozen=True)

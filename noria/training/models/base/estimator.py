@@ -24,7 +24,6 @@ Params = Mapping[str, float]
 """Hyperparameters by name; categorical ones are numbers too, so that all are stored alike."""
 OnRound = Callable[[int, float], None]
 """Called with the boosting round and the search metric on the validation rows; raises `TrialPruned` to end the fit."""
-"""The search metric of labels and scores."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - not an error, and the name that Optuna uses
