@@ -20,7 +20,7 @@ def test_numbers_from_scored_rows_to_mail_and_retrain_request(world_of: Callable
         world.score(day(number), world.draw(1_000, 100 + number, noise=0.8), version)
         result = monitor(world.services, world.use_case, day(number))
         assert (result.version, result.verdict) == (version, "quality_loss")
-        assert result.summary.startswith("quality loss: Error ")
+        assert result.summary.startswith("quality loss: Weighted percentage error ")
     assert monitor(world.services, world.use_case, day(1)) == result  # a replay replaces and gives the same
     assert "minutes_late (prediction)" in Path(result.report).read_text(encoding="utf-8")
     with world.services.warehouse.transaction() as connection:
@@ -31,7 +31,7 @@ def test_numbers_from_scored_rows_to_mail_and_retrain_request(world_of: Callable
     assert (asked.retrain, asked.as_of) == (True, day(1).end.isoformat())
     assert notify(world.services, world.use_case, day(1)).delivered_now
     mail = world.catcher.messages()[0]
-    assert mail["subject"].startswith("[quality loss] Parcels, 2024-01-09: Error ")
+    assert mail["subject"].startswith("[quality loss] Parcels, 2024-01-09: Weighted percentage error ")
     assert not notify(world.services, world.use_case, day(1)).delivered_now
 
 
@@ -46,7 +46,7 @@ def test_classes_from_scored_rows_to_mail(world_of: Callable[[Task], World]) -> 
     assert notify(world.services, world.use_case, day(0)).delivered_now
 
 
-@pytest.mark.parametrize(("task", "words"), [(Task.MULTICLASS, "+"), (Task.REGRESSION, "its errors cost ")])
+@pytest.mark.parametrize(("task", "words"), [(Task.MULTICLASS, "EUR +"), (Task.REGRESSION, "its errors cost ")])
 def test_the_rule_of_every_task_is_judged_and_mailed(task: Task, words: str, world_of: Callable[[Task], World]) -> None:
     world = world_of(task)
     world.score(day(0), world.draw(1_000, 100), "0")
