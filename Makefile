@@ -19,7 +19,7 @@ demo: setup ## The whole loop on real flights: data, training, serving, drift, m
 test: setup ## Every test, against real PostgreSQL, MLflow, SMTP, HTTP and Airflow
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-quick: setup ## Format, lint, import contracts, and the tests that need no server, within a minute
+quick: setup ## Format, lint, import contracts, and the quick tests that need no server
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/lint-imports
