@@ -65,9 +65,12 @@ def test_serving_group_lists_what_serving_imports(project):
     assert undeclared(files, project) == []
 
 
-def test_planted_import_is_named(project, tmp_path):
-    planted = tmp_path / "planted.py"
-    planted.write_text(
-        "def load():\n    from pandas import DataFrame\n    from noria.io.templates import render\n", encoding="utf-8"
+def test_undeclared_import_is_named_also_in_a_module_that_another_imports(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["numpy>=2"]\n[dependency-groups]\nserving = ["starlette>=1"]\n', encoding="utf-8"
     )
-    assert undeclared([planted], project) == ["jinja2", "markupsafe", "pandas"]
+    (tmp_path / "noria").mkdir()
+    (tmp_path / "noria" / "pages.py").write_text("import numpy, starlette, json, jinja2\n", encoding="utf-8")
+    planted = tmp_path / "planted.py"
+    planted.write_text("def load():\n    from pandas import DataFrame\n    import noria.pages\n", encoding="utf-8")
+    assert undeclared([planted], tmp_path) == ["jinja2", "pandas"]

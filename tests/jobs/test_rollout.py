@@ -250,4 +250,4 @@ def test_the_other_tasks_are_judged_by_their_money_too(services, tmp_path, task)
             connection.execute(sa.text("insert into labels.lbl_parcels values (:entity, :before, :label, :before)"), facts)
     found = rollout.rollout_status(services, use_case).comparison
     assert "less per decision than version 1" in found.worse
-    assert found.summary.startswith("200 rows against 200 of the champion; money per decision −")
+    assert found.summary.startswith("200 rows against 200 of the champion; money per decision EUR −")
