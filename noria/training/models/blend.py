@@ -16,8 +16,9 @@ from noria.core.model.decision import Labels, Scores
 from noria.core.model.encoder_columns import Matrix
 from noria.core.model.explainer import ExplainerPart
 from noria.training.data.cross_folds import cross_folds
+from noria.training.data.search_metric import Metric
 from noria.training.data.target import PredictionTarget
-from noria.training.models.base.estimator import Metric, Params
+from noria.training.models.base.estimator import Params
 from noria.training.models.base.margin import FittedEstimator, Margins, margins_of, scores_of
 from noria.training.models.base.onnx_graph import GraphPart, columns, reading, weighted_sum
 from noria.training.models.log_target import learns_logarithms

@@ -14,7 +14,8 @@ from noria.core.model.decision import Scores
 from noria.core.use_case import Features, SplitBy
 from noria.training.data.dataset import Fold
 from noria.training.data.encoding import encode, encode_for_training, fit_encoder
-from noria.training.models.base.estimator import EncodedRows, Estimator, FitData, Metric, Params, TrialPruned
+from noria.training.data.search_metric import Metric
+from noria.training.models.base.estimator import EncodedRows, Estimator, FitData, Params, TrialPruned
 from noria.training.models.catalog import make_estimator
 from noria.training.search.budget import Budget
 from noria.training.search.oof_predictions import HeldOutScores
