@@ -12,16 +12,18 @@ from noria.core.base.errors import SettingsError
 from noria.core.lifecycle.registry import ModelRegistry
 from noria.core.use_case import UseCase
 from noria.io.catalog import FILE_NAME, Catalog, load_catalog, load_use_case
-from noria.settings import Settings, load_settings
+from noria.settings import Settings, load_settings, source_url
 
 if TYPE_CHECKING:
     from monitoring.store.verdict_store import VerdictStore
     from noria.data.postgres.warehouse import Warehouse
     from noria.ports.audit_trail import AuditTrail
+    from noria.ports.data_steps import DataSteps
     from noria.ports.feature_store import FeatureStore
     from noria.ports.key_store import KeyStore
     from noria.ports.mailer import Mailer
     from noria.ports.prediction_store import BatchPredictions, ServedPredictions
+    from noria.ports.schema import Schema
     from noria.reports.history import VersionHistory
 
 
@@ -74,6 +76,29 @@ class Services:
         if not url:
             raise SettingsError("NORIA_WAREHOUSE_URL is not set: run `noria up`, or give a postgresql:// URL")
         return Warehouse(url)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Noria's tables in the database, of any release or none."""
+        from noria.data.migrations.schema import PostgresSchema
+
+        return PostgresSchema(self.database)
+
+    @cached_property
+    def data_steps(self) -> DataSteps:
+        """Ingest, validate and transform."""
+        from noria.data.steps import WarehouseSteps
+
+        settings = self.settings
+        return WarehouseSteps(
+            warehouse=self.warehouse,
+            clock=self.clock,
+            use_cases=settings.use_cases,
+            dbt_project=settings.dbt_project,
+            dbt_state=settings.home / "dbt",
+            source_url=source_url,
+            pseudonym_key=settings.pseudonym_key.get_secret_value(),
+        )
 
     @cached_property
     def registry(self) -> ModelRegistry:

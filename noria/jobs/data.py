@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from noria.bootstrap import Services
 from noria.core.base.interval import Interval
 from noria.core.base.results import IngestResult, QualityResult, TransformResult
 from noria.core.use_case import UseCase
+from noria.ports.data_steps import CheckedStage
 
 
 def ingest(services: Services, use_case: UseCase, interval: Interval) -> IngestResult:
-    """Replace the interval in every raw table, and fill the lookback before it where no run has brought it yet."""
-    from noria.data.ingest.ingest import ingest as run
-    from noria.settings import source_url
+    """Replace the interval in every raw table, and fill the lookback before it where no run has brought it yet.
 
-    return run(
-        services.warehouse,
-        use_case,
-        services.folder(use_case),
-        interval,
-        pseudonym_key=services.settings.pseudonym_key.get_secret_value(),
-        source_url=source_url,
-        now=services.clock.now(),
-    )
+    Raises:
+        SourceError: a source cannot be read, or lacks a column.
+
+    Example:
+        >>> ingest(services, use_case, interval).rows
+        {'parcels': 3}
+    """
+    return services.data_steps.ingest(use_case, interval)
 
 
-def validate(services: Services, use_case: UseCase, interval: Interval, stage: Literal["raw", "features"]) -> QualityResult:
+def validate(services: Services, use_case: UseCase, interval: Interval, stage: CheckedStage) -> QualityResult:
     """Hold the interval's rows against the use case's expectations; features that pass may be used from then on.
 
     Raises:
         QualityError: a critical expectation failed; says which rows.
-    """
-    from noria.data.quality.validation import validate as run
 
-    result = run(services.warehouse, use_case, services.folder(use_case), interval, stage)
+    Example:
+        >>> validate(services, use_case, interval, "raw").warnings
+        ()
+    """
+    result = services.data_steps.validate(use_case, interval, stage)
     if stage == "features":
         services.features.release(use_case, interval)
     return result
 
 
 def transform(services: Services, use_case: UseCase, interval: Interval) -> TransformResult:
-    """Build the interval's features and labels with dbt, and test them; nobody uses them until they are validated."""
-    from noria.data.transform.dbt_run import transform as run
+    """Build the interval's features and labels with dbt, and test them; they are kept from use until they are validated.
 
+    Raises:
+        TransformError: a model or a test failed; names it, with the rows that fail.
+
+    Example:
+        >>> transform(services, use_case, interval).rows
+        {'ftr_parcels': 3, 'lbl_parcels': 3}
+    """
     services.features.quarantine(use_case, interval)
-    return run(services.warehouse, use_case, interval, services.settings.dbt_project, services.settings.home / "dbt")
+    return services.data_steps.transform(use_case, interval)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
-
-if TYPE_CHECKING:
-    from noria.data.migrations.schema import Migration, SchemaState
+from noria.ports.schema import Migration, SchemaState
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,13 @@ def plan(services: Services) -> MigrationPlan:
 
     Raises:
         SchemaError: the tables are newer than this release.
-    """
-    from noria.data.migrations import schema
 
-    state = schema.read_schema(services.database)
-    return MigrationPlan(state, schema.pending(state))
+    Example:
+        >>> [migration.revision for migration in plan(services).pending]
+        ['0001', '0002']
+    """
+    state = services.schema.read()
+    return MigrationPlan(state, services.schema.pending(state))
 
 
 def migrate(
@@ -48,8 +47,13 @@ def migrate(
 
     Raises:
         SchemaError: the tables are newer than this release, a table stayed in use, or PostgreSQL refused a statement.
-    """
-    from noria.data.migrations import schema
 
-    schema.migrate(services.database, lock_timeout=lock_timeout, on_applied=on_applied)
-    return schema.read_schema(services.database)
+    Example:
+        >>> from datetime import timedelta
+        >>> migrate(services, lock_timeout=timedelta(seconds=5)).revision
+        '0002'
+        >>> plan(services).pending
+        ()
+    """
+    services.schema.migrate(lock_timeout=lock_timeout, on_applied=on_applied)
+    return services.schema.read()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -20,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from noria.core.base.errors import SchemaError
 from noria.data.postgres.locks import holding
 from noria.data.postgres.warehouse import Warehouse
+from noria.ports.schema import Migration, SchemaState
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -40,45 +40,6 @@ _IN_USE_BY = text(
     "join pg_class as c on c.oid = l.relation and c.relnamespace = to_regnamespace('ops') "
     "where l.granted and l.pid <> pg_backend_pid() order by 1"
 )
-
-
-@dataclass(frozen=True)
-class SchemaState:
-    """Tables of Noria that a database has.
-
-    Attributes:
-        where: name and address of the database.
-        revision: last migration that the tables contain; None where 0001 is not complete.
-        unnumbered: True where a release before numbered migrations made the tables.
-    """
-
-    where: str
-    revision: str | None
-    unnumbered: bool = False
-
-    def __str__(self) -> str:
-        if self.unnumbered:
-            same_as = f", the same as of revision {self.revision}" if self.revision else ""
-            return f"{self.where} has Noria's tables of a release before numbered migrations{same_as}"
-        if self.revision is None:
-            return f"{self.where} has no tables of Noria"
-        return f"{self.where} has Noria's tables of revision {self.revision}"
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One file of `versions/`.
-
-    Attributes:
-        revision: number of four digits, such as ``0002``.
-        title: first line of the file's docstring.
-    """
-
-    revision: str
-    title: str
-
-    def __str__(self) -> str:
-        return f"{self.revision} ({self.title})"
 
 
 @cache
@@ -155,6 +116,25 @@ def migrate(
                 _upgrade(connection, migration.revision)
             on_applied(migration)
     return chosen
+
+
+class PostgresSchema:
+    """`noria.ports.schema.Schema` in PostgreSQL."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def read(self) -> SchemaState:
+        """Tables of Noria that the database has."""
+        return read_schema(self._warehouse)
+
+    def pending(self, state: SchemaState) -> tuple[Migration, ...]:
+        """Migrations that `migrate` would apply, oldest first."""
+        return pending(state)
+
+    def migrate(self, *, lock_timeout: timedelta, on_applied: Callable[[Migration], None]) -> tuple[Migration, ...]:
+        """Apply the pending migrations."""
+        return migrate(self._warehouse, lock_timeout=lock_timeout, on_applied=on_applied)
 
 
 def _read(connection: Connection, where: str) -> SchemaState:

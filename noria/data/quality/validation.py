@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import make_url
 
@@ -26,6 +26,7 @@ from noria.data.quality.infinite_values import endless_features
 from noria.data.quality.suites import FOLDER, ExpectationSeverity, Suite, known_files, read_suite
 from noria.data.tables.features import feature_table
 from noria.io.catalog import FILE_NAME, load_use_case
+from noria.ports.data_steps import CheckedStage
 
 log = logging.getLogger(__name__)
 _SAMPLE = 5
@@ -50,7 +51,7 @@ class _Finding:
 
 
 def validate(
-    warehouse: Warehouse, use_case: UseCase, folder: Path, interval: Interval, stage: Literal["raw", "features"]
+    warehouse: Warehouse, use_case: UseCase, folder: Path, interval: Interval, stage: CheckedStage
 ) -> QualityResult:
     """Hold the interval's rows against the stage's suites.
 

@@ -10,12 +10,14 @@ from noria.data.postgres.warehouse import Warehouse
 from noria.settings import Settings
 from noria.testing.clock import ManualClock
 from noria.testing.fakes.audit_trail import InMemoryAuditTrail
+from noria.testing.fakes.data_steps import RecordingDataSteps
 from noria.testing.fakes.feature_store import InMemoryFeatureStore
 from noria.testing.fakes.history import InMemoryVersionHistory
 from noria.testing.fakes.key_store import InMemoryKeyStore
 from noria.testing.fakes.mailer import RecordingMailer
 from noria.testing.fakes.prediction_store import InMemoryBatchPredictions, InMemoryServedPredictions
 from noria.testing.fakes.registry import InMemoryRegistry
+from noria.testing.fakes.schema import InMemorySchema
 from noria.testing.fakes.verdict_store import InMemoryVerdictStore
 
 
@@ -35,6 +37,16 @@ class InMemoryServices(Services):
     def warehouse(self) -> Warehouse:
         """None, as `database`."""
         return self.database
+
+    @cached_property
+    def schema(self) -> InMemorySchema:
+        """Revision of Noria's tables."""
+        return InMemorySchema()
+
+    @cached_property
+    def data_steps(self) -> RecordingDataSteps:
+        """Ingest, validate and transform."""
+        return RecordingDataSteps()
 
     @cached_property
     def registry(self) -> InMemoryRegistry:
