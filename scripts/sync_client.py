@@ -20,7 +20,8 @@ RULES = (
     (r"\bAsync(NoriaClient|Client|BaseTransport)\b", r"\1"),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\baclose\b", "close"),
-    (r"\basync def\b", "def"),
+    (r"\basync (def|with)\b", r"\1"),
+    (r"\basyncio\.run\(([^\n]*)\)(?=\n)", r"\1"),
     (r"\bawait ", ""),
     (r"the tasks of an event loop may share it", "threads may share it"),
 )

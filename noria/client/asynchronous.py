@@ -34,6 +34,14 @@ class AsyncNoriaClient:
 
     Raises:
         ValueError: the address is none.
+
+    Example:
+        >>> async def is_late() -> bool:
+        ...     async with AsyncNoriaClient(url) as noria:
+        ...         found = await noria.predict("parcels", [{"hour": 19, "depot": "north"}])
+        ...         return found[0].decision
+        >>> asyncio.run(is_late())
+        True
     """
 
     def __init__(
@@ -80,25 +88,59 @@ class AsyncNoriaClient:
             NoAnswerError: nobody answered.
             UnexpectedAnswerError: somebody else did.
             ValueError: there are no instances.
+
+        Example:
+            >>> found = asyncio.run(noria.predict("parcels", [{"hour": 19}, {"hour": 9}], reasons=1))
+            >>> [one.decision for one in found]
+            [True, False]
+            >>> print(found[1].reasons[0].text)
+            Hour is 9: in today's rule "hour >= 18" does not hold
         """
         return await self._predictions(use_case, "instances", instances, reasons)
 
     async def predict_entities(self, use_case: str, entities: Iterable[str | int], *, reasons: int = 0) -> Predictions:
-        """Predict what the server knows the features of, by your names for it. Raises what `predict` raises."""
+        """Predict what the server knows the features of, by your names for it. Raises what `predict` raises.
+
+        Example:
+            >>> try:
+            ...     asyncio.run(noria.predict_entities("parcels", ["P17", "P18"]))
+            ... except RefusedError as error:  # this server has no database
+            ...     print(error.status, error.kind)
+            503 features-unavailable
+        """
         return await self._predictions(use_case, "entities", entities, reasons)
 
     async def feedback(self, use_case: str, statements: Iterable[Feedback | Mapping[str, Any]]) -> Received:
-        """Say what came true. Raises what `predict` raises."""
+        """Say what came true. Raises what `predict` raises.
+
+        Example:
+            >>> found = asyncio.run(noria.predict("parcels", [{"hour": 19}]))
+            >>> statements = [{"id": found[0].id, "label": False}, Feedback(label=True, entity="P17")]
+            >>> kept = asyncio.run(noria.feedback("parcels", statements))
+            >>> len(kept.ids)
+            2
+        """
         sent = calls.batches(calls.path_of(use_case, "feedback"), "feedback", statements, self._batch)
         return calls.received_of(use_case, await self._all(sent))
 
     async def about(self, use_case: str) -> About:
-        """What a use case is, what it expects, and which version answers. Raises what `predict` raises."""
+        """What a use case is, what it expects, and which version answers. Raises what `predict` raises.
+
+        Example:
+            >>> about = asyncio.run(noria.about("parcels"))
+            >>> about.decision, about.version, [field.name for field in about.expects if field.required]
+            ('send a warning', '0', ['hour'])
+        """
         call = calls.get(calls.path_of(use_case))
         return calls.description_of(call, await self._send(call))
 
     async def ready(self) -> bool:
-        """Whether predictions are answered; one try, and False where nobody answers."""
+        """Whether predictions are answered; one try, and False where nobody answers.
+
+        Example:
+            >>> asyncio.run(noria.ready())
+            True
+        """
         try:
             response = await self._http.get("/readyz")
         except httpx.RequestError:

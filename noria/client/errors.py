@@ -20,6 +20,13 @@ class NoriaClientError(Exception):
 
     Attributes:
         request_id: what the request was called; the server's log and its table of predictions have the same.
+
+    Example:
+        >>> try:
+        ...     noria.about("letters")
+        ... except NoriaClientError as error:
+        ...     print(type(error).__name__, len(error.request_id))
+        RefusedError 32
     """
 
     def __init__(self, message: str, request_id: str = "") -> None:
@@ -38,6 +45,13 @@ class RefusedError(NoriaClientError):
         detail: what is wrong this time, and what to do.
         errors: every field that is wrong, at most a hundred.
         retry_after: seconds after which to try again; None if trying again does not help, or the time is not known.
+
+    Example:
+        >>> try:
+        ...     noria.predict("parcels", [{"hour": 19, "wieght": 3}])
+        ... except RefusedError as error:
+        ...     print(error.status, error.kind, error.errors[0].where, error.errors[0].suggestion, sep=", ")
+        422, invalid-instances, instances[0].wieght, did you mean weight?
     """
 
     def __init__(
@@ -63,8 +77,28 @@ class RefusedError(NoriaClientError):
 
 
 class NoAnswerError(NoriaClientError):
-    """Nobody answered: the address is wrong, the server is down, or it took longer than the timeout."""
+    """Nobody answered: the address is wrong, the server is down, or it took longer than the timeout.
+
+    Example:
+        >>> from noria.client import NoriaClient
+        >>> with NoriaClient("http://127.0.0.1:9", retries=0) as nobody:
+        ...     nobody.about("parcels")
+        Traceback (most recent call last):
+            ...
+        noria.client.errors.NoAnswerError: http://127.0.0.1:9 does not answer ...; check the address and the server
+    """
 
 
 class UnexpectedAnswerError(NoriaClientError):
-    """An answer that is not Noria's; the address may be that of something else."""
+    """An answer that is not Noria's; the address may be that of something else.
+
+    Example:
+        >>> import httpx
+        >>> from noria.client import NoriaClient
+        >>> shop = httpx.MockTransport(lambda request: httpx.Response(200, text="Welcome to our shop"))
+        >>> with NoriaClient("http://shop.example.com", transport=shop) as other:
+        ...     other.about("parcels")
+        Traceback (most recent call last):
+            ...
+        noria.client.errors.UnexpectedAnswerError: ... answers 200 and not as Noria; check the address
+    """

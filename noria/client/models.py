@@ -18,6 +18,11 @@ class Reason:
     Attributes:
         contribution: how far it moved the prediction; None for a rule.
         text: the same for people.
+
+    Example:
+        >>> reason = noria.predict("parcels", [{"hour": 19}], reasons=1)[0].reasons[0]
+        >>> reason.field, reason.value, reason.contribution  # version 0 is a rule
+        ('hour', 19.0, None)
     """
 
     field: str
@@ -28,7 +33,12 @@ class Reason:
 
 @dataclass(frozen=True)
 class PredictionWarning:
-    """A value that is out of distribution: rarely or never seen in training."""
+    """A value that is out of distribution: rarely or never seen in training.
+
+    Example:
+        >>> noria.predict("parcels", [{"hour": 19, "weight": 400}])[0].warnings
+        (PredictionWarning(field='weight', found=400.0, expected='0 to 70'),)
+    """
 
     field: str
     found: float | str | None
@@ -48,6 +58,11 @@ class Prediction:
         probabilities: of each class; empty but for several classes.
         warnings: values that are out of distribution.
         reasons: the fields that moved the prediction most, where they were asked for.
+
+    Example:
+        >>> one = noria.predict("parcels", [{"hour": 19}])[0]
+        >>> one.decision, one.score, one.threshold, one.version
+        (True, 1.0, 0.5, '0')
     """
 
     id: str
@@ -68,6 +83,13 @@ class Predictions(Sequence[Prediction]):
         version: the champion when they were made; a prediction says itself which version made it.
         request_ids: one for each request that was sent: a long list is sent in several.
         logged: whether all of them are in the log; a server may be set to go on answering while its journal is full.
+
+    Example:
+        >>> found = noria.predict("parcels", [{"hour": hour} for hour in (9, 17, 19)])
+        >>> len(found), found[2].decision, [one.decision for one in found[:2]]
+        (3, True, [False, False])
+        >>> found.logged, len(found.request_ids)
+        (True, 1)
     """
 
     use_case: str
@@ -102,6 +124,12 @@ class Feedback:
         entity: your name for what was predicted, and
         event_time: which of its events, if it has several.
         at: when it was known; None for now.
+
+    Example:
+        >>> one = noria.predict("parcels", [{"hour": 19}])[0]
+        >>> received = noria.feedback("parcels", [Feedback(label=False, id=one.id), Feedback(label=True, entity="P17")])
+        >>> received.use_case
+        'parcels'
     """
 
     label: bool | str | float
@@ -117,6 +145,11 @@ class Received:
 
     Attributes:
         ids: of each statement, in the order they were sent.
+
+    Example:
+        >>> received = noria.feedback("parcels", [Feedback(label=True, entity="P17"), Feedback(label=False, entity="P18")])
+        >>> len(received.ids), len(received.request_ids)
+        (2, 1)
     """
 
     use_case: str
@@ -130,6 +163,11 @@ class Expected:
 
     Attributes:
         kind: numeric or categorical.
+
+    Example:
+        >>> weight = noria.about("parcels").expects[0]
+        >>> weight.name, weight.kind, weight.unit, weight.maximum, weight.required
+        ('weight', 'numeric', 'kg', 70.0, False)
     """
 
     name: str
@@ -152,6 +190,11 @@ class About:
         entity: the optional field of an instance that names what is predicted.
         version: which answers; "0" is the rule.
         threshold: yes from this score on; None but for yes and no.
+
+    Example:
+        >>> about = noria.about("parcels")
+        >>> about.task, about.entity, about.version, about.threshold
+        ('binary_classification', 'parcel_id', '0', 0.5)
     """
 
     use_case: str
@@ -173,6 +216,10 @@ class FieldError:
     Attributes:
         where: place in what was sent, such as ``instances[0].distance``.
         suggestion: what to send instead, where that is clear.
+
+    Example:
+        >>> print(FieldError("instances[0].hour", "nothing", "a value", "add hour"))
+        instances[0].hour: nothing, expected a value (add hour)
     """
 
     where: str

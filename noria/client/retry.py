@@ -24,6 +24,11 @@ class Retries:
         times: how often to try again; 0 for never.
         first: seconds that the first wait takes at most; each further one twice as long.
         longest: seconds that any wait takes at most. If a server asks for more, its refusal is raised at once.
+
+    Example:
+        >>> patient = Retries(times=2, first=0.2)
+        >>> [patient.wait(tried, chance=lambda: 1.0) for tried in (1, 2, 3)]  # the longest that each wait can be
+        [0.2, 0.4, None]
     """
 
     times: int = 3

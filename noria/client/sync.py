@@ -34,6 +34,14 @@ class NoriaClient:
 
     Raises:
         ValueError: the address is none.
+
+    Example:
+        >>> def is_late() -> bool:
+        ...     with NoriaClient(url) as noria:
+        ...         found = noria.predict("parcels", [{"hour": 19, "depot": "north"}])
+        ...         return found[0].decision
+        >>> is_late()
+        True
     """
 
     def __init__(
@@ -80,25 +88,59 @@ class NoriaClient:
             NoAnswerError: nobody answered.
             UnexpectedAnswerError: somebody else did.
             ValueError: there are no instances.
+
+        Example:
+            >>> found = noria.predict("parcels", [{"hour": 19}, {"hour": 9}], reasons=1)
+            >>> [one.decision for one in found]
+            [True, False]
+            >>> print(found[1].reasons[0].text)
+            Hour is 9: in today's rule "hour >= 18" does not hold
         """
         return self._predictions(use_case, "instances", instances, reasons)
 
     def predict_entities(self, use_case: str, entities: Iterable[str | int], *, reasons: int = 0) -> Predictions:
-        """Predict what the server knows the features of, by your names for it. Raises what `predict` raises."""
+        """Predict what the server knows the features of, by your names for it. Raises what `predict` raises.
+
+        Example:
+            >>> try:
+            ...     noria.predict_entities("parcels", ["P17", "P18"])
+            ... except RefusedError as error:  # this server has no database
+            ...     print(error.status, error.kind)
+            503 features-unavailable
+        """
         return self._predictions(use_case, "entities", entities, reasons)
 
     def feedback(self, use_case: str, statements: Iterable[Feedback | Mapping[str, Any]]) -> Received:
-        """Say what came true. Raises what `predict` raises."""
+        """Say what came true. Raises what `predict` raises.
+
+        Example:
+            >>> found = noria.predict("parcels", [{"hour": 19}])
+            >>> statements = [{"id": found[0].id, "label": False}, Feedback(label=True, entity="P17")]
+            >>> kept = noria.feedback("parcels", statements)
+            >>> len(kept.ids)
+            2
+        """
         sent = calls.batches(calls.path_of(use_case, "feedback"), "feedback", statements, self._batch)
         return calls.received_of(use_case, self._all(sent))
 
     def about(self, use_case: str) -> About:
-        """What a use case is, what it expects, and which version answers. Raises what `predict` raises."""
+        """What a use case is, what it expects, and which version answers. Raises what `predict` raises.
+
+        Example:
+            >>> about = noria.about("parcels")
+            >>> about.decision, about.version, [field.name for field in about.expects if field.required]
+            ('send a warning', '0', ['hour'])
+        """
         call = calls.get(calls.path_of(use_case))
         return calls.description_of(call, self._send(call))
 
     def ready(self) -> bool:
-        """Whether predictions are answered; one try, and False where nobody answers."""
+        """Whether predictions are answered; one try, and False where nobody answers.
+
+        Example:
+            >>> noria.ready()
+            True
+        """
         try:
             response = self._http.get("/readyz")
         except httpx.RequestError:

@@ -20,8 +20,8 @@ def test_sync_client_is_up_to_date(script, source):
 
 
 def test_line_that_no_rule_makes_synchronous_is_named(script, source):
-    with pytest.raises(ValueError, match=r"async with self\._lock:"):
-        script["synchronous"](source + "async with self._lock:\n")
+    with pytest.raises(ValueError, match=r"async for part in self\._parts:"):
+        script["synchronous"](source + "async for part in self._parts:\n")
 
 
 def test_rule_that_finds_nothing_is_named(script, source):
