@@ -56,6 +56,16 @@ def create_key(
     Raises:
         AccessError: the name is taken or cannot be one, or the key could do nothing.
         UseCaseError: there is no such use case.
+
+    Example:
+        >>> quarter = timedelta(days=90)
+        >>> issued = create_key(
+        ...     services, name="shop", use_cases=["parcels"], scopes=[Scope.PREDICT], actor="ana", lifetime=quarter
+        ... )
+        >>> issued.key.may
+        'predict on parcels'
+        >>> issued.key.expires_at.isoformat()
+        '2024-08-30T12:00:00+00:00'
     """
     now = services.clock.now()
     key = ApiKey(
@@ -90,6 +100,12 @@ def rotate_key(
 
     Raises:
         AccessError: there is no such key, it was revoked, or it has expired and would stay so.
+
+    Example:
+        >>> first = create_key(services, name="shop", use_cases=None, scopes=[Scope.PREDICT], actor="ana")
+        >>> second = rotate_key(services, first.key.id, grace=timedelta(hours=1), actor="ben", reason="a leak")
+        >>> second.key.id == first.key.id, second.secret.text == first.secret.text
+        (True, False)
     """
     if grace < timedelta(0):
         raise AccessError("the grace of older secrets cannot be negative: give 0s to refuse them at once")
@@ -107,6 +123,11 @@ def revoke_key(services: Services, key_id: str, *, reason: str, actor: str) -> R
 
     Raises:
         AccessError: there is no such key.
+
+    Example:
+        >>> issued = create_key(services, name="shop", use_cases=None, scopes=[Scope.PREDICT], actor="ana")
+        >>> [revoke_key(services, issued.key.id, reason="a leak", actor="ben").already for _ in range(2)]
+        [False, True]
     """
     with services.audit.exclusively(AUDITED_AS):
         with services.keys.transaction() as keys:
@@ -117,7 +138,15 @@ def revoke_key(services: Services, key_id: str, *, reason: str, actor: str) -> R
 
 
 def list_keys(services: Services) -> tuple[ApiKey, ...]:
-    """Every key that was ever made, oldest first; secrets are nowhere to be read."""
+    """Every key that was ever made, oldest first; secrets are nowhere to be read.
+
+    Example:
+        >>> for app in ("shop", "warehouse"):
+        ...     _ = create_key(services, name=app, use_cases=None, scopes=[Scope.PREDICT], actor="ana")
+        ...     services.clock.advance(minutes=1)
+        >>> [key.name for key in list_keys(services)]
+        ['shop', 'warehouse']
+    """
     with services.keys.transaction() as keys:
         return keys.all_keys()
 

@@ -35,6 +35,10 @@ def check(services: Services, names: Sequence[str] = ()) -> tuple[CheckedUseCase
 
     Raises:
         UseCaseError: lists all problems of all of them.
+
+    Example:
+        >>> check(services, [use_case.name])
+        (CheckedUseCase(name='parcels', features=3, sources=1, gates=1, expectations=0),)
     """
     from noria.data.transform.dbt_contracts import DbtProject, check_models
 
@@ -66,12 +70,22 @@ def _counted(use_case: UseCase, folder: Path) -> CheckedUseCase:
 
 
 def schema() -> str:
-    """The JSON Schema of `use_case.yaml`."""
+    """The JSON Schema of `use_case.yaml`.
+
+    Example:
+        >>> json.loads(schema())["properties"]["title"]["description"]
+        'One line: what the business gets.'
+    """
     return json.dumps(json_schema(), indent=2, ensure_ascii=False)
 
 
 def write_schema(services: Services) -> Path:
-    """Write the JSON Schema beside the use cases; returns its path."""
+    """Write the JSON Schema beside the use cases; returns its path.
+
+    Example:
+        >>> write_schema(services).name
+        'use_case.schema.json'
+    """
     path = services.settings.use_cases / SCHEMA_FILE
     path.write_text(schema() + "\n", encoding="utf-8")
     return path

@@ -57,6 +57,12 @@ def write_evidence(services: Services, request: EvidenceRequest) -> Path:
     Args:
         services: their history has the lineage of the training set.
         request: the bundle, and where the pages are written.
+
+    Example:
+        >>> gates = check_gates(use_case.gates, bundle.report)
+        >>> request = EvidenceRequest(use_case, snapshot, bundle, gates, {"xgboost": "3.2.0"}, folder / "pages")
+        >>> sorted(path.name for path in write_evidence(services, request).iterdir())
+        ['card.html', 'card.json', 'evaluation.html']
     """
     from noria.reports import evaluation_page
     from noria.reports.model_card import make_card
@@ -80,7 +86,13 @@ def write_evidence(services: Services, request: EvidenceRequest) -> Path:
 
 
 def set_challenger(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:
-    """Make a candidate whose gates passed challenger, so that people see which version waits."""
+    """Make a candidate whose gates passed challenger, so that people see which version waits.
+
+    Example:
+        >>> set_challenger(services, use_case, candidate, actor="a task")
+        >>> services.registry.alias_state(use_case.name).challenger
+        '1'
+    """
     from noria.release.promotion import set_challenger as run
 
     run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=candidate.summary)
@@ -92,6 +104,11 @@ def promote(services: Services, use_case: UseCase, request: PromotionRequest) ->
     Raises:
         ApprovalError: the use case asks for another person's approval.
         PromotionConflictError: the champion has moved since the gates were checked.
+
+    Example:
+        >>> done = promote(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> done.promoted, done.previous, services.registry.champion(use_case.name).version
+        (True, '0', '1')
     """
     from noria.release.promotion import promote as run
 
@@ -100,7 +117,12 @@ def promote(services: Services, use_case: UseCase, request: PromotionRequest) ->
 
 
 def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> tuple[str, ...]:
-    """What apps that the champion answers could no longer send, or would read wrongly, were a version to take its place."""
+    """What apps that the champion answers could no longer send, or would read wrongly, were a version to take its place.
+
+    Example:
+        >>> breaking_changes_of(services, use_case, candidate.version)
+        ()
+    """
     from noria.core.model.compatibility import breaking_changes
 
     def manifest_of(found: ModelVersion) -> Manifest:
@@ -113,21 +135,42 @@ def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> 
 
 
 def reject(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str, reason: str) -> None:
-    """Write down that a person said no to a candidate."""
+    """Write down that a person said no to a candidate.
+
+    Example:
+        >>> reject(services, use_case, candidate, actor="ben", reason="too many warnings at night")
+        >>> services.audit.events(use_case.name)[-1].reason
+        'too many warnings at night'
+    """
     from noria.release.promotion import reject as run
 
     run(services.registry, services.audit, use_case, candidate.version, actor=actor, reason=reason)
 
 
 def roll_back(services: Services, use_case: UseCase, *, actor: str, reason: str, approved_by: str = "") -> PromotionResult:
-    """Make the champion before this one champion again; version 0 where there is none."""
+    """Make the champion before this one champion again; version 0 where there is none.
+
+    Example:
+        >>> _ = promote(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> done = roll_back(services, use_case, actor="ben", reason="complaints")
+        >>> done.version, done.previous
+        ('0', '1')
+    """
     from noria.release.promotion import roll_back as run
 
     return run(services.registry, services.audit, use_case, actor=actor, reason=reason, approved_by=approved_by)
 
 
 def rehearse(services: Services, use_case: UseCase, *, actor: str) -> RollbackDrill:
-    """Go through promotion and roll-back of the newest trained version on a scratch model."""
+    """Go through promotion and roll-back of the newest trained version on a scratch model.
+
+    Example:
+        >>> drill = rehearse(services, use_case, actor="ana")
+        >>> drill.version == candidate.version, drill.scratch
+        (True, 'rehearsal_of_parcels')
+        >>> drill.steps[-1]
+        'rolled back: version 0 serves, its files are whole'
+    """
     from noria.release.rollback_drill import run_rollback_drill as run
 
     return run(services.registry, services.audit, use_case, cache=services.settings.bundles, actor=actor)
@@ -145,6 +188,11 @@ def checklist(
 
     Raises:
         RegistryError: there is no such version, or none but the rule.
+
+    Example:
+        >>> version, lines = checklist(services, use_case, candidate.version)
+        >>> print(lines[1].what, lines[1].state, lines[1].evidence, sep=" | ")
+        Every enforced gate passed | yes | roc_auc at least 0.6
     """
     found = _chosen(services, use_case, version)
     card, _ = _card_of(services, use_case, found)
@@ -158,6 +206,11 @@ def write_card(services: Services, use_case: UseCase, version: str | None = None
 
     Raises:
         RegistryError: there is no such version, or none but the rule.
+
+    Example:
+        >>> path = write_card(services, use_case, candidate.version)
+        >>> path.name, "Warn customers of a late parcel" in path.read_text(encoding="utf-8")
+        ('card.html', True)
     """
     from noria.reports.model_card_files import write_card as write
 

@@ -53,6 +53,13 @@ def start(services: Services, use_case: UseCase, request: PromotionRequest) -> R
             the request does not allow its return, or it breaks apps and the request does not allow that.
         ApprovalError: the use case asks for another person's approval.
         PromotionConflictError: the champion has moved since the gates were checked.
+
+    Example:
+        >>> begun = start(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> begun.champion, begun.challenger, begun.share
+        ('0', '1', 5)
+        >>> services.mailer.subjects
+        ['[rollout started] Parcels, version 1: it answers 5 %']
     """
     controller, version = _controller(services, use_case, request.actor), request.candidate.version
     if controller.serves_without_rollout(version):
@@ -62,17 +69,37 @@ def start(services: Services, use_case: UseCase, request: PromotionRequest) -> R
 
 
 def pause(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
-    """Stay at the present share until somebody resumes."""
+    """Stay at the present share until somebody resumes.
+
+    Example:
+        >>> _ = start(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> pause(services, use_case, actor="ben", reason="odd answers").state.value
+        'paused'
+    """
     return _mailed(services, use_case, _controller(services, use_case, actor).pause(reason))
 
 
 def resume(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
-    """Go on; the present step begins again."""
+    """Go on; the present step begins again.
+
+    Example:
+        >>> _ = start(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> _ = pause(services, use_case, actor="ben", reason="odd answers")
+        >>> resume(services, use_case, actor="ben", reason="they were right").state.value
+        'running'
+    """
     return _mailed(services, use_case, _controller(services, use_case, actor).resume(reason))
 
 
 def abort(services: Services, use_case: UseCase, *, actor: str, reason: str) -> RolloutResult:
-    """Let the champion answer everything again."""
+    """Let the champion answer everything again.
+
+    Example:
+        >>> _ = start(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> ended = abort(services, use_case, actor="ben", reason="odd answers")
+        >>> ended.state.value, ended.share
+        ('aborted', 0)
+    """
     return _mailed(services, use_case, _controller(services, use_case, actor).abort(reason))
 
 
@@ -81,6 +108,14 @@ def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResu
 
     Raises:
         RolloutError: there never was a rollout.
+
+    Example:
+        >>> _ = start(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> advance(services, use_case, actor="a task").waiting_for
+        'the time of this step: 0:02:00 left'
+        >>> services.clock.advance(minutes=2)
+        >>> advance(services, use_case, actor="a task").waiting_for
+        'more requests: it scored 0 of 50 rows in this step'
     """
     moves = _controller(services, use_case, actor)
     seen = rollout_status(services, use_case)
@@ -93,6 +128,12 @@ def rollout_status(services: Services, use_case: UseCase) -> RolloutStatus:
 
     Raises:
         RolloutError: there never was one.
+
+    Example:
+        >>> _ = start(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> seen = rollout_status(services, use_case)
+        >>> seen.rollout.share, seen.rows, seen.comparison.summary
+        (5, 0, '0 rows against 0 of the champion, 0 with a label')
     """
     rollout = _controller(services, use_case, actor="").current()
     if not rollout.is_live:

@@ -16,6 +16,13 @@ def score(services: Services, use_case: UseCase, interval: Interval) -> ScoreRes
 
     Raises:
         QualityError: the interval's features have not passed their checks.
+
+    Example:
+        >>> result = score(services, use_case, interval)
+        >>> result.version, result.rows
+        ('0', 9)
+        >>> score(services, use_case, interval) == result
+        True
     """
     from noria.inference.predictor import load_predictor
 
@@ -41,6 +48,15 @@ def version_in_force(services: Services, use_case: UseCase, interval: Interval) 
 
     Business time decides, not the clock: a backfill scores January with what could have served January, and a replay
     gives the same version as long as no promotion is added or rolled back.
+
+    Example:
+        >>> from noria.core.lifecycle.promotion import PromotionRequest
+        >>> from noria.jobs.release import promote
+        >>> _ = promote(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> version_in_force(services, use_case, interval).version  # version 1 has seen April
+        '0'
+        >>> version_in_force(services, use_case, Interval.parse("2024-05-01", "2024-05-02")).version
+        '1'
     """
     number = services.audit.version_in_force(use_case.name, interval.start)
     if number == BASELINE_VERSION:

@@ -45,7 +45,12 @@ class FitRequest:
 
 
 def ensure_baseline(services: Services, use_case: UseCase) -> ModelVersion:
-    """Register the baseline as version 0, unless it is registered; several intervals may do so at the same time."""
+    """Register the baseline as version 0, unless it is registered; several intervals may do so at the same time.
+
+    Example:
+        >>> ensure_baseline(services, use_case).version
+        '0'
+    """
     folder = services.settings.bundles / use_case.name / f"baseline-{specification_digest(use_case)[:16]}"
     with services.audit.exclusively(use_case.name):
         digest = write_bundle(folder, baseline_manifest(use_case), {})
@@ -53,7 +58,15 @@ def ensure_baseline(services: Services, use_case: UseCase) -> ModelVersion:
 
 
 def take_snapshot(services: Services, use_case: UseCase, as_of: datetime) -> SnapshotRef:
-    """Write the training set that was known at `as_of`, as content-addressed Parquet."""
+    """Write the training set that was known at `as_of`, as content-addressed Parquet.
+
+    Example:
+        >>> taken = take_snapshot(services, use_case, as_of)
+        >>> taken.rows, taken.positives, taken.as_of
+        (1000, 282, '2024-05-01T00:00:00+00:00')
+        >>> take_snapshot(services, use_case, as_of) == taken
+        True
+    """
     return services.features.take_snapshot(use_case, as_of, services.settings.snapshots / use_case.name)
 
 
@@ -66,6 +79,14 @@ def search(services: Services, use_case: UseCase, snapshot: SnapshotRef, worker:
         SettingsError: the final fit needs a cluster, and none is set; raised before any work.
         NotEnoughDataError: the training set is too small to split.
         NoriaError: the same worker runs in another process, or PostgreSQL cannot be reached.
+
+    Example:
+        >>> from noria.core.use_case import Engine
+        >>> on_a_cluster = use_case.training.model_copy(update={"engine": Engine.DASK})
+        >>> search(services, use_case.model_copy(update={"training": on_a_cluster}), snapshot, worker=0)
+        Traceback (most recent call last):
+            ...
+        noria.core.base.errors.SettingsError: training.engine is dask and NORIA_DASK_SCHEDULER is not set: ...
     """
     from noria.training.models.trees.booster import cluster_of
     from noria.training.search.worker import run_worker
@@ -89,6 +110,10 @@ def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRe
     Raises:
         NotEnoughDataError: no trial was completed, or a part of the training set has too few rows.
         BundleError: the exported model differs from the fitted one; nothing is registered.
+
+    Example:
+        >>> fit_and_register(services, use_case, snapshot) == candidate  # the training of version 1 is not repeated
+        True
     """
     from noria.training.search.oof_predictions import forget_search
 
@@ -113,6 +138,12 @@ def fit(services: Services, request: FitRequest) -> ModelBundle:
         SettingsError: `training.engine` is dask, and no cluster is set or none answers.
         NotEnoughDataError: no trial was completed, or a part of the training set has too few rows.
         BundleError: the exported model differs from the fitted one.
+
+    Example:
+        >>> baseline = services.registry.version(use_case.name, "0")
+        >>> made = fit(services, FitRequest(use_case, snapshot, baseline, folder / "made", best=trial))
+        >>> round(made.report.metrics["roc_auc"], 2), len(services.registry.versions(use_case.name))
+        (0.64, 1)
     """
     from noria.inference.predictor import load_predictor
     from noria.training.bundle.build import fit_bundle

@@ -33,6 +33,11 @@ def verify(services: Services, use_case: UseCase, as_of: datetime, version: str)
 
     Raises:
         RegistryError: there is no such version, it has another as-of date, or the use case was edited since.
+
+    Example:
+        >>> result = verify(services, use_case, as_of, candidate.version)
+        >>> result.same_snapshot, result.same_bundle, result.differences
+        (True, True, ())
     """
     registered = services.registry.version(use_case.name, version)
     params = services.registry.params(registered)
