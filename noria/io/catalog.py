@@ -37,6 +37,15 @@ class Catalog:
         root: the folder.
         use_cases: those that are right, by name.
         problems: what is wrong with the others, by name of their folder.
+
+    Example:
+        >>> catalog = load_catalog(services.settings.use_cases)
+        >>> catalog.get(use_case.name) == use_case
+        True
+        >>> catalog.get("parcel")
+        Traceback (most recent call last):
+            ...
+        noria.core.base.errors.UseCaseError: .../use_cases: no use case 'parcel'; known: parcels
     """
 
     root: Path
@@ -82,6 +91,11 @@ def load_catalog(root: Path, names: Sequence[str] = ()) -> Catalog:
     Args:
         root: the folder of all use cases.
         names: of those to read; all of them where there are none.
+
+    Example:
+        >>> catalog = load_catalog(services.settings.use_cases)
+        >>> [found.name for found in catalog if found == use_case], dict(catalog.problems)
+        (['parcels'], {})
     """
     use_cases: dict[str, UseCase] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
@@ -98,6 +112,17 @@ def load_use_case(path: Path) -> UseCase:
 
     Raises:
         UseCaseError: the file cannot be read, or says something wrong; lists every problem.
+
+    Example:
+        >>> path = services.settings.use_cases / use_case.name / FILE_NAME
+        >>> load_use_case(path).title
+        'Warn customers of a late parcel'
+        >>> _ = path.write_text(path.read_text(encoding="utf-8").replace("title:", "titel:"), encoding="utf-8")
+        >>> load_use_case(path)
+        Traceback (most recent call last):
+            ...
+        noria.core.base.errors.UseCaseError: use_cases/parcels/use_case.yaml: title: is missing; add it
+        use_cases/parcels/use_case.yaml: titel: is not a field; did you mean title?
     """
     where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
     try:

@@ -229,7 +229,15 @@ class EvaluationReport(_Model):
     """What exactly was measured, where that is not the shipped model itself."""
 
     def rival(self, name: str) -> ReferenceResult | None:
-        """The rival of that name, if it was judged."""
+        """The rival of that name, if it was judged.
+
+        Example:
+            >>> baseline = bundle.report.rival("baseline")
+            >>> baseline.version, baseline.differences["value"].value > 0
+            ('0', True)
+            >>> bundle.report.rival("yesterday's") is None
+            True
+        """
         return next((rival for rival in self.rivals if rival.name == name), None)
 
 
@@ -254,5 +262,11 @@ class GateResult(_Model):
 
     @property
     def stops(self) -> bool:
-        """Whether this result keeps the model from being promoted."""
+        """Whether this result keeps the model from being promoted.
+
+        Example:
+            >>> missed = {"condition": "roc_auc at least 0.7", "found": "0.64", "passed": False}
+            >>> [GateResult(**missed, mode=mode).stops for mode in (GateMode.ENFORCED, GateMode.DRY_RUN)]
+            [True, False]
+        """
         return not self.passed and self.mode is GateMode.ENFORCED

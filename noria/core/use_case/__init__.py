@@ -122,5 +122,10 @@ class UseCase(Frozen):
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of `use_case.yaml`, for editors."""
+    """JSON Schema of `use_case.yaml`, for editors.
+
+    Example:
+        >>> json_schema()["properties"]["owner"]["description"]
+        'E-mail address of the responsible person or team.'
+    """
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **UseCase.model_json_schema()}

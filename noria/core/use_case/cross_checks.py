@@ -25,7 +25,13 @@ _RULES = {
 
 
 def check_task(use_case: UseCase) -> Iterator[Finding]:
-    """Label, money and search metric must be those of the task."""
+    """Label, money and search metric must be those of the task.
+
+    Example:
+        >>> training = use_case.training.model_copy(update={"metric": "rmse"})
+        >>> next(check_task(use_case.model_copy(update={"training": training})))[:2]
+        ('training.metric', "'rmse' is not of binary_classification")
+    """
     task, value = use_case.task, use_case.business.value
     kind = _task_of(value)
     if kind is not task:
@@ -79,7 +85,13 @@ def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
 
 
 def check_rule(use_case: UseCase) -> Iterator[Finding]:
-    """The rule reads features, and ends in what the task predicts, even where everything is missing."""
+    """The rule reads features, and ends in what the task predicts, even where everything is missing.
+
+    Example:
+        >>> business = use_case.business.model_copy(update={"baseline": "houre >= 18"})
+        >>> list(check_rule(use_case.model_copy(update={"business": business})))
+        [('business.baseline', "'houre' is not a feature", 'did you mean hour?')]
+    """
     example = _RULES[use_case.task]
     try:
         rule = Rule(use_case.business.baseline)
@@ -100,7 +112,13 @@ def check_rule(use_case: UseCase) -> Iterator[Finding]:
 
 
 def check_gates_section(use_case: UseCase) -> Iterator[Finding]:
-    """Gates have one condition each, on a metric of the task; segments and risks that they speak of are there."""
+    """Gates have one condition each, on a metric of the task; segments and risks that they speak of are there.
+
+    Example:
+        >>> wrong = use_case.gates[0].model_copy(update={"metric": "recal"})
+        >>> list(check_gates_section(use_case.model_copy(update={"gates": (wrong,)})))
+        [('gates[0].metric', "'recal' is not of binary_classification", 'did you mean recall?')]
+    """
     fairness = ("demographic_parity", "equalised_odds", "disparate_impact")
     for index, gate in enumerate(use_case.gates):
         where, conditions = f"gates[{index}]", gate.conditions
@@ -142,7 +160,14 @@ def _check_rollout(use_case: UseCase) -> Iterator[Finding]:
 
 
 def suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """What would be right instead of a name that is not known."""
+    """What would be right instead of a name that is not known.
+
+    Example:
+        >>> suggest("wieght", ["weight", "hour"])
+        'did you mean weight?'
+        >>> suggest("street", ["weight", "hour"])
+        'known: weight, hour'
+    """
     close = difflib.get_close_matches(name, list(known), 1)
     if close:
         return f"did you mean {close[0]}?"

@@ -52,5 +52,10 @@ class Features(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All features: numeric first, each kind in the order it is written."""
+        """All features: numeric first, each kind in the order it is written.
+
+        Example:
+            >>> use_case.features.names
+            ('weight', 'hour', 'depot')
+        """
         return (*self.numeric, *self.categorical)

@@ -13,7 +13,12 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def parse_duration(value: object) -> object:
-    """Read `90s`, `2m`, `2h`, `30d` or `1w` as a timedelta; leaves other types to pydantic."""
+    """Read `90s`, `2m`, `2h`, `30d` or `1w` as a timedelta; leaves other types to pydantic.
+
+    Example:
+        >>> parse_duration("90m")
+        datetime.timedelta(seconds=5400)
+    """
     if not isinstance(value, str):
         if isinstance(value, timedelta):
             return value
@@ -25,7 +30,12 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest spelling that `parse_duration` reads back."""
+    """The shortest spelling that `parse_duration` reads back.
+
+    Example:
+        >>> format_duration(timedelta(days=14)), format_duration(timedelta(minutes=90))
+        ('2w', '90m')
+    """
     seconds = int(value.total_seconds())
     for unit, size in (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds and seconds % size == 0:

@@ -68,7 +68,12 @@ class Gate(Frozen):
 
     @property
     def condition(self) -> str:
-        """The condition in words."""
+        """The condition in words.
+
+        Example:
+            >>> Gate(metric="recall", worst_segment_at_least=0.5).condition
+            'recall at least 0.5 in every judged segment'
+        """
         words = {
             "at_least": "at least {}",
             "at_most": "at most {}",

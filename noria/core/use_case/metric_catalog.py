@@ -130,26 +130,51 @@ else:
 
 
 def gate_metrics(task: Task) -> tuple[str, ...]:
-    """What a gate can ask of a task."""
+    """What a gate can ask of a task.
+
+    Example:
+        >>> "recall" in gate_metrics(Task.BINARY_CLASSIFICATION), "recall" in gate_metrics(Task.REGRESSION)
+        (True, False)
+    """
     return tuple(metric.name for metric in _METRICS if task in metric.gates)
 
 
 def search_metrics(task: Task) -> tuple[str, ...]:
-    """What a search of a task can optimise; `pinball` is the loss of the quantile that the two unit costs make best."""
+    """What a search of a task can optimise; `pinball` is the loss of the quantile that the two unit costs make best.
+
+    Example:
+        >>> search_metrics(Task.REGRESSION)
+        ('mae', 'rmse', 'pinball')
+    """
     return tuple(metric.name for metric in _METRICS if task in metric.searches)
 
 
 def definition(metric: str) -> MetricDefinition:
-    """The metric of that name; for a name that is not listed, one with its own name as title."""
+    """The metric of that name; for a name that is not listed, one with its own name as title.
+
+    Example:
+        >>> definition("rmse").title, definition("rmse").direction.value
+        ('Root mean squared error', 'lower is better')
+    """
     return DEFINITIONS.get(metric) or MetricDefinition(metric, plain_name(metric), "")
 
 
 def figure(metric: str, value: float | None) -> str:
-    """A figure of a metric as people read it, without its unit; `–` where there is none."""
+    """A figure of a metric as people read it, without its unit; `–` where there is none.
+
+    Example:
+        >>> figure("wape", 0.123), figure("value", 700.6), figure("roc_auc", None)
+        ('12.3 %', '701', '–')
+    """
     return definition(metric).shown(value)
 
 
 def gap(metric: str, difference: float | None) -> str:
-    """A difference of two figures of a metric, with its sign."""
+    """A difference of two figures of a metric, with its sign.
+
+    Example:
+        >>> gap("roc_auc", 0.0213), gap("wape", -0.01)
+        ('+0.021', '−1.0 %')
+    """
     text = figure(metric, difference)
     return text if difference is None or difference <= 0 or not text.strip("0.,% –") else f"+{text.removeprefix('+')}"

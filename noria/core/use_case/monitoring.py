@@ -25,7 +25,12 @@ class Schedule(Frozen):
 
     @property
     def span(self) -> Interval | None:
-        """The whole time of a data set that has ended; None for one that goes on."""
+        """The whole time of a data set that has ended; None for one that goes on.
+
+        Example:
+            >>> str(Schedule(data="@daily", train="0 6 * * 1", start="2013-01-01", end="2014-01-01").span)
+            '[2013-01-01, 2014-01-01)'
+        """
         if self.end is None:
             return None
         return Interval(_midnight(self.start), _midnight(self.end))
@@ -60,7 +65,13 @@ class RetrainPolicy(Frozen):
 
     @property
     def needed(self) -> int:
-        """The k of `k of n`."""
+        """The k of `k of n`.
+
+        Example:
+            >>> policy = RetrainPolicy(after="2 of 3")
+            >>> policy.needed, policy.window
+            (2, 3)
+        """
         return int(self.after.split(" of ")[0])
 
     @property

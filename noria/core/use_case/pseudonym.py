@@ -16,7 +16,12 @@ LENGTH = 32
 
 
 def pseudonym(value: str, key: str) -> str:
-    """Pseudonym of one value: HMAC-SHA-256 (RFC 2104), its first 32 hexadecimal characters."""
+    """Pseudonym of one value: HMAC-SHA-256 (RFC 2104), its first 32 hexadecimal characters.
+
+    Example:
+        >>> pseudonym("ana@example.com", key="a long random text")
+        'd69faa34193e0ca614a2bf552bf43cb4'
+    """
     # half a surrogate pair is no UTF-8, and JSON can smuggle one in: it has a pseudonym like any other text
     return hmac.digest(key.encode(), value.encode("utf-8", "surrogatepass"), "sha256").hex()[:LENGTH]
 
@@ -26,6 +31,14 @@ def check_key(use_case: UseCase, key: str) -> None:
 
     Raises:
         SettingsError: the use case pseudonymises and the key is empty.
+
+    Example:
+        >>> private = use_case.model_copy(update={"privacy": {"depot": Privacy.PSEUDONYMISE}})
+        >>> check_key(private, "a long random text")
+        >>> check_key(private, "")
+        Traceback (most recent call last):
+            ...
+        noria.core.base.errors.SettingsError: NORIA_PSEUDONYM_KEY is not set, and parcels pseudonymises depot: ...
     """
     names = [name for name, treatment in use_case.privacy.items() if treatment is Privacy.PSEUDONYMISE]
     if names and not key:
@@ -36,7 +49,13 @@ def check_key(use_case: UseCase, key: str) -> None:
 
 
 def check_privacy(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
-    """What privacy takes away from the use case and something else of it needs; field, found and expected of each."""
+    """What privacy takes away from the use case and something else of it needs; field, found and expected of each.
+
+    Example:
+        >>> private = use_case.model_copy(update={"privacy": {"weight": Privacy.PSEUDONYMISE}})
+        >>> [(where, found) for where, found, _ in check_privacy(private)]
+        [('privacy.weight', 'makes a text of weight, which is listed under features.numeric')]
+    """
     for name, treatment in use_case.privacy.items():
         where = f"privacy.{name}"
         if treatment is Privacy.DROP:

@@ -89,5 +89,10 @@ class RolloutPolicy(Frozen):
 
     @property
     def shares(self) -> tuple[int, ...]:
-        """Share of the challenger at each step, in percent; of A/B there is one step."""
+        """Share of the challenger at each step, in percent; of A/B there is one step.
+
+        Example:
+            >>> RolloutPolicy(steps=(5, 25, 100)).shares, RolloutPolicy(mode=RolloutMode.AB, share=50).shares
+            ((5, 25, 100), (50,))
+        """
         return (self.share,) if self.mode is RolloutMode.AB else self.steps

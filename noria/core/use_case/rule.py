@@ -47,6 +47,13 @@ class Rule:
 
     Raises:
         RuleError: when built from a text that is not in the subset above.
+
+    Example:
+        >>> rule = Rule("hour >= 18 and depot in ('north', 'harbour')")
+        >>> rule.reads
+        ('hour', 'depot')
+        >>> rule.value({"hour": 19, "depot": "north"}), rule.value({"depot": "north"})
+        (True, False)
     """
 
     expression: str

@@ -19,7 +19,12 @@ class Task(StrEnum):
 
     @property
     def is_binary(self) -> bool:
-        """Whether scores are probabilities of yes, and a threshold decides."""
+        """Whether scores are probabilities of yes, and a threshold decides.
+
+        Example:
+            >>> [task.value for task in Task if task.is_binary]
+            ['binary_classification']
+        """
         return self is Task.BINARY_CLASSIFICATION
 
     @property

@@ -81,7 +81,12 @@ class Training(Frozen):
 
     @property
     def search_minutes(self) -> float:
-        """Minutes of search that time and money both allow."""
+        """Minutes of search that time and money both allow.
+
+        Example:
+            >>> Training(minutes=30, budget=0.5, cost_per_worker_hour=2, workers=2).search_minutes
+            7.5
+        """
         if self.budget is None or self.cost_per_worker_hour == 0:
             return self.minutes
         return min(self.minutes, 60 * self.budget / (self.cost_per_worker_hour * self.workers))

@@ -81,6 +81,11 @@ class ExportFacts:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The measurements by the names that gates use; unknown ones are left out."""
+        """The measurements by the names that gates use; unknown ones are left out.
+
+        Example:
+            >>> ExportFacts(parity=1e-7, size_mb=1.5).metrics
+            {'parity': 1e-07, 'size_mb': 1.5}
+        """
         measured = {"parity": self.parity, "latency_ms": self.latency_ms, "size_mb": self.size_mb}
         return {name: number for name, number in measured.items() if number is not None}

@@ -30,6 +30,15 @@ def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts)
         use_case: task, money, segments, protected attributes and gates.
         evaluated: the candidate and the rows it is evaluated on.
         export: measurements of the exported model.
+
+    Example:
+        >>> report = evaluate(use_case, evaluated, export)
+        >>> report.rows, round(report.metrics["roc_auc"], 2)
+        (1039, 0.66)
+        >>> report.rival("baseline").differences["value"].low > 0  # better than the rule, by more than chance
+        True
+        >>> {line.name: round(line.per_1000.value) for line in report.values}  # money of 1,000 decisions
+        {'candidate': 621, 'champion': -337, 'baseline': -337, 'nothing': -808, 'perfect': 1347}
     """
     rows, features = evaluated.fold.validation, use_case.features
     candidate = ScoredSlice(evaluated.policy, use_case.business.value, rows.labels, evaluated.scores)
