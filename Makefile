@@ -23,7 +23,7 @@ quick: setup ## Format, lint, import contracts, and the quick tests that need no
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not server and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not server and not slow" --durations=5 --durations-min=1 $(ARGS)
 
 check: setup ## Format, lint, types, import contracts, SQL, use cases
 	@$(BIN)/ruff format --check

@@ -38,8 +38,6 @@ def skip_without(present: object, reason: str) -> None:
 
 QUICK = "not server and not slow"
 """The expression of `make quick`."""
-QUICK_SECONDS = 2.0
-"""Longest processor time of a test of `make quick`."""
 SERVER_FIXTURES = frozenset({"postgres", "_catcher", "catcher", "stack", "airflow"})
 """Fixtures that start a server; a fixture that builds on one of them needs no entry."""
 SERVER_MARKERS = frozenset({"postgres", "e2e"})
@@ -65,22 +63,6 @@ def _is_marked_whole(path: Path) -> bool:
     marks = [node for node in statements if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
     names = {name.attr for mark in marks for name in ast.walk(mark) if isinstance(name, ast.Attribute)}
     return bool(names & {"slow", "server", *SERVER_MARKERS})
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Fail a test of `make quick` that takes long, so that the whole stays within a minute."""
-    before = _processor_seconds()
-    result = yield
-    used = _processor_seconds() - before
-    if item.config.option.markexpr == QUICK and used > QUICK_SECONDS:
-        pytest.fail(f"it took {used:.1f} s of processor time: mark it slow, or make it faster")
-    return result
-
-
-def _processor_seconds() -> float:
-    """Processor time of this process and of those that it has waited for."""
-    return sum(os.times()[:4])
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ def rows(count):
     return [{"hour": hour} for hour in range(count)]
 
 
+@pytest.mark.slow
 def test_a_real_server_is_asked_and_answers(serve, settings, ask):
     server = serve(settings)
     url = f"http://127.0.0.1:{server.port}"
@@ -205,6 +206,7 @@ def test_nobody_there(ask, scripted):
     assert ask(url, "ready") is False
 
 
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_not_asked_for_again(scripted, ask):
     answered = threading.Event()
     scripted.script = [Said(200, {}, after=answered)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import tokenize
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 PYTHON = ("noria", "serving", "monitoring", "dags", "plugins", "benchmarks", "scripts", "tests", "config")
-TEXTS = ("**/*.md", "**/*.html", "**/*.j2", "**/*.txt", "**/*.yaml", "**/*.yml", "**/*.sql", "**/*.json")
+TEXTS = frozenset({".md", ".html", ".j2", ".txt", ".yaml", ".yml", ".sql", ".json"})
 ELSEWHERE = ("CHANGELOG.md", "uv.lock", "docs/glossary.md", "tests/house/test_prose.py", "tests/data/migrations/unnumbered/")
 """Files that name the words on purpose, and tables as earlier releases made them."""
 
@@ -40,9 +41,10 @@ def texts(root: Path) -> Iterator[tuple[Path, int, str]]:
     for place in PYTHON:
         for path in sorted((root / place).rglob("*.py")):
             yield from ((path, line, text) for line, text in prose_of(path.read_text(encoding="utf-8")))
-    for pattern in TEXTS:
-        for path in sorted(root.glob(pattern)):
-            if not any(part.startswith(".") or part in ("target", "logs") for part in path.relative_to(root).parts):
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in ("target", "logs"))
+        for path in (Path(folder) / name for name in sorted(names)):
+            if path.suffix in TEXTS:
                 yield path, 1, path.read_text(encoding="utf-8")
 
 

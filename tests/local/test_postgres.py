@@ -10,6 +10,8 @@ from noria.core.base.errors import StackError
 from noria.local.postgres import PostgresServer
 from noria.local.postgres.account import account_of
 
+pytestmark = pytest.mark.slow
+
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="root alone lends PostgreSQL another account")
 AS_USER = pytest.mark.skipif(os.geteuid() == 0, reason="root may run as the owner of any folder")
 

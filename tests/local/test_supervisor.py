@@ -14,6 +14,8 @@ from noria.local.state import LOCK, Condition, StackPhase, read_state
 from noria.local.supervisor import Supervisor
 from noria.testing.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SLEEP = "import time; time.sleep(600)"
 FAMILY = """
 import subprocess, sys, time

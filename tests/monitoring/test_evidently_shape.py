@@ -11,6 +11,8 @@ from monitoring import evidently_report
 from monitoring.evidently_report import ANCHORS
 from noria.core.use_case import DriftPolicy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page():

@@ -84,6 +84,7 @@ def test_what_is_not_there_is_404(catcher: Catcher, path: str) -> None:
     caught.value.close()
 
 
+@pytest.mark.slow
 def test_mail_survives_a_restart_and_sigterm_ends_it(tmp_path: Path) -> None:
     with mail_catcher(tmp_path) as catcher:
         send(catcher, a_report("kept"))

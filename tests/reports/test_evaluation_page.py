@@ -11,6 +11,8 @@ from noria.reports import evaluation_page
 from noria.training.evaluation.report import evaluate
 from tests.training.evaluation.evaluated_rows import EXPORT, evaluated_candidate, parcels_of, training_set
 
+pytestmark = pytest.mark.slow
+
 GATES = (
     GateResult(condition="value better than the baseline", found="416 against −399", passed=True, mode=GateMode.ENFORCED,
                evidence="#value"),

@@ -61,6 +61,7 @@ class Traffic:
         return compare_versions(use_case, rollout, self.side(False, until), self.side(True, until), days=1.0)
 
 
+@pytest.mark.slow
 def test_equal_models_seldom_differ_however_often_one_looks(use_case):
     draw = np.random.default_rng(1)
     rollout, alarms = a_rollout(judge={"quality_drop": 0.0}), 0

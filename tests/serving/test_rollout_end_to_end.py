@@ -28,6 +28,8 @@ from noria.testing.fakes.mailer import RecordingMailer
 from tests.serving import fake_mlflow
 from tests.serving.bundles import ENCODER, INSTANCE, Bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mlflow():

@@ -26,6 +26,7 @@ def arrays(rows):
 
 @settings(deadline=None, max_examples=40)
 @given(ROWS.filter(lambda rows: len({label for label, _ in rows}) == 2))
+@pytest.mark.slow
 def test_every_metric_is_what_scikit_learn_says(rows):
     labels, scores = arrays(rows)
     decisions = scores >= 0.5

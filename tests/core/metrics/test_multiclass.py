@@ -33,6 +33,7 @@ def drawn(rows, classes, seed=0):
 
 @settings(deadline=None, max_examples=60)
 @given(ROWS)
+@pytest.mark.slow
 def test_every_metric_is_what_scikit_learn_says(rows):
     labels, scores, decisions = arrays(rows)
     found = multiclass.measure(labels, scores, decisions)

@@ -20,6 +20,7 @@ def arrays(rows):
 
 @settings(deadline=None, max_examples=60)
 @given(ROWS.filter(lambda rows: len({label for label, _ in rows}) > 1 and all(label != 0 for label, _ in rows)))
+@pytest.mark.slow
 def test_every_metric_is_what_scikit_learn_says(rows):
     labels, scores = arrays(rows)
     assert regression.measure(labels, scores) == pytest.approx(

@@ -23,6 +23,7 @@ def people(rows=3_000, seed=0):
 
 @settings(deadline=None, max_examples=50)
 @given(ROWS)
+@pytest.mark.slow
 def test_the_differences_are_what_fairlearn_says(rows):
     labels, decisions = (np.array([row[place] for row in rows]) for place in (0, 1))
     groups = [row[2] for row in rows]

@@ -128,6 +128,7 @@ def test_a_stage_without_a_suite_expects_nothing(built: Warehouse, use_case: Use
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_suite_that_is_wrong_says_where(folder: Path, file: str, content: str, message: str) -> None:
     (folder / "expectations" / file).write_text(content)
     with pytest.raises(UseCaseError, match=message):

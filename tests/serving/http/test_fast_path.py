@@ -17,6 +17,8 @@ from noria.settings import Settings
 from tests.serving.bundles import INSTANCE, USE_CASE, Bundle
 from tests.serving.conftest import Server
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/v1/{USE_CASE}/predict"
 
 

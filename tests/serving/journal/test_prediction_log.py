@@ -27,6 +27,8 @@ from serving.journal.prediction_table import PredictionTable
 from serving.observability.metrics import Metrics
 from serving.predict.journal_line import PredictionLine, PredictionRecord
 
+pytestmark = pytest.mark.slow
+
 LINE = {
     "use_case": "parcels",
     "requested_at": "2024-05-01T12:00:00+00:00",

@@ -14,6 +14,8 @@ from serving.models.rollouts import ActiveRollouts
 from serving.observability.metrics import Metrics
 from tests.serving import fake_mlflow
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mlflow():

@@ -123,6 +123,7 @@ def test_span_of_a_failure_is_an_error_of_a_refusal_is_not(collector):
     assert failed.status.code == Status.STATUS_CODE_ERROR
 
 
+@pytest.mark.slow
 def test_close_collector_down_gives_up_after_two_seconds(monkeypatch, unused_port):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{unused_port}")
     traces = Traces()

@@ -13,6 +13,8 @@ from noria.settings import Settings
 from tests.serving.bundles import INSTANCE, USE_CASE, Bundle
 from tests.serving.conftest import Server
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/v1/{USE_CASE}/predict"
 ROWS = """
     create schema if not exists features;

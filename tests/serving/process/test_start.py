@@ -5,7 +5,11 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from noria.testing.builders import write_use_case
+
+pytestmark = pytest.mark.slow
 
 
 def start(settings, port):

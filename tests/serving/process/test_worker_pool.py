@@ -28,6 +28,8 @@ from serving.process.worker_pool import WorkerPool
 from tests.conftest import PROJECT
 from tests.serving.bundles import INSTANCE
 
+pytestmark = pytest.mark.slow
+
 CREW = Path(__file__).with_name("worker_script.py")
 
 

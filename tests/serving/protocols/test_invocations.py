@@ -54,6 +54,7 @@ def refused(response, status, code, *message):
         assert part in response.json()["message"]
 
 
+@pytest.mark.slow
 def test_mlflows_client_gets_an_answer_from_a_server(serve, settings, make_bundle, on_disk, tmp_path):
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 

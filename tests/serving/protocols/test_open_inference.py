@@ -17,6 +17,8 @@ from noria.core.use_case import RolloutPolicy
 from noria.testing.builders import write_use_case
 from serving.app import create_app
 
+pytestmark = pytest.mark.slow
+
 TASKS = {"parcels": "binary_classification", "parcel_fates": "multiclass", "parcel_prices": "regression"}
 CLASSES = ("on_time", "late", "lost")
 LENGTH = "Inference-Header-Content-Length"

@@ -14,6 +14,8 @@ from tests.conftest import PROJECT, skip_without
 from tests.serving.bundles import INSTANCE
 from tests.serving.protocols.test_open_inference import CLASSES, TASKS, trained
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["trained"]
 
 

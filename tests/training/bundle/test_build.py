@@ -29,6 +29,8 @@ from noria.training.search.best_trial import BestTrial
 from noria.training.search.selection import best_trial
 from tests.training.conftest import AS_OF, parcels_of
 
+pytestmark = pytest.mark.slow
+
 FEATURES = ("weight", "hour", "depot", "street")
 FITTED_PARAMS = {"gradient_boosting": {"trees_rounds": 80}, "random_forest": {"forest_slope": 1.5, "forest_leaves": 64}}
 BLEND = {"linear": 0.25, "gradient_boosting": 0.75}

@@ -22,6 +22,8 @@ from noria.training.models.catalog import make_estimator
 from noria.training.models.trees.xgboost_trees import XgboostTrees
 from tests.training.bundle.test_build import fit
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "linear": {},
     "gradient_boosting": {"trees_rounds": 60},

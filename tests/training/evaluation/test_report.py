@@ -30,6 +30,8 @@ from tests.training.evaluation.evaluated_rows import (
     training_set,
 )
 
+pytestmark = pytest.mark.slow
+
 TASKS = tuple(Task)
 
 

@@ -15,6 +15,8 @@ from noria.training.models.linear import Linear
 from noria.training.models.trees.boosting_objective import ABSOLUTE, LOSS, QUANTILE, aim_of
 from tests.training.conftest import fit_data
 
+pytestmark = pytest.mark.slow
+
 EFFORT = FitContext(seed=7, threads=1)
 
 

@@ -24,6 +24,8 @@ from noria.training.models.trees.booster import cluster_of
 from noria.training.models.trees.dask_engine import boosted_on_cluster
 from noria.training.models.trees.external_memory import EncodedBatches, RowMetaInfo, is_stored
 
+pytestmark = pytest.mark.slow
+
 FEW = 500
 ROWS = 3000
 

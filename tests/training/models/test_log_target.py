@@ -26,6 +26,8 @@ from tests.training.models.test_blend import rmse
 from tests.training.models.test_catalog import assert_explained, assert_same, run
 from tests.training.models.test_ratio_target import prices
 
+pytestmark = pytest.mark.slow
+
 EFFORT = FitContext(7, 1)
 TARGETS = {"linear": LINEAR_TARGET, "gradient_boosting": TREES_TARGET}
 QUICK = {"gradient_boosting": {"trees_rounds": 200}}

@@ -21,6 +21,8 @@ from noria.training.models.trees.sklearn_trees import SklearnTree, SklearnTrees
 from tests.training.conftest import fit_data
 from tests.training.models.test_catalog import assert_same, run
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 4
 GOAL = PredictionTarget(Task.MULTICLASS, classes=CLASSES)
 KIND = MulticlassForest(GOAL)

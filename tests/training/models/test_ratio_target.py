@@ -32,6 +32,8 @@ from tests.training.bundle.test_build import fit
 from tests.training.conftest import AS_OF, fit_data, parcels_of
 from tests.training.models.test_catalog import assert_explained, assert_same, fitted, run
 
+pytestmark = pytest.mark.slow
+
 ANCHOR = "first(weight, 12)"
 QUICK = {"gradient_boosting": {"trees_rounds": 60}, "random_forest": {"forest_leaves": 64}}
 

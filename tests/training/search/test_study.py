@@ -31,6 +31,8 @@ from noria.training.search.worker_lock import WorkerLock
 from tests.conftest import PROJECT
 from tests.training.conftest import parcels
 
+pytestmark = pytest.mark.slow
+
 WORKER = """
 import json, os, sys, time
 from pathlib import Path
