@@ -120,8 +120,14 @@ def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> 
     """What apps that the champion answers could no longer send, or would read wrongly, were a version to take its place.
 
     Example:
+        >>> from noria.core.use_case import CategoricalFeature
         >>> breaking_changes_of(services, use_case, candidate.version)
         ()
+        >>> _ = promote(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> depot = {"categorical": {"depot": CategoricalFeature(required=True)}}
+        >>> stricter = use_case.model_copy(update={"features": use_case.features.model_copy(update=depot)})
+        >>> breaking_changes_of(services, stricter, "0")
+        ('depot would have to be sent: it is required, and was not',)
     """
     from noria.core.model.compatibility import breaking_changes
 

@@ -112,8 +112,9 @@ def fit_and_register(services: Services, use_case: UseCase, snapshot: SnapshotRe
         BundleError: the exported model differs from the fitted one; nothing is registered.
 
     Example:
-        >>> fit_and_register(services, use_case, snapshot) == candidate  # the training of version 1 is not repeated
-        True
+        >>> found = fit_and_register(services, use_case, snapshot)  # version 1 was made of it: nothing is fitted
+        >>> found == candidate, found.version, found.passed
+        (True, '1', True)
     """
     from noria.training.search.oof_predictions import forget_search
 
@@ -142,8 +143,10 @@ def fit(services: Services, request: FitRequest) -> ModelBundle:
     Example:
         >>> baseline = services.registry.version(use_case.name, "0")
         >>> made = fit(services, FitRequest(use_case, snapshot, baseline, folder / "made", best=trial))
-        >>> round(made.report.metrics["roc_auc"], 2), len(services.registry.versions(use_case.name))
-        (0.64, 1)
+        >>> made.folder.name, round(made.report.metrics["roc_auc"], 2)
+        ('made', 0.64)
+        >>> [version.version for version in services.registry.versions(use_case.name)]
+        ['0']
     """
     from noria.inference.predictor import load_predictor
     from noria.training.bundle.build import fit_bundle

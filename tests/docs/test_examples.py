@@ -25,7 +25,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,14 +71,24 @@ def ready(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
     made.close()
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)
-def test_example_gives_what_it_shows(example: doctest.DocTest, ready: dict[str, Any]) -> None:
+def run(example: doctest.DocTest, names: Mapping[str, Any]) -> str:
+    """What is wrong with an example; empty if it gives what it shows."""
     report: list[str] = []
-    example.globs.update(ready)
+    example.globs.update(names)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     results = runner.run(example, out=report.append)
-    assert results.attempted > 0
-    assert results.failed == 0, "".join(report)
+    return "" if results.attempted and not results.failed else "".join(report) or "nothing was run"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)
+def test_example_gives_what_it_shows(example: doctest.DocTest, ready: dict[str, Any]) -> None:
+    wrong = run(example, ready)
+    assert wrong == "", wrong
+
+
+@pytest.mark.parametrize("text", [">>> 1 + 1\n3\n", ">>> 1 + 1\n", ">>> nothing_of_that_name\n"])
+def test_wrong_example_is_found(text: str) -> None:
+    assert run(doctest.DocTestParser().get_doctest(text, {}, "planted", None, 0), {}) != ""
 
 
 def test_no_example_is_skipped() -> None:
@@ -92,35 +102,25 @@ def test_this_page_lists_the_ready_names() -> None:
 
 def test_every_entry_point_has_an_example() -> None:
     found = entry_points()
-    assert {"noria.jobs.training.search", "noria.client.NoriaClient", "noria.io.catalog.load_catalog"} <= found.keys()
-    assert "noria.training.evaluation.report.evaluate" in found
-    assert [name for name, entry in found.items() if not has_example(entry)] == []
+    assert {"noria.jobs.data.ingest", "noria.client.sync.NoriaClient", "noria.io.catalog.load_catalog"} <= found
+    assert {"noria.training.evaluation.report.evaluate", "noria.core.use_case.rule.Rule"} <= found
+    assert without_example(found) == []
 
 
 def test_entry_point_without_an_example_is_found() -> None:
-    def bare() -> None:
-        """Without an example."""
-
-    class Shown:
-        @property
-        def one(self) -> int:
-            """>>> 1
-            1
-            """
-            return 1
-
-    assert (has_example(bare), has_example(Shown)) == (False, True)
+    assert without_example({"noria.jobs.data.ingest", "noria.jobs.data.ing", "noria.core.use_case.gates.Gate"}) == [
+        "noria.jobs.data.ing"
+    ]
 
 
-def entry_points() -> dict[str, Any]:
+def entry_points() -> set[str]:
     """Functions of jobs, all that the client exports, and what other rooms call of evaluation and contract."""
-    found = {name: entry for module in _jobs() for name, entry in _functions_of(module)}
-    found |= {f"noria.client.{name}": getattr(noria.client, name) for name in noria.client.__all__}
-    for room, name in sorted({pair for module in MODULES.values() for pair in _imported_from_rooms(module)}):
-        entry = getattr(importlib.import_module(room), name)
-        if inspect.isfunction(entry) or (inspect.isclass(entry) and has_behaviour(entry)):
-            found[f"{entry.__module__}.{entry.__qualname__}"] = entry
-    return found
+    public = [entry for module in _jobs() for entry in _functions_of(module)]
+    public += [getattr(noria.client, name) for name in noria.client.__all__]
+    called = {pair for module in MODULES.values() for pair in _imported_from_rooms(module)}
+    entries = [getattr(importlib.import_module(room), name) for room, name in called]
+    public += [entry for entry in entries if inspect.isfunction(entry) or (inspect.isclass(entry) and has_behaviour(entry))]
+    return {f"{entry.__module__}.{entry.__qualname__}" for entry in public}
 
 
 def has_behaviour(kind: type) -> bool:
@@ -129,11 +129,10 @@ def has_behaviour(kind: type) -> bool:
     return any(inspect.isfunction(value) or isinstance(value, property | classmethod) for value in own)
 
 
-def has_example(entry: Any) -> bool:
-    """Whether a function or class, or a member of the class, shows a call."""
-    members = vars(entry).values() if inspect.isclass(entry) else ()
-    shown = (part for part in (entry, *members) if inspect.isroutine(part) or isinstance(part, type | property))
-    return any(PROMPT in (part.__doc__ or "") for part in shown)
+def without_example(entries: set[str]) -> list[str]:
+    """Those for which no test runs an example: of a class, one of its methods may show it."""
+    shown = [f"{test.name}." for test in EXAMPLES]
+    return sorted(entry for entry in entries if not any(name.startswith(f"{entry}.") for name in shown))
 
 
 def _jobs() -> Iterator[ModuleType]:
@@ -141,10 +140,9 @@ def _jobs() -> Iterator[ModuleType]:
         yield importlib.import_module(f"noria.jobs.{module.name}")
 
 
-def _functions_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    for name, entry in inspect.getmembers(module, inspect.isfunction):
-        if entry.__module__ == module.__name__ and not name.startswith("_"):
-            yield f"{module.__name__}.{name}", entry
+def _functions_of(module: ModuleType) -> list[Any]:
+    functions = inspect.getmembers(module, inspect.isfunction)
+    return [entry for name, entry in functions if entry.__module__ == module.__name__ and not name.startswith("_")]
 
 
 def _imported_from_rooms(module: Module) -> Iterator[tuple[str, str]]:

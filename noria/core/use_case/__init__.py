@@ -2,6 +2,14 @@
 
 It says what the business wants (the decision, the money at stake, the data, the gates of a model), never which
 operators run. Reading and checking a folder is `noria.io.catalog`.
+
+Example:
+    >>> use_case.title, use_case.business.baseline
+    ('Warn customers of a late parcel', 'hour >= 18')
+    >>> use_case.model_copy(update={"approval": Approval.MANUAL}).approval.value
+    'manual'
+    >>> use_case.approval.value  # a use case does not change
+    'automatic'
 """
 
 from __future__ import annotations
