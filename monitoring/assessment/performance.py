@@ -1,4 +1,4 @@
-"""How decisions did on the labels that have arrived: against the rule on the same rows, and against what was promised."""
+"""How decisions did on the labels that have arrived: against the baseline on the same rows, and what was promised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from noria.inference.predictor import baseline_predictor
 
 @dataclass(frozen=True)
 class RuleAnswers:
-    """What today's rule says of the same rows; shapes as in `ScoredRows`."""
+    """What the baseline says of the same rows; shapes as in `ScoredRows`."""
 
     scores: Scores
     decisions: Decisions
@@ -32,7 +32,7 @@ class RuleAnswers:
 
 
 def ask_rule(use_case: UseCase, columns: Columns) -> RuleAnswers:
-    """What today's rule says of the rows. Where it has no number, it says what it says when everything is missing."""
+    """What the baseline says of the rows. Where it has no number, it says what it says when everything is missing."""
     rule = baseline_predictor(use_case)
     scores = rule.score_columns(columns)
     if use_case.task.is_regression:
@@ -47,7 +47,7 @@ def measure(use_case: UseCase, rows: ScoredRows, threshold: float) -> dict[str, 
 
 
 def measure_rule(use_case: UseCase, rows: ScoredRows, rule: RuleAnswers) -> dict[str, float]:
-    """Every metric of the rule on rows that all have a label."""
+    """Every metric of the baseline on rows that all have a label."""
     value = use_case.business.value
     return _rounded(measure_predictions(policy_of(use_case), value, rows.labels, rule.scores, rule.decisions))
 
@@ -55,12 +55,12 @@ def measure_rule(use_case: UseCase, rows: ScoredRows, rule: RuleAnswers) -> dict
 def measure_performance(
     use_case: UseCase, rows: ScoredRows, rule: RuleAnswers, *, threshold: float, promised: Mapping[str, float]
 ) -> Performance:
-    """Metrics of the model and of the rule on the labelled rows.
+    """Metrics of the model and of the baseline on the labelled rows.
 
     Args:
         use_case: has the money per outcome.
         rows: the interval's rows.
-        rule: what the rule says of them.
+        rule: what the baseline says of them.
         threshold: where the version decides yes.
         promised: metrics of the version's own evaluation; empty for version 0.
     """

@@ -27,7 +27,7 @@ class Performance(_Model):
     promised: dict[str, float]
     """The same, of the model's own evaluation; empty for version 0."""
     baseline: dict[str, float]
-    """The same, of the rule on the same rows."""
+    """The same, of the baseline on the same rows."""
 
     def quality(self, task: Task) -> QualityComparison:
         """The headline metric of the task beside what was promised."""
@@ -51,7 +51,7 @@ class SegmentFinding(_Model):
     promised: float | None
     """Its value in the segment's own evaluation; None where it was not judged."""
     gain_per_1000: float | None = None
-    """Value per 1,000 decisions above the rule's on the same rows."""
+    """Value per 1,000 decisions above the baseline's on the same rows."""
 
     @property
     def quality(self) -> QualityComparison:
@@ -68,13 +68,13 @@ class LedgerEntry(_Model):
     value: float
     """What the decisions on labelled rows were worth."""
     baseline_value: float
-    """What the rule would have been worth on the same rows."""
+    """What the baseline would have been worth on the same rows."""
     cost: float
     """Running the platform: its share of a month, the predictions, and trainings whose as-of date is in the interval."""
 
     @property
     def gain(self) -> float:
-        """What the model brought above the rule, less the cost."""
+        """What the model brought above the baseline, less the cost."""
         return self.value - self.baseline_value - self.cost
 
 

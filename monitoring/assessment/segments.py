@@ -1,4 +1,4 @@
-"""The segments to look at first: where a model does worse than it promised, or worse than the rule."""
+"""The segments to look at first: where a model does worse than it promised, or worse than the baseline."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def worst_segments(
 ) -> tuple[SegmentFinding, ...]:
     """The few segments that lost most, the worst first; those that lost nothing or have too few rows are left out.
 
-    Ranked by the loss of the headline metric against the segment's own evaluation; where that cannot be taken (the rule
-    serves, one class only) by the money that the model brings above the rule.
+    Ranked by the loss of the headline metric against the segment's own evaluation; where that cannot be taken (the baseline
+    serves, one class only) by the money that the model brings above the baseline.
 
     Args:
         use_case: names the segments.
         rows: the interval's rows.
-        rule: what the rule says of them.
+        rule: what the baseline says of them.
         reference: what the version was evaluated on; None for version 0.
         threshold: where the version decides yes.
     """
@@ -101,7 +101,7 @@ def _promised(use_case: UseCase, reference: Reference | None, segment: str, valu
 
 
 def _lost(found: SegmentFinding) -> bool:
-    """Whether it does worse than promised, or worse than the rule."""
+    """Whether it does worse than promised, or worse than the baseline."""
     return (found.quality.loss or 0.0) > 0 or (found.gain_per_1000 is not None and found.gain_per_1000 < 0)
 
 

@@ -17,12 +17,12 @@ class Figure:
 
 
 def worth_in_a_sentence(assessment: DriftReport) -> str:
-    """What the model brought: against the rule, and against its own evaluation."""
+    """What the model brought: against the baseline, and against its own evaluation."""
     currency, line = assessment.money.currency, assessment.money
     if not line.labelled:
         return "No label has arrived yet, so no money can be counted."
     if not assessment.features:
-        return f"The rule's {_worth(assessment, line.value)}. No model has beaten it yet."
+        return f"The baseline's {_worth(assessment, line.value)}. No model has beaten it yet."
     earned = line.value - line.baseline_value
     text = f"The model's {_against_rule(assessment, earned)} on the same rows."
     lost, per_1000 = assessment.lost, assessment.lost_per_1000
@@ -33,11 +33,11 @@ def worth_in_a_sentence(assessment: DriftReport) -> str:
 
 
 def rule_in_a_headline(assessment: DriftReport) -> str:
-    """What the rule's decisions were worth, where it serves."""
+    """What the baseline's decisions were worth, where it serves."""
     amount, currency = assessment.money.value, assessment.money.currency
     if _errs(assessment):
-        return f"the rule serves, its errors cost {money(-amount, currency)}"
-    return f"the rule serves, {money(amount, currency, signed=True)}"
+        return f"the baseline serves, its errors cost {money(-amount, currency)}"
+    return f"the baseline serves, {money(amount, currency, signed=True)}"
 
 
 def money_figures(assessment: DriftReport) -> tuple[Figure, ...]:
@@ -50,11 +50,11 @@ def money_figures(assessment: DriftReport) -> tuple[Figure, ...]:
         Figure("Errors cost" if errs else "Decisions were worth", money(sign * line.value, line.currency)),
     ]
     if compared:
-        name = "The rule's would cost" if errs else "The rule's would be"
+        name = "The baseline's would cost" if errs else "The baseline's would be"
         figures.append(Figure(name, money(sign * line.baseline_value, line.currency)))
     figures.append(Figure("Cost of running", money(line.cost, line.currency)))
     if compared:
-        figures.append(Figure("Gain over the rule", money(line.gain, line.currency, signed=True)))
+        figures.append(Figure("Gain over the baseline", money(line.gain, line.currency, signed=True)))
     return tuple(figures)
 
 
@@ -72,8 +72,8 @@ def _worth(assessment: DriftReport, amount: float) -> str:
 def _against_rule(assessment: DriftReport, earned: float) -> str:
     amount = money(abs(earned), assessment.money.currency)
     if _errs(assessment):
-        return f"errors cost {amount} {'less' if earned >= 0 else 'more'} than the rule's would have"
-    return f"decisions were worth {amount} {'more' if earned >= 0 else 'less'} than the rule's"
+        return f"errors cost {amount} {'less' if earned >= 0 else 'more'} than the baseline's would have"
+    return f"decisions were worth {amount} {'more' if earned >= 0 else 'less'} than the baseline's"
 
 
 def _per_1000(assessment: DriftReport, gained: float) -> str:

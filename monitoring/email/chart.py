@@ -1,4 +1,4 @@
-"""The e-mail's picture: what decisions were worth per interval, beside the rule's. Readable on a phone."""
+"""The e-mail's picture: what decisions were worth per interval, beside the baseline's. Readable on a phone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_money(use_case: UseCase, ledger: Sequence[LedgerRow]) -> bytes:
     sign = -1 if _errs(use_case) else 1
     served, rule = [sign * line.value for line in ledger], [sign * line.baseline_value for line in ledger]
     axes.bar([place - 0.2 for place in places], served, 0.38, color=_MODEL, label="what served")
-    axes.bar([place + 0.2 for place in places], rule, 0.38, color=_RULE, label="the rule")
+    axes.bar([place + 0.2 for place in places], rule, 0.38, color=_RULE, label="the baseline")
     axes.axhline(0, color=_INK, linewidth=1)
     axes.set_xticks(list(places), [f"{_short(use_case, line.start)}\nv{line.version}" for line in ledger])
     axes.set_xlim(-0.6, max(len(ledger), 3) - 0.4)

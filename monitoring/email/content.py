@@ -59,7 +59,7 @@ class ReportEmail:
     reason: str
     version: str
     cost: str
-    """What it may cost: money against the rule, and against the model's own evaluation."""
+    """What it may cost: money against the baseline, and against the model's own evaluation."""
     figures: tuple[Figure, ...]
     moved: tuple[Moved, ...]
     more_moved: int
@@ -130,7 +130,7 @@ def _headline(assessment: DriftReport) -> str:
         return "no labels yet"
     if not assessment.features:
         return rule_in_a_headline(assessment)
-    return f"{money(assessment.money.gain, assessment.money.currency, signed=True)} against the rule"
+    return f"{money(assessment.money.gain, assessment.money.currency, signed=True)} against the baseline"
 
 
 def _sentence(text: str) -> str:
@@ -139,7 +139,7 @@ def _sentence(text: str) -> str:
 
 def _version(assessment: DriftReport) -> str:
     if not assessment.reference_rows:
-        return f"version {assessment.version}, the rule of today"
+        return "the baseline, today's rule"
     return f"version {assessment.version}, against {assessment.reference_rows:,} rows of its own evaluation"
 
 
@@ -153,7 +153,7 @@ def _segment(found: SegmentFinding, task: Task, currency: str) -> str:
     if found.found is not None:
         parts.append(quality_in_words(found.quality))
     if found.gain_per_1000 is not None:
-        parts.append(f"{money(found.gain_per_1000, currency, signed=True)} per 1,000 against the rule")
+        parts.append(f"{money(found.gain_per_1000, currency, signed=True)} per 1,000 against the baseline")
     if found.distance is not None:
         parts.append(f"{profile_of(task).outcomes} moved by {found.distance:.2f}")
     return f"{found.segment} {found.value}: {'; '.join(parts)}"

@@ -39,5 +39,5 @@ def summarise(assessment: DriftReport) -> str:
         parts.append(f"{quality.name} {quality.shown(quality.found)}{before}")
     earned = assessment.money.value - assessment.money.baseline_value
     if assessment.money.labelled and assessment.features:
-        parts.append(f"{money(earned, assessment.money.currency, signed=True)} against the rule")
+        parts.append(f"{money(earned, assessment.money.currency, signed=True)} against the baseline")
     return "; ".join(parts)

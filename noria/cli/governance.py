@@ -19,7 +19,7 @@ _PANEL = "Versions"
 ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
 Version = Annotated[
     str | None,
-    typer.Argument(metavar="VERSION", help="Default: the champion, or the newest version while the rule serves."),
+    typer.Argument(metavar="VERSION", help="Default: the champion, or the newest version while the baseline serves."),
 ]
 
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def versions(use_case: UseCaseName) -> None:
-    """List a use case's versions: stage, training date, quality. Version 0 is the rule."""
+    """List a use case's versions: stage, training date, quality. Version 0 is the baseline."""
     from rich.table import Table
 
     from noria.core.base.formatting import day, money
@@ -52,7 +52,7 @@ def versions(use_case: UseCaseName) -> None:
         table.add_row(
             version.version,
             str(version.stage),
-            day(version.as_of) if version.as_of else "the rule",
+            day(version.as_of) if version.as_of else "the baseline",
             metric.shown(version.metrics.get(metric.name)),
             money(version.metrics.get("value"), currency),
             version.snapshot[:12],
@@ -94,7 +94,7 @@ def promote(
 
 
 def roll_back(use_case: UseCaseName, reason: Reason, approved_by: ApprovedBy = "") -> None:
-    """Make the champion before this one champion again; the rule where there was none.
+    """Make the champion before this one champion again; the baseline where there was none.
 
     Needs no approval, since it returns to what was approved before. A person named with --approved-by must be another one.
 

@@ -113,7 +113,7 @@ def train(
     if version is not None:
         _verify(services, chosen, instant, version)
         return
-    with out.status("registering the rule as version 0"):
+    with out.status("registering the baseline as version 0"):
         training.ensure_baseline(services, chosen)
     with out.status("freezing the training set"):
         snapshot = training.take_snapshot(services, chosen, instant)

@@ -94,7 +94,7 @@ class AsyncNoriaClient:
             >>> [one.decision for one in found]
             [True, False]
             >>> print(found[1].reasons[0].text)
-            Hour is 9: in today's rule "hour >= 18" does not hold
+            Hour is 9: in the baseline "hour >= 18" does not hold
         """
         return await self._predictions(use_case, "instances", instances, reasons)
 

@@ -53,7 +53,7 @@ class Prediction:
         id: of the prediction; send it back with `feedback`.
         score: probability of yes or of the class decided on, or the number itself.
         decision: yes or no, a class, or the number.
-        version: which version answered; "0" is the rule.
+        version: which version answered; "0" is the baseline.
         threshold: yes from this score on; None but for yes and no.
         probabilities: of each class; empty but for several classes.
         warnings: values that are out of distribution.
@@ -188,7 +188,7 @@ class About:
         task: binary_classification, multiclass or regression.
         decision: what is done with a prediction.
         entity: the optional field of an instance that names what is predicted.
-        version: which answers; "0" is the rule.
+        version: which answers; "0" is the baseline.
         threshold: yes from this score on; None but for yes and no.
 
     Example:

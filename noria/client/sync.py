@@ -94,7 +94,7 @@ class NoriaClient:
             >>> [one.decision for one in found]
             [True, False]
             >>> print(found[1].reasons[0].text)
-            Hour is 9: in today's rule "hour >= 18" does not hold
+            Hour is 9: in the baseline "hour >= 18" does not hold
         """
         return self._predictions(use_case, "instances", instances, reasons)
 

@@ -56,7 +56,7 @@ def _versions(services: Services, use_case: UseCase) -> Table:
     for heading in ("ROC AUC", f"{use_case.business.currency} per 1,000"):
         table.add_column(heading, justify="right")
     for version in services.registry.versions(use_case.name):
-        as_of = day(version.as_of) if version.as_of else "the rule"
+        as_of = day(version.as_of) if version.as_of else "the baseline"
         table.add_row(
             version.version,
             as_of,
@@ -67,7 +67,7 @@ def _versions(services: Services, use_case: UseCase) -> Table:
 
 
 def _intervals(services: Services, use_case: UseCase) -> Table:
-    table = _table(f"Intervals, in {use_case.business.currency}; gain: beyond the rule, after costs")
+    table = _table(f"Intervals, in {use_case.business.currency}; gain: beyond the baseline, after costs")
     for heading in ("from", "version"):
         table.add_column(heading)
     for heading in ("ROC AUC", "value", "rule", "cost", "gain"):

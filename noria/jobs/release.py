@@ -190,10 +190,10 @@ def checklist(
     Args:
         services: registry, audit trail and warehouse are asked.
         use_case: as it is written now.
-        version: None takes the champion, or the newest version while the rule serves.
+        version: None takes the champion, or the newest version while the baseline serves.
 
     Raises:
-        RegistryError: there is no such version, or none but the rule.
+        RegistryError: there is no such version, or none but the baseline.
 
     Example:
         >>> version, lines = checklist(services, use_case, candidate.version)
@@ -211,7 +211,7 @@ def write_card(services: Services, use_case: UseCase, version: str | None = None
     A version that was registered without a card gets one from its bundle, without lineage.
 
     Raises:
-        RegistryError: there is no such version, or none but the rule.
+        RegistryError: there is no such version, or none but the baseline.
 
     Example:
         >>> path = write_card(services, use_case, candidate.version)
@@ -234,7 +234,7 @@ def _chosen(services: Services, use_case: UseCase, version: str | None) -> Model
         found = champion if champion.version != BASELINE_VERSION else registry.versions(use_case.name)[-1]
     if found.version == BASELINE_VERSION:
         raise RegistryError(
-            f"version 0 of {use_case.name} is the rule in its use_case.yaml and has no card; train a version first"
+            f"version 0 of {use_case.name} is the baseline in its use_case.yaml and has no card; train a version first"
         )
     return found
 

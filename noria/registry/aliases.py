@@ -39,7 +39,7 @@ def read_alias_state(client: Any, use_case: str) -> AliasState:
 
 
 def move_champion(client: Any, use_case: str, version: str) -> None:
-    """Make a version champion ("0": the rule)."""
+    """Make a version champion ("0": the baseline)."""
     outgoing = read_alias_state(client, use_case).champion
     if outgoing != version:
         _require(client, use_case, version)  # before anything is written about the outgoing one

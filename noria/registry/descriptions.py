@@ -9,7 +9,7 @@ from noria.core.base.formatting import plain_name
 from noria.core.lifecycle.registry import EVIDENCE
 
 ABOUT_MODEL = (
-    "The alias **champion** is what serves; without it version 0, today's rule, does. "
+    "The alias **champion** is what serves; without it version 0, the baseline, does. "
     "**challenger** is tried beside it, **previous** was champion before.\n\n"
     "Promote and roll back with `noria promote` and `noria roll-back`, so that the audit trail says who and why."
 )

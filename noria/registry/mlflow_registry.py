@@ -3,7 +3,7 @@
 What is stored where, for readers without this class (serving reads it over plain REST):
 
     registered model   named like the use case
-        tag ``baseline``        JSON ``{"run_id": ..., "bundle_digest": ...}``: version "0", the rule
+        tag ``baseline``        JSON ``{"run_id": ..., "bundle_digest": ...}``: version "0", the baseline
         alias ``champion``      the version that serves; no alias means version "0". The only truth: an alias below that
                                 names the same version says nothing (see `noria.registry.aliases`)
         alias ``challenger``    the version that is tried beside it; no alias means nobody

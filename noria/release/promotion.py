@@ -146,7 +146,7 @@ def roll_back(
             return PromotionResult(promoted=True, version=settled.version, previous=settled.previous, reason=settled.reason)
         champion = registry.champion(use_case.name).version
         if champion == BASELINE_VERSION:
-            why = "version 0, the rule, serves: there is nothing to roll back to"
+            why = "version 0, the baseline, serves: there is nothing to roll back to"
             return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
         in_force = promotions_in_force(audit.events(use_case.name))
         before = registry.version(use_case.name, in_force[-2].version if len(in_force) > 1 else BASELINE_VERSION)

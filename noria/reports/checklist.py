@@ -54,15 +54,17 @@ def compute_checklist(facts: ChecklistFacts) -> tuple[ChecklistItem, ...]:
 
 
 def _kpi(facts: ChecklistFacts) -> ChecklistItem:
-    what = "The KPI and today's rule are documented, and measured on the same rows"
+    what = "The KPI and the baseline are documented, and measured on the same rows"
     use_case = facts.use_case
     rule = facts.report.rival("baseline") if facts.report else None
     ours, theirs = (found.metrics.get(MONEY) if found else None for found in (facts.report, rule))
     if ours is None or theirs is None:
         return _no(
-            what, f"rule: {use_case.business.baseline}; not measured", "train again: the evaluation measures the rule too"
+            what,
+            f"baseline: {use_case.business.baseline}; not measured",
+            "train again: the evaluation measures the baseline too",
         )
-    compared = f"{money(ours, use_case.business.currency)} per 1,000 decisions, the rule {money(theirs)}"
+    compared = f"{money(ours, use_case.business.currency)} per 1,000 decisions, the baseline {money(theirs)}"
     return _yes(what, f"{use_case.business.decision}: {compared}")
 
 
@@ -97,7 +99,7 @@ def _segments(facts: ChecklistFacts) -> ChecklistItem:
         example = "- {metric: value, worst_segment_at_least: 0}"
         to_do = f"add a gate such as `{example}`" if facts.use_case.segments else f"list `segments`, and add `{example}`"
         return _not_yet(what, _worst_known(parts), to_do)
-    return _by_gates(what, gates, "judge the segments that break it, or leave the decision there to the rule")
+    return _by_gates(what, gates, "judge the segments that break it, or leave the decision there to the baseline")
 
 
 def _time(facts: ChecklistFacts) -> ChecklistItem:
@@ -171,7 +173,7 @@ def _cost(facts: ChecklistFacts) -> ChecklistItem:
         )
     earned = f"earned {money(operations.earned, currency)} after costs of {money(operations.cost)}"
     return _yes(
-        what, f"{_counted(operations.ledger, 'interval')} in the ledger: {earned}, the rule {money(operations.rule)}"
+        what, f"{_counted(operations.ledger, 'interval')} in the ledger: {earned}, the baseline {money(operations.rule)}"
     )
 
 

@@ -92,7 +92,7 @@ def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateRes
 
 
 def _rivals(report: EvaluationReport) -> tuple[ReferenceResult, ...]:
-    """The serving model, then the rule; once where the rule is what serves."""
+    """The serving model, then the baseline; once where the baseline is what serves."""
     return tuple(rival for rival in (report.rival("champion"), report.rival("baseline")) if rival and not _is_rule(rival))
 
 
@@ -129,7 +129,7 @@ def _subline(report: EvaluationReport, currency: str) -> str:
     difference = rival.differences.get("value") if rival else None
     if rival is None or difference is None:
         return "Nobody could be compared with it on the same rows."
-    name = "the serving model" if rival.name == "champion" else "today's rule"
+    name = "the serving model" if rival.name == "champion" else "the baseline"
     word = "better" if difference.value >= 0 else "worse"
     span = f"95 % interval of the difference: {interval(difference.low, difference.high, money)}"
     chance = "; that may be chance" if difference.low <= 0 <= difference.high else ""

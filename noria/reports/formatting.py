@@ -13,7 +13,7 @@ from noria.core.use_case.metric_catalog import Direction, definition, figure, ga
 LINE_NAMES: Mapping[str, str] = {
     "candidate": "Candidate",
     "champion": "Serving model",
-    "baseline": "Today's rule",
+    "baseline": "The baseline",
     "nothing": "Doing nothing",
     "perfect": "Perfect foresight",
 }

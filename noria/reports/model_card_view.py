@@ -21,7 +21,7 @@ from noria.reports.model_card import HistoryLine, ModelCard
 _WHO = {
     "candidate": "this model",
     "champion": "the model that served",
-    "baseline": "today's rule",
+    "baseline": "the baseline",
     "nothing": "doing nothing",
     "perfect": "perfect foresight",
 }
@@ -44,7 +44,7 @@ class MoneyBar:
 
 @dataclass(frozen=True)
 class CardMetricRow:
-    """One metric of this model, of the rule and of the model that served."""
+    """One metric of this model, of the baseline and of the model that served."""
 
     name: str
     ours: str
@@ -130,11 +130,11 @@ def _headline(report: EvaluationReport, currency: str) -> str:
     if theirs is None:
         return f"{money(ours, currency)} per 1,000 decisions"
     more = "more" if ours >= theirs else "less"
-    return f"{money(abs(ours - theirs), currency)} {more} per 1,000 decisions than today's rule"
+    return f"{money(abs(ours - theirs), currency)} {more} per 1,000 decisions than the baseline"
 
 
 def _lines(report: EvaluationReport) -> tuple[ValueLine, ...]:
-    """While the rule serves, it is one line and not two."""
+    """While the baseline serves, it is one line and not two."""
     champion = report.rival("champion")
     rule_serves = champion is not None and champion.version == "0"
     return tuple(line for line in report.values if not (rule_serves and line.name == "champion"))

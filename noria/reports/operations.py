@@ -32,7 +32,7 @@ class Operations:
         p99_ms: 99th percentile of their latency; None without any.
         ledger: intervals whose money was counted.
         earned: money of its decisions less running costs over those intervals.
-        rule: money that the rule's decisions would have made over the same intervals.
+        rule: money that the baseline's decisions would have made over the same intervals.
         cost: running costs over those intervals.
     """
 

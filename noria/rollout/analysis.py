@@ -100,7 +100,7 @@ def compare_versions(
 
 
 def _shift(use_case: UseCase, rollout: Rollout, champion: VersionScores, challenger: VersionScores) -> str:
-    """Scores that are too different; the rule has none, so nothing is different from it."""
+    """Scores that are too different; the baseline has none, so nothing is different from it."""
     limits = rollout.policy.judge
     if rollout.champion.version == BASELINE_VERSION or min(len(champion), len(challenger)) < limits.min_rows:
         return ""

@@ -162,7 +162,7 @@ def _facts(rollout: Rollout) -> tuple[tuple[str, str], ...]:
 
 
 def _named(version: str) -> str:
-    return "0, the rule of today," if version == "0" else version
+    return "0, the baseline," if version == "0" else version
 
 
 def _sentence(reason: str) -> str:

@@ -20,10 +20,10 @@ def fields_read(expression: str) -> tuple[str, ...]:
 
 
 def part_of(expression: str, field: str, row: Mapping[str, Any]) -> str:
-    """Part of a field in the baseline, such as `in today's rule "hour >= 18" holds`."""
+    """Part of a field in the baseline, such as `in the baseline "hour >= 18" holds`."""
     tests = [test for test in _comparisons(expression) if field in test.names]
     results = [f'"{test.expression}" {"holds" if _holds(test, row) else "does not hold"}' for test in tests]
-    return f"in today's rule {', '.join(results)}" if results else f'today\'s rule "{expression}" reads it'
+    return f"in the baseline {', '.join(results)}" if results else f'the baseline "{expression}" reads it'
 
 
 def _holds(test: Rule, row: Mapping[str, Any]) -> bool:

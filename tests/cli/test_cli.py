@@ -117,7 +117,7 @@ def _write_events(url):
             previous=previous,
             as_of=datetime(2013, 5, 1, tzinfo=UTC),
             actor="ana [the night shift]",
-            reason="roc_auc 0.757 (rule 0.588), average_precision 0.601 (rule 0.328); EUR 2,940 per 1,000 decisions",
+            reason="roc_auc 0.757 (baseline 0.588), average_precision 0.601 (baseline 0.328); EUR 2,940 per 1,000 decisions",
             evidence={},
         )
     engine.dispose()

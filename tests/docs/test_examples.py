@@ -2,8 +2,8 @@
 
 An example may use the names of its own module, and these, which `tests/docs/example_names.py` makes when they are read:
 
-    services    every part in memory; the registry has version 0 of `use_case`, which is its rule
-    use_case    parcels, yes or no: will it be late? The rule is `hour >= 18`; a version takes over in steps of 5 and 100 %
+    services    every part in memory; the registry has version 0 of `use_case`, its baseline
+    use_case    parcels, yes or no: will it be late? Baseline: `hour >= 18`; a version takes over in steps of 5 and 100 %
     interval    1 April 2024; `services` has the features and labels of January to April
     as_of       1 May 2024
     snapshot    the training set of `use_case` as of `as_of`

@@ -53,4 +53,4 @@ def test_the_rule_of_every_task_is_judged_and_mailed(task: Task, words: str, wor
     result = monitor(world.services, world.use_case, day(0))
     assert (result.version, result.verdict, result.report) == ("0", "stable", "")
     assert notify(world.services, world.use_case, day(0)).delivered_now
-    assert f"the rule serves, {words}" in world.catcher.messages()[0]["subject"]
+    assert f"the baseline serves, {words}" in world.catcher.messages()[0]["subject"]

@@ -129,7 +129,7 @@ def test_the_page_of_a_version_shows_summary_metrics_and_the_card(registry, clie
     shown = client.get_model_version(use_case, "1")
     experiment = client.get_experiment_by_name(use_case).experiment_id
     place = f"#/experiments/{experiment}/runs/{version.run_id}/artifacts/evidence/model_card.html"
-    assert shown.description == f"roc_auc 0.71 (rule 0.55)\n\n[model card]({place})"
+    assert shown.description == f"roc_auc 0.71 (baseline 0.55)\n\n[model card]({place})"
     assert shown.tags["metric.roc_auc"] == "0.7100"
     assert "**champion**" in client.get_registered_model(use_case).description
 

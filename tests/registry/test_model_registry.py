@@ -17,7 +17,7 @@ from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.fakes.registry import InMemoryRegistry
 from serving.models.registry_client import RegistryClient, RegistryView
 
-OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")
+OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (baseline 0.55)", judged_against="0")
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
 
 

@@ -48,7 +48,7 @@ def a_bundle(folder: Path, as_of: datetime | None) -> tuple[Path, str]:
 
 def a_candidate(registry, folder: Path, version: str, *, champion: str = "0", passed: bool = True) -> VersionRef:
     bundle, digest = a_bundle(folder / "bundles" / version, AS_OF[version])
-    outcome = GateOutcome(passed=passed, summary="roc_auc 0.71 (rule 0.55)", judged_against=champion)
+    outcome = GateOutcome(passed=passed, summary="roc_auc 0.71 (baseline 0.55)", judged_against=champion)
     registered = registry.register("parcels", bundle, digest, key=version, params={}, outcome=outcome)
     assert registered.version == version
     return VersionRef(

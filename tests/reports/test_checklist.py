@@ -67,13 +67,13 @@ def test_nothing_in_place_is_no_yes_but_what_asks_for_nothing(facts):
 @pytest.mark.parametrize(
     ("change", "what", "state", "evidence"),
     [
-        ({"report": a_report(rivals=())}, "today's rule", CheckState.NO, "not measured"),
+        ({"report": a_report(rivals=())}, "the baseline", CheckState.NO, "not measured"),
         ({"lineage": a_lineage().model_copy(update={"sources": ()})}, "traced back", CheckState.YES, "50,000 rows"),
         ({"operations": replace(BUSY, verdicts={"quality_loss": 1})}, "over time", CheckState.NO, "1 lost quality"),
         ({"operations": Operations()}, "Quality and drift", CheckState.NOT_YET, "no interval judged yet"),
         ({"operations": Operations()}, "Latency", CheckState.NOT_YET, "the model alone takes 0.070 ms"),
         ({"operations": Operations()}, "Cost", CheckState.NOT_YET, "EUR 120 a month"),
-        ({"operations": BUSY}, "Cost", CheckState.YES, "earned EUR 900 after costs of 480, the rule 400"),
+        ({"operations": BUSY}, "Cost", CheckState.YES, "earned EUR 900 after costs of 480, the baseline 400"),
         ({"report": a_report(fairness=())}, "Groups of people", CheckState.NO, "depot: not measured"),
     ],
 )

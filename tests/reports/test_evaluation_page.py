@@ -113,7 +113,7 @@ def test_money_comes_first(judged):
     baseline = report.rival("baseline")
     assert baseline is not None
     lead = money(baseline.differences["value"].value, "EUR")
-    assert f"That is {lead} better than today's rule on the same rows" in page.text
+    assert f"That is {lead} better than the baseline on the same rows" in page.text
     sections = [tag["id"] for tag in page.all("section")]
     assert sections.index("value") < sections.index("quality")
 

@@ -82,7 +82,7 @@ def page_of(folder, card) -> Page:
 def test_the_card_says_what_it_is_for_made_of_and_worth(use_case, tmp_path):
     page = page_of(tmp_path / "card", up_to_date(a_card(use_case), use_case, ""))
     for words in (
-        "EUR 512 more per 1,000 decisions than today's rule",
+        "EUR 512 more per 1,000 decisions than the baseline",
         "send a warning",
         "Owner logistics@example.com",
         "hour >= 18",
@@ -203,7 +203,7 @@ def test_what_a_real_evaluation_found_makes_a_sound_card(task, tmp_path):
     assert apart
     assert all(f"{decimal(estimate.low)} to {decimal(estimate.high)}" in page.text for estimate in apart)
     assert "NaN" not in (tmp_path / "card" / "card.json").read_text()
-    assert "more per 1,000 decisions than today's rule" in page.text
+    assert "more per 1,000 decisions than the baseline" in page.text
     assert "Too few rows to judge" in page.text
-    assert "the model that served" not in page.text  # the rule serves, and has its own line
+    assert "the model that served" not in page.text  # the baseline serves, and has its own line
     assert "nan" not in page.text.lower().split()

@@ -56,7 +56,7 @@ def test_a_take_back_says_that_nothing_has_to_be_done(use_case):
     )
     message, text, page = the_message(use_case, rollout)
     assert message["Subject"] == "[rolled back] Parcels, version 2: version 0 serves everybody"
-    assert "Version 0, the rule of today, answers every request, as before." in text
+    assert "Version 0, the baseline, answers every request, as before." in text
     assert "Nothing has to be done tonight." in text
     assert "<b>north" not in page
     assert "&lt;b&gt;north" in page

@@ -24,7 +24,7 @@ from noria.testing.builders import a_use_case
 
 USE_CASE = "parcels"
 DEPOTS = ("north", "south")
-OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (rule 0.55)", judged_against="0")
+OUTCOME = GateOutcome(passed=True, summary="roc_auc 0.71 (baseline 0.55)", judged_against="0")
 """Outcome of the gates that training registers with a version."""
 BINARY, REGRESSION = "binary_classification", "regression"
 FIELDS = (

@@ -93,7 +93,7 @@ def turn(services: Services, use_case: UseCase, history: Interval, live: Interva
 
 
 def without_promises(use_case: UseCase) -> UseCase:
-    """Few months and a short search are too little to be sure of beating the rule; promotion is not what this is about."""
+    """Few months and a short search are too little to surely beat the baseline; promotion is not what this is about."""
     return use_case.model_copy(update={"gates": ()})
 
 

@@ -1,6 +1,6 @@
 """Conditions of a gate held against an evaluation, one function for each kind.
 
-A gate that cannot be judged fails. What is measured on few rows is chance in part, so a comparison with the rule
+A gate that cannot be judged fails. What is measured on few rows is chance in part, so a comparison with the baseline
 or with the serving model must be surer than chance: `better_than` asks the share of resamples in which the candidate was not
 better (`Difference.p_not_better`), `not_worse_than` asks the whole interval of the difference (a non-inferiority test:
 Piaggio et al., "Reporting of Noninferiority and Equivalence Randomized Trials", JAMA 2012).
@@ -187,14 +187,14 @@ def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | Con
     if rival is None or math.isnan(theirs):
         return ConditionResult(False, f"{_shown(gate.metric, ours)}, but the {name} was not measured")
     difference = _difference(gate.metric, rival, report)
-    who = "" if name == "baseline" else " of version 0, the rule" if rival.version == "0" else f" of version {rival.version}"
+    who = "" if name == "baseline" else " of the baseline" if rival.version == "0" else f" of version {rival.version}"
     per = " per 1,000" if gate.metric == MONEY else ""
     words = f"{_shown(gate.metric, ours)} against {_shown(gate.metric, theirs)}{per}{who}{_gap(gate.metric, difference)}"
     return _Compared(ours, theirs, difference, words, _loss(rival, report))
 
 
 def _difference(metric: str, rival: ReferenceResult, report: EvaluationReport) -> Difference | None:
-    """The paired difference; while the rule serves, the one against the rule is the same."""
+    """The paired difference; while the baseline serves, the one against the baseline is the same."""
     rule = report.rival("baseline")
     same = rule.differences.get(metric) if rule and rival.version == "0" else None
     return rival.differences.get(metric) or same

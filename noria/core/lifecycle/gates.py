@@ -86,7 +86,7 @@ def _money(report: EvaluationReport, currency: str) -> str:
 
 def _beside(metric: str, value: float | None, rule: Mapping[str, float], unit: str = "") -> str:
     """A figure, and the baseline's in brackets."""
-    theirs = f" (rule {figure(metric, rule[metric])})" if metric in rule else ""
+    theirs = f" (baseline {figure(metric, rule[metric])})" if metric in rule else ""
     return f"{figure(metric, value)}{unit}{theirs}"
 
 

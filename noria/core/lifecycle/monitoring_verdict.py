@@ -108,7 +108,9 @@ def decide_verdict(found: MonitoringFindings, policy: DriftPolicy) -> VerdictDec
     if lost := _quality_lost(found, policy):
         return VerdictDecision(Verdict.QUALITY_LOSS, lost)
     if found.features == 0:
-        return VerdictDecision(Verdict.STABLE, "the rule serves: it has no reference set, so only its decisions are judged")
+        return VerdictDecision(
+            Verdict.STABLE, "the baseline serves: it has no reference set, so only its decisions are judged"
+        )
     share = f"{found.drifted} of {found.features} features moved by {policy.effect_size:g} or more"
     if found.drifted >= policy.share_of_features * found.features:
         return VerdictDecision(Verdict.DRIFT, share)

@@ -30,7 +30,7 @@ class Stage(StrEnum):
 
 
 class AliasState(BaseModel):
-    """Which version holds which role. "0" is the rule as champion or as its predecessor, and nobody as challenger."""
+    """Which version holds which role. "0" is the baseline as champion or as its predecessor, and nobody as challenger."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class AliasState(BaseModel):
 
 
 class ModelVersion(BaseModel):
-    """One version of a use case's model. Version "0" is the rule; trained versions count from "1" as in the registry."""
+    """One version of a use case's model. Version "0" is the baseline; trained versions count from "1" as in the registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -122,7 +122,7 @@ def declared_signature(use_case: UseCase) -> Signature:
 
 
 def baseline_manifest(use_case: UseCase) -> Manifest:
-    """Version 0: the rule, made from the use case alone, so that it can serve before anything else is there."""
+    """Version 0: the baseline, made from the use case alone, so that it can serve before anything else is there."""
     policy = policy_of(use_case)
     return Manifest(
         use_case=use_case.name,

@@ -140,7 +140,7 @@ class LookupColumn(_Column):
 class RuleColumn(_Column):
     """What a rule says of the whole row: a number above 0, such as a usual price.
 
-    It goes by the name of the first feature that the rule reads.
+    It goes by the name of the first feature that the baseline reads.
     """
 
     kind: Literal["rule"] = "rule"
@@ -157,27 +157,27 @@ class RuleColumn(_Column):
 
     @cached_property
     def rule(self) -> Rule:
-        """The rule, parsed."""
+        """The baseline, parsed."""
         return Rule(self.expression)
 
     def encode_value(self, value: Any, into: list[float]) -> None:
-        """Append the encoding of what the rule says."""
+        """Append the encoding of what the baseline says."""
         known = isinstance(value, int | float) and 0 < value <= LARGEST
         into.append(max(float(value), self.least) if known else self.missing)
 
     def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """Encode what the rule says of many rows; shape ``(rows, 1)``."""
+        """Encode what the baseline says of many rows; shape ``(rows, 1)``."""
         encoded: list[float] = []
         for value in values:
             self.encode_value(value, encoded)
         return np.array(encoded, dtype=np.float64)[:, None]
 
     def encode_from(self, row: _Row, into: list[float]) -> None:
-        """Append the encoding of what the rule says of a row."""
+        """Append the encoding of what the baseline says of a row."""
         self.encode_value(self.rule.value(row), into)
 
     def encode_all(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float64]:
-        """Encode what the rule says of equally long columns; shape ``(rows, 1)``."""
+        """Encode what the baseline says of equally long columns; shape ``(rows, 1)``."""
         read = {name: columns[name] for name in self.rule.reads or columns}  # columns on disk are read when looked at
         return self.encode_many(self.rule.values(read, len(next(iter(read.values()), ()))))
 

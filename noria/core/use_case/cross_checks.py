@@ -85,7 +85,7 @@ def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
 
 
 def check_rule(use_case: UseCase) -> Iterator[Finding]:
-    """The rule reads features, and ends in what the task predicts, even where everything is missing.
+    """The baseline reads features, and ends in what the task predicts, even where everything is missing.
 
     Example:
         >>> business = use_case.business.model_copy(update={"baseline": "houre >= 18"})

@@ -155,7 +155,7 @@ def test_with_the_rule_as_champion_a_model_must_beat_the_rule():
     result = judge(report, metric="value", better_than="champion")
     assert (result.passed, result.found) == (
         True,
-        "812 against 300 per 1,000 of version 0, the rule (+512, 95 % +412 to +612)",
+        "812 against 300 per 1,000 of the baseline (+512, 95 % +412 to +612)",
     )
     chance = BASELINE.model_copy(update={"differences": {"value": a_difference(512, 900, 0.1)}})
     report = a_report(rivals=(chance, ReferenceResult(name="champion", version="0", metrics=RULE)))
@@ -230,7 +230,8 @@ def test_summary_says_quality_money_and_failed_gates_enforced_first(tmp_path):
     ]
     text = summarise(a_use_case(tmp_path), a_report(), check_gates(gates, a_report()))
     assert text == (
-        "ROC AUC 0.710 (rule 0.600), Average precision 0.410 (rule 0.300); EUR 812 per 1,000 decisions (rule 300); "
+        "ROC AUC 0.710 (baseline 0.600), Average precision 0.410 (baseline 0.300); "
+        "EUR 812 per 1,000 decisions (baseline 300); "
         "FAILED: roc_auc at least 0.8, found 0.710; "
         "failed, dry run: recall at least 0.4 in every judged segment, found 0.350 in depot south (1 small one not judged)"
     )

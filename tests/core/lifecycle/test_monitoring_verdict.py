@@ -42,7 +42,7 @@ def error(found: float | None, promised: float | None) -> QualityComparison:
         (
             MonitoringFindings(900, 800, 0, 0, auc(0.55, None)),
             Verdict.STABLE,
-            "the rule serves: it has no reference set, so only its decisions are judged",
+            "the baseline serves: it has no reference set, so only its decisions are judged",
         ),
         (MonitoringFindings(900, 0, 10, 4, auc(None, 0.75)), Verdict.DRIFT, "4 of 10 features moved by 0.1 or more"),
         (

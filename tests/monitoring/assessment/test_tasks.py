@@ -136,7 +136,7 @@ def test_the_rule_alone_is_judged_by_its_money(task: Task, tmp_path: Path) -> No
     assert found.performance.metrics["value"] == found.performance.baseline["value"]
     page = letter_of(use_case, found)
     assert "No model has beaten it yet" in page
-    assert summarise(found).startswith("stable: the rule serves")
+    assert summarise(found).startswith("stable: the baseline serves")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, fou
     [
         ({}, "[drift] Parcels, 2013-05: weight, median 6.2 → 11.9 kg"),
         ({"verdict": Verdict.QUALITY_LOSS}, "[quality loss] Parcels, 2013-05: ROC AUC 0.681, promised 0.710"),
-        ({"verdict": Verdict.STABLE}, "[stable] Parcels, 2013-05: EUR +14,747 against the rule"),
+        ({"verdict": Verdict.STABLE}, "[stable] Parcels, 2013-05: EUR +14,747 against the baseline"),
         ({"verdict": Verdict.TOO_FEW_ROWS, "rows": 12}, "[too few rows] Parcels, 2013-05: 12 predictions"),
         (
             {
@@ -71,7 +71,7 @@ def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, fou
                 "label": None,
                 "reference_rows": 0,
             },
-            "[stable] Parcels, 2013-05: the rule serves, EUR +11,506",
+            "[stable] Parcels, 2013-05: the baseline serves, EUR +11,506",
         ),
     ],
 )
@@ -84,11 +84,11 @@ def test_the_subject_says_the_verdict_first(use_case: UseCase, changes: dict[str
 
 def test_money_is_said_both_ways(use_case: UseCase) -> None:
     assert a_letter(use_case, an_assessment()).cost == (
-        "The model's decisions were worth EUR 14,868 more than the rule's on the same rows. "
+        "The model's decisions were worth EUR 14,868 more than the baseline's on the same rows. "
         "Per 1,000 decisions it made EUR 186 less than in its own evaluation: EUR 5,181 over this period."
     )
     worse = an_assessment(money=an_assessment().money.model_copy(update={"value": -4_000.0}))
-    assert a_letter(use_case, worse).cost.startswith("The model's decisions were worth EUR 638 less than the rule's")
+    assert a_letter(use_case, worse).cost.startswith("The model's decisions were worth EUR 638 less than the baseline's")
     unknown = Performance(labelled=0, positives=0, metrics={}, promised={}, baseline={})
     nothing = an_assessment(performance=unknown, money=an_assessment().money.model_copy(update={"labelled": 0}), label=None)
     assert a_letter(use_case, nothing).cost == "No label has arrived yet, so no money can be counted."

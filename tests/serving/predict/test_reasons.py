@@ -149,7 +149,7 @@ def test_explain_baseline_gives_its_comparisons(tmp_path):
     rule = served(use_case, baseline_predictor(use_case), "0")
     ((reason,),) = explain(rule, [ROW], 3)
     assert (reason.field, reason.value, reason.contribution) == ("hour", 18.0, None)
-    assert reason.text == 'Hour is 18: in today\'s rule "hour >= 18" holds'
+    assert reason.text == 'Hour is 18: in the baseline "hour >= 18" holds'
     assert is_quick(rule, 1000)
 
 
@@ -158,9 +158,9 @@ def test_explain_baseline_of_several_fields_gives_each(tmp_path):
     use_case = a_use_case(tmp_path, business={**a_use_case(tmp_path).business.model_dump(mode="json"), "baseline": baseline})
     (found,) = explain(served(use_case, baseline_predictor(use_case), "0"), [{"hour": 0.0, "depot": "north"}], 3)
     assert [reason.text for reason in found] == [
-        'Hour is 0: in today\'s rule "weight / hour > 3" does not hold, "hour >= 18" does not hold',
-        "Depot is north: in today's rule \"depot in ('north', 'south')\" holds",
-        'Weight is missing: in today\'s rule "weight / hour > 3" does not hold',
+        'Hour is 0: in the baseline "weight / hour > 3" does not hold, "hour >= 18" does not hold',
+        "Depot is north: in the baseline \"depot in ('north', 'south')\" holds",
+        'Weight is missing: in the baseline "weight / hour > 3" does not hold',
     ]
 
 
