@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from noria.core.base.errors import NoriaError
+from noria.core.base.errors import NoriaError, first_line
 
 out = Console()
 err = Console(stderr=True)
@@ -28,8 +28,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     module, name = type(error).__module__.split(".")[0], type(error).__name__
     if module in ("sqlalchemy", "psycopg", "psycopg2", "adbc_driver_manager") and name == "OperationalError":
-        first = str(error).strip().splitlines()[0]
-        return f"PostgreSQL does not answer: {first}\n`noria status` says whether it is up; NORIA_WAREHOUSE_URL where it is"
+        reason = first_line(error)
+        return f"PostgreSQL does not answer: {reason}\n`noria status` says whether it is up; NORIA_WAREHOUSE_URL where it is"
     return None
 
 

@@ -15,6 +15,7 @@ import psycopg
 
 from noria.core.base.api_key import Scope, digest, in_words, read_key
 from noria.core.base.clock import Clock
+from noria.core.base.errors import first_line
 from noria.io.poller import Poller, Trouble
 from serving.access.key_file import KeyFile, KeyFileError
 from serving.access.known_keys import NO_KEYS, NOT_KNOWN, KeyTable, KnownKeys, KnownSecret
@@ -137,7 +138,7 @@ class KeyRing:
         try:
             known = self._table.read()
         except psycopg.Error as error:
-            self._trouble.report(f"keys cannot be read from PostgreSQL: {_first_line(error)}")
+            self._trouble.report(f"keys cannot be read from PostgreSQL: {first_line(error)}")
             return
         if known != self.snapshot.known:
             self._take(known)
@@ -182,14 +183,10 @@ class KeyRing:
         except psycopg.Error as error:
             for holder in used:
                 holder.used = True
-            _log.warning("the time of the last use of keys is not stored: %s", _first_line(error))
+            _log.warning("the time of the last use of keys is not stored: %s", first_line(error))
 
 
 def key_text(authorization: str) -> str:
     """The key in a header: the text after ``Bearer``, or all of it."""
     scheme, _, rest = authorization.strip().partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else authorization.strip()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

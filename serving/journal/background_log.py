@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from noria.core.base.errors import first_line
 from noria.io.poller import Poller, Trouble
 from serving.journal.journal import Journal, Level
 from serving.journal.segment import Backlog, Segment
@@ -181,7 +182,7 @@ class BackgroundLog:
             return table.insert(rows)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(rows) == 1:
-                self._set_aside(repr(rows[0]).encode(), str(error).splitlines()[0])
+                self._set_aside(repr(rows[0]).encode(), first_line(error))
                 return 0
         middle = len(rows) // 2  # one row that PostgreSQL refuses must not block the others
         return self._insert(table, rows[:middle]) + self._insert(table, rows[middle:])

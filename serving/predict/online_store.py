@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from noria.core.base.errors import first_line
 from noria.core.use_case import UseCase
 from serving.contract.errors import FieldProblem, OnlineStoreError, UnknownEntityError
 
@@ -95,7 +96,7 @@ class OnlineStore:
                 return {row.pop("asked_for"): row for row in await cursor.fetchall()}
         except (psycopg.Error, PoolTimeout, OSError) as error:
             self._key_types.pop(use_case.name, None)  # the table may have been recreated
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = first_line(error)
             raise OnlineStoreError(
                 f"features of {use_case.name} cannot be looked up in {table} ({reason}); send instances with their fields"
             ) from error

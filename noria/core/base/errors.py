@@ -35,6 +35,18 @@ class NoriaError(Exception):
     """Base of all errors that a user can act upon."""
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, for a message of ours that holds it; the name of its class where it has none.
+
+    Example:
+        >>> first_line(OSError("disk full\\nmore"))
+        'disk full'
+        >>> first_line(TimeoutError())
+        'TimeoutError'
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong in something a user wrote.

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from noria.core.base.errors import SourceError
+from noria.core.base.errors import SourceError, first_line
 from noria.core.base.interval import Interval
 from noria.core.use_case import FileSource, Source, SqlSource
 from noria.data.ingest.columns import as_instants, as_plain
@@ -124,7 +124,7 @@ class SqlReader:
                 result = connection.execute(text(self.source.query), bound)
                 return list(result.keys()), result.all()
         except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            reason = first_line(getattr(error, "orig", None) or error)
             raise SourceError(f"{where}: the query failed ({reason}); mend the query or the connection's URL") from error
         finally:
             engine.dispose()
@@ -169,7 +169,7 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path}: is not Parquet ({_first_line(error)}); replace the file") from error
+        raise SourceError(f"{path}: is not Parquet ({first_line(error)}); replace the file") from error
 
 
 def _read_csv(path: Path, event_time: str | None) -> pa.Table:
@@ -181,7 +181,7 @@ def _read_csv(path: Path, event_time: str | None) -> pa.Table:
         temporal = [field.name for field in table.schema if pa.types.is_temporal(field.type) or pa.types.is_null(field.type)]
         return _parse(content, as_text | dict.fromkeys(temporal, pa.string())) if temporal else table
     except pa.ArrowInvalid as error:
-        raise SourceError(f"{path}: is not a CSV table ({_first_line(error)}); mend the row, or the path") from error
+        raise SourceError(f"{path}: is not a CSV table ({first_line(error)}); mend the row, or the path") from error
 
 
 def _parse(content: bytes, types: dict[str, pa.DataType]) -> pa.Table:
@@ -198,7 +198,7 @@ def _bytes(path: Path) -> bytes:
         with pa.input_stream(str(path), compression="detect") as stream:
             return bytes(stream.read())
     except (OSError, zipfile.BadZipFile, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path}: cannot be read ({_first_line(error)}); replace the file") from error
+        raise SourceError(f"{path}: cannot be read ({first_line(error)}); replace the file") from error
 
 
 def _zipped(path: Path) -> Iterator[bytes]:
@@ -214,7 +214,3 @@ def _origins(path: Path, rows: int) -> pa.Array:
     first, noun = (1, "row") if ".parquet" in path.suffixes else (2, "line")
     numbers = pc.cast(pa.array(range(first, first + rows), pa.int64()), pa.string())
     return pc.binary_join_element_wise(f"{path.name} {noun} ", numbers, "")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

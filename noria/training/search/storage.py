@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 
-from noria.core.base.errors import NoriaError
+from noria.core.base.errors import NoriaError, first_line
 from noria.io.advisory_locks import session_lock
 
 PATIENCE_SECONDS = 120.0
@@ -67,11 +67,11 @@ def patiently(
                 raise
             if time.monotonic() > deadline:
                 raise NoriaError(
-                    f"PostgreSQL cannot be reached since {seconds:.0f} s ({_first_line(error)}); when it is back, "
+                    f"PostgreSQL cannot be reached since {seconds:.0f} s ({_reason(error)}); when it is back, "
                     "run the search step again: it goes on where it stopped"
                 ) from error
             if not retry:
-                _log.warning("PostgreSQL cannot be reached (%s); waiting for it", _first_line(error))
+                _log.warning("PostgreSQL cannot be reached (%s); waiting for it", _reason(error))
             retry = True
         time.sleep(next(pauses))
 
@@ -103,8 +103,7 @@ def _with_driver(storage_url: str) -> str:
     return sa.make_url(storage_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-def _first_line(error: BaseException) -> str:
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+def _reason(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error)
