@@ -158,10 +158,10 @@ class Services:
 
     @cached_property
     def mailer(self) -> Mailer:
-        """E-mail with a delivery record."""
+        """E-mail with a delivery record; failures are mailed with tables of another release, too."""
         from noria.notify.mailer import SmtpMailer
 
-        return SmtpMailer(self.settings, self.warehouse.engine, self.clock)
+        return SmtpMailer(self.settings, self.database.engine, self.clock)
 
 
 def bootstrap(settings: Settings | None = None, clock: Clock | None = None) -> Services:

@@ -18,7 +18,7 @@ from benchmarks.training_faults.search import TRIALS, states
 from noria.local import sessions
 from noria.local.postgres import PostgresServer
 from noria.testing.free_ports import free_port
-from tests.dags.live_airflow import LiveAirflow
+from noria.testing.live_airflow import LiveAirflow
 
 _SOON = {
     # By default, minutes pass before tasks of a dead scheduler are adopted.

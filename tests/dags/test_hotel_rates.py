@@ -18,7 +18,7 @@ from noria.io.bundle_files import read_manifest
 from noria.local.postgres import PostgresServer
 from noria.settings import Settings
 from noria.testing.free_ports import free_port
-from tests.dags.live_airflow import LiveAirflow
+from noria.testing.live_airflow import LiveAirflow
 from tests.notify.catcher import mail_catcher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]

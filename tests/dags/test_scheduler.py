@@ -14,8 +14,8 @@ import pytest
 from noria.local.postgres import PostgresServer
 from noria.testing.builders import write_use_case
 from noria.testing.free_ports import free_port
+from noria.testing.live_airflow import LiveAirflow
 from tests.conftest import PROJECT
-from tests.dags.live_airflow import LiveAirflow
 from tests.notify.catcher import Catcher, mail_catcher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]

@@ -16,7 +16,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from sqlalchemy import text
 
-from noria.core.base.errors import NotifyError
+from noria.bootstrap import Services
+from noria.core.base.errors import NotifyError, SchemaError
 from noria.data.postgres.warehouse import Warehouse
 from noria.notify.mailer import SmtpMailer
 from noria.settings import Settings
@@ -207,3 +208,16 @@ def test_encryption_that_the_server_does_not_offer_is_an_error(warehouse: Wareho
     with smtp_server(handler) as port, pytest.raises(NotifyError, match="check NORIA_SMTP_STARTTLS"):
         a_mailer(warehouse, port, smtp_starttls=True).deliver(a_message(), key="k", use_case="parcels")
     assert handler.accepted == []
+
+
+def test_a_failure_is_mailed_though_the_tables_are_of_a_newer_release(warehouse: Warehouse, warehouse_url: str) -> None:
+    with warehouse.transaction() as connection:
+        connection.execute(text("update ops.alembic_version set version_num = '9999'"))
+    handler = Moody()
+    with smtp_server(handler) as port:
+        services = Services(Settings(smtp_port=port, warehouse_url=warehouse_url), Noon())
+        with pytest.raises(SchemaError, match="9999"):
+            _ = services.warehouse
+        assert services.mailer.deliver(a_message(), key="failure", use_case="parcels").delivered_now
+        services.database.close()
+    assert len(handler.accepted) == 1
