@@ -104,7 +104,7 @@ def abort(services: Services, use_case: UseCase, *, actor: str, reason: str) -> 
 
 
 def advance(services: Services, use_case: UseCase, *, actor: str) -> RolloutResult:
-    """One turn: judge, then wait, step, promote or take back.
+    """Judge once, then wait, step, promote or roll back.
 
     Raises:
         RolloutError: there never was a rollout.
