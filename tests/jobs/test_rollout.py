@@ -20,7 +20,7 @@ from noria.testing.builders import a_use_case
 from noria.testing.clock import NOON, ManualClock
 from noria.testing.fakes.registry import InMemoryRegistry
 from tests.notify.catcher import mail_catcher
-from tests.release.test_promotion import a_bundle, a_candidate
+from tests.release.candidates import a_bundle, a_candidate
 
 
 class WithRegistry(Services):

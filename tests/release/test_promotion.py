@@ -1,68 +1,16 @@
+"""A candidate becomes champion, is refused, waits as challenger, or goes back."""
+
 import threading
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from noria.core.base.errors import ApprovalError, PromotionConflictError, RegistryError
+from noria.core.base.errors import PromotionConflictError, RegistryError
 from noria.core.base.results import VersionRef
 from noria.core.lifecycle.audit_event import Action
 from noria.core.lifecycle.promotion import PromotionRequest
-from noria.core.lifecycle.registry import GateOutcome, Stage
-from noria.core.model.bundle import Manifest, Provenance
-from noria.core.model.signature import Field, Kind, Signature
-from noria.io.bundle_files import write_bundle
+from noria.core.lifecycle.registry import Stage
 from noria.release.promotion import promote, reject, roll_back, set_challenger
-from noria.testing.builders import a_use_case
-from noria.testing.fakes.registry import InMemoryRegistry
-
-AS_OF = {"1": datetime(2024, 5, 1, tzinfo=UTC), "2": datetime(2024, 6, 1, tzinfo=UTC), "3": datetime(2024, 7, 1, tzinfo=UTC)}
-
-
-@pytest.fixture
-def use_case(tmp_path):
-    return a_use_case(tmp_path)
-
-
-@pytest.fixture
-def registry(tmp_path):
-    registry = InMemoryRegistry()
-    folder, digest = a_bundle(tmp_path / "bundles" / "0", None)
-    registry.register_baseline("parcels", folder, digest)
-    return registry
-
-
-def a_bundle(folder: Path, as_of: datetime | None) -> tuple[Path, str]:
-    provenance = Provenance(as_of=as_of, snapshot="5" * 64, specification="6" * 64, seed=7) if as_of else None
-    manifest = Manifest(
-        use_case="parcels",
-        kind="rule",
-        candidate="linear",
-        signature=Signature(fields=(Field(name="hour", kind=Kind.NUMERIC),)),
-        threshold=0.5,
-        rule="hour >= 18",
-        provenance=provenance,
-    )
-    return folder, write_bundle(folder, manifest, {})
-
-
-def a_candidate(registry, folder: Path, version: str, *, champion: str = "0", passed: bool = True) -> VersionRef:
-    bundle, digest = a_bundle(folder / "bundles" / version, AS_OF[version])
-    outcome = GateOutcome(passed=passed, summary="roc_auc 0.71 (baseline 0.55)", judged_against=champion)
-    registered = registry.register("parcels", bundle, digest, key=version, params={}, outcome=outcome)
-    assert registered.version == version
-    return VersionRef(
-        version=version,
-        bundle_digest=digest,
-        run_id=registered.run_id,
-        passed=passed,
-        summary=outcome.summary,
-        champion=champion,
-    )
-
-
-def actions(audit) -> list[tuple[Action, str]]:
-    return [(event.action, event.version) for event in audit.events("parcels")]
+from tests.release.candidates import AS_OF, a_candidate, actions
 
 
 def test_a_good_candidate_becomes_champion_and_the_trail_says_who_and_why(registry, audit, use_case, tmp_path):
@@ -161,47 +109,6 @@ def test_person_may_bring_back_a_rolled_back_version(registry, audit, use_case, 
     assert roll_back(registry, audit, use_case, actor="ben", reason="complaints").version == "1"
 
 
-class Killed(BaseException):
-    """Nothing catches it, as nothing catches kill -9."""
-
-
-def killed(*_args: object) -> None:
-    raise Killed
-
-
-def test_killed_after_the_alias_moved_the_next_call_writes_the_outcome(registry, audit, use_case, tmp_path, monkeypatch):
-    candidate = a_candidate(registry, tmp_path, "1")
-
-    def move_and_die(use_case_name: str, version: str) -> None:
-        InMemoryRegistry.set_champion(registry, use_case_name, version)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "set_champion", move_and_die)
-        with pytest.raises(Killed):
-            promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", reason="reviewed"))
-    assert actions(audit) == [(Action.PROMOTION_INTENDED, "1")]
-    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="retry")).promoted
-    assert actions(audit) == [(Action.PROMOTION_INTENDED, "1"), (Action.PROMOTED, "1")]
-    assert audit.events()[-1].actor == "ana"
-    assert registry.moves == [("parcels", "1")]
-
-
-def test_killed_before_the_alias_moved_the_next_call_starts_over(registry, audit, use_case, tmp_path, monkeypatch):
-    candidate = a_candidate(registry, tmp_path, "1")
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "set_champion", killed)
-        with pytest.raises(Killed):
-            promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
-    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana")).promoted
-    assert [action for action, _ in actions(audit)] == [
-        Action.PROMOTION_INTENDED,
-        Action.ABANDONED,
-        Action.PROMOTION_INTENDED,
-        Action.PROMOTED,
-    ]
-
-
 def test_rolling_back_goes_one_step_and_ends_at_the_rule(registry, audit, use_case, tmp_path):
     promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana"))
     promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "2", champion="1"), actor="ana"))
@@ -213,22 +120,6 @@ def test_rolling_back_goes_one_step_and_ends_at_the_rule(registry, audit, use_ca
     ]
     assert audit.version_in_force("parcels", AS_OF["3"]) == "0"
     assert audit.verify() == 8
-
-
-def test_an_interrupted_roll_back_goes_back_one_step_in_all(registry, audit, use_case, tmp_path, monkeypatch):
-    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana"))
-    promote(registry, audit, use_case, PromotionRequest(a_candidate(registry, tmp_path, "2", champion="1"), actor="ana"))
-
-    def move_and_die(use_case_name: str, version: str) -> None:
-        InMemoryRegistry.set_champion(registry, use_case_name, version)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "set_champion", move_and_die)
-        with pytest.raises(Killed):
-            roll_back(registry, audit, use_case, actor="ben", reason="complaints")
-    again = roll_back(registry, audit, use_case, actor="ben", reason="complaints")
-    assert (again.version, again.previous, registry.champion("parcels").version) == ("1", "2", "1")
 
 
 def test_an_alias_moved_past_noria_is_written_down(registry, audit, use_case, tmp_path):
@@ -245,61 +136,6 @@ def test_an_unknown_version_is_an_error(registry, audit, use_case, tmp_path):
     candidate = a_candidate(registry, tmp_path, "1").model_copy(update={"version": "9"})
     with pytest.raises(RegistryError, match="no version 9"):
         promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
-
-
-@pytest.fixture
-def asked(tmp_path):
-    return a_use_case(tmp_path / "asked", approval="manual")
-
-
-@pytest.mark.parametrize(
-    ("actor", "approved_by", "says"),
-    [
-        ("ana", "", "asks for a second person's yes"),
-        ("ana", "ana", "ana both asked for it and approved it"),
-        ("ana (command line)", "Ana ", "both asked for it and approved it"),
-        ("Anonymous", "Anonymous", "both anonymous, and may be the same"),
-    ],
-)
-def test_without_another_persons_yes_a_promotion_is_refused_and_the_trail_says_who_tried(
-    registry, audit, asked, tmp_path, actor, approved_by, says
-):
-    with pytest.raises(ApprovalError, match=says):
-        promote(
-            registry,
-            audit,
-            asked,
-            PromotionRequest(a_candidate(registry, tmp_path, "1"), actor=actor, approved_by=approved_by),
-        )
-    assert (registry.champion("parcels").version, registry.moves) == ("0", [])
-    (event,) = audit.events("parcels")
-    assert (event.action, event.actor, event.version) == (Action.REFUSED, actor, "1")
-    assert says in event.evidence["objection"]
-
-
-@pytest.mark.parametrize("actor", ["ana", "airflow parcels__train scheduled__2024-05-02"])
-def test_with_another_persons_yes_it_becomes_champion_and_the_trail_names_both(registry, audit, asked, tmp_path, actor):
-    result = promote(
-        registry, audit, asked, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor=actor, approved_by="ben")
-    )
-    assert result.promoted
-    assert [(event.actor, event.approved_by) for event in audit.events("parcels")] == [(actor, "ben")] * 2
-    assert audit.verify() == 2
-
-
-def test_named_approver_is_another_person_even_without_required_approval(registry, audit, use_case, tmp_path):
-    candidate = a_candidate(registry, tmp_path, "1")
-    with pytest.raises(ApprovalError):
-        promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", approved_by="ana"))
-    promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben"))
-    with pytest.raises(ApprovalError):
-        roll_back(registry, audit, use_case, actor="eve", approved_by="eve", reason="complaints")
-    assert registry.champion("parcels").version == "1"
-
-
-def test_a_roll_back_waits_for_nobody(registry, audit, asked, tmp_path):
-    promote(registry, audit, asked, PromotionRequest(a_candidate(registry, tmp_path, "1"), actor="ana", approved_by="ben"))
-    assert roll_back(registry, audit, asked, actor="ana", reason="it is three in the morning").version == "0"
 
 
 def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(registry, audit, use_case, tmp_path):
@@ -324,20 +160,3 @@ def test_a_candidate_waits_as_challenger_until_it_is_champion_or_rejected(regist
         "Newark looks odd",
     )
     assert audit.version_in_force("parcels", AS_OF["3"]) == "1"
-
-
-def test_interrupted_move_is_settled_after_later_events(registry, audit, use_case, tmp_path, monkeypatch):
-    candidate = a_candidate(registry, tmp_path, "1")
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "set_champion", killed)
-        with pytest.raises(Killed):
-            promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana"))
-    reject(registry, audit, use_case, "1", actor="ben", reason="no")
-    assert promote(registry, audit, use_case, PromotionRequest(candidate, actor="ana")).promoted
-    assert [action for action, _ in actions(audit)] == [
-        Action.PROMOTION_INTENDED,
-        Action.REJECTED,
-        Action.ABANDONED,
-        Action.PROMOTION_INTENDED,
-        Action.PROMOTED,
-    ]

@@ -15,7 +15,7 @@ from noria.rollout.controller import RolloutController
 from noria.testing.builders import a_use_case
 from noria.testing.clock import TickingClock
 from noria.testing.fakes.registry import InMemoryRegistry
-from tests.release.test_promotion import Killed, a_bundle, a_candidate
+from tests.release.candidates import Killed, a_bundle, a_candidate
 
 FINE = RolloutComparison(summary="no harm")
 STEPS = {"steps": [5, 25], "bake": "2m"}

@@ -12,7 +12,7 @@ from noria.io.bundle_files import write_bundle
 from noria.jobs import release
 from noria.reports.operations import Operations
 from noria.testing.fakes.interruption import Killed
-from tests.release.test_promotion import AS_OF, a_candidate
+from tests.release.candidates import AS_OF, a_candidate
 from tests.reports.made_up import a_bundle as a_trained_bundle
 from tests.reports.made_up import a_whole_use_case
 

@@ -15,7 +15,7 @@ from noria.testing.builders import a_use_case
 from noria.testing.fakes.interruption import Killed
 from noria.testing.fakes.prediction_store import ServedRow
 from tests.jobs.in_memory.parcels import MOMENT
-from tests.release.test_promotion import a_bundle, a_candidate
+from tests.release.candidates import a_bundle, a_candidate
 
 
 @pytest.fixture

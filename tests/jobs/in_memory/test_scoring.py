@@ -9,7 +9,7 @@ from noria.core.lifecycle.audit_event import Action
 from noria.jobs import scoring
 from noria.testing.fakes.interruption import Killed
 from tests.jobs.in_memory.parcels import day, feature_rows, label_rows
-from tests.release.test_promotion import AS_OF, a_candidate
+from tests.release.candidates import AS_OF, a_candidate
 
 
 @pytest.fixture

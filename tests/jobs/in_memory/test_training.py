@@ -11,7 +11,7 @@ from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import specification_digest
 from noria.jobs import training
 from tests.jobs.in_memory.parcels import day, feature_rows, label_rows
-from tests.release.test_promotion import a_bundle
+from tests.release.candidates import a_bundle
 
 AS_OF = datetime(2024, 5, 9, tzinfo=UTC)
 
