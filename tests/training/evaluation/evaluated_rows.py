@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.evaluation import EvaluationReport
 from noria.core.model.decision import policy_of
 from noria.core.model.value import best_threshold
 from noria.core.use_case import Task, UseCase
@@ -16,6 +17,7 @@ from noria.testing.builders import a_use_case, use_case_fields
 from noria.testing.snapshots import LABELS, OUTCOMES, made_up_columns
 from noria.training.data.dataset import Fold, TrainingSet
 from noria.training.evaluation.input import EvaluationInput, ExportFacts
+from noria.training.evaluation.report import evaluate
 
 EXPORT = ExportFacts(parity=1e-7, size_mb=1.5, latency_ms=0.2)
 MULTICLASS_VALUE = {
@@ -146,3 +148,12 @@ def evaluated_candidate(use_case: UseCase, rows: TrainingSet, **changes: Any) ->
         "references": (("baseline", "0", rule), ("champion", "0", rule)),
     }
     return EvaluationInput(**{**fields, **changes})
+
+
+def evaluated(
+    root: Path, task: Task = Task.BINARY_CLASSIFICATION, rows: int = 4000, **changes: Any
+) -> tuple[EvaluationInput, EvaluationReport]:
+    """A candidate and its report; `changes` are those of the use case."""
+    use_case = parcels_of(root, task, **changes)
+    candidate = evaluated_candidate(use_case, training_set(task, rows))
+    return candidate, evaluate(use_case, candidate, EXPORT)
