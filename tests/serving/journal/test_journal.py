@@ -14,11 +14,6 @@ from serving.contract.errors import JournalError, JournalFullError
 from serving.journal.journal import Journal, Level
 
 
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal", SystemClock())
-
-
 def drain(journal):
     lines = []
     for segment in journal.finished():

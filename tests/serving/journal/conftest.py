@@ -1,0 +1,11 @@
+"""An empty journal."""
+
+import pytest
+
+from noria.core.base.clock import SystemClock
+from serving.journal.journal import Journal
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal", SystemClock())
