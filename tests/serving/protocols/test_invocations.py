@@ -30,13 +30,6 @@ SPLIT = {"columns": ["hour", "weight", "depot"], "data": [[19.0, 3.5, "north"], 
 COLUMNS = {"hour": [19.0, 3.0, 23.0], "weight": [3.5, None, 60.5], "depot": ["north", None, "west"]}
 
 
-@pytest.fixture
-def client(settings):
-    """Version 0 of `parcels`, alone."""
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        yield client
-
-
 def as_mlflow_model(bundle, folder: Path):
     """A bundle as the registry lays it out, loaded by MLflow."""
     import mlflow.pyfunc

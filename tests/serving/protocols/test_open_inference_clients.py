@@ -12,11 +12,9 @@ import pytest
 
 from tests.conftest import PROJECT, skip_without
 from tests.serving.bundles import INSTANCE
-from tests.serving.protocols.test_open_inference import CLASSES, TASKS, trained
+from tests.serving.protocols.open_inference import CLASSES, TASKS
 
 pytestmark = pytest.mark.slow
-
-__all__ = ["trained"]
 
 
 def columns_of(rows):
