@@ -14,7 +14,7 @@ from noria.core.model.bundle import GOLDEN, MODEL, Manifest, Provenance
 from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import NumericColumn, OneHotColumn
 from noria.core.model.signature import Field, Kind, Signature
-from noria.core.use_case import Task
+from noria.core.use_case import DEFAULT_TASK
 from noria.inference.predictor import OnnxPredictor
 from noria.io.bundle_files import write_bundle
 from noria.training.models.base.onnx_graph import INPUT, GraphPart, as_double, assemble, constant, node
@@ -83,7 +83,7 @@ def _graph(number: int, behaviour: Behaviour) -> bytes:
     constants += more[1]
     if more[0]:
         nodes.append(node("Add", ["line", more[0][-1].output[0]], "margins"))
-    return assemble(Task.BINARY_CLASSIFICATION, 4, GraphPart(tuple(nodes), tuple(constants), nodes[-1].output[0]))
+    return assemble(DEFAULT_TASK, 4, GraphPart(tuple(nodes), tuple(constants), nodes[-1].output[0]))
 
 
 def _no_number() -> tuple[list[Any], list[Any]]:

@@ -16,7 +16,6 @@ from benchmarks.shared.servers import WAREHOUSE, temporary_postgres
 from noria.bootstrap import bootstrap
 from noria.core.base.api_key import Scope
 from noria.core.model.bundle import GOLDEN, MODEL
-from noria.core.use_case import Task
 from noria.data.migrations.schema import migrate
 from noria.io.bundle_files import write_bundle
 from noria.jobs.access import create_key
@@ -76,7 +75,7 @@ def _write_use_case(root: Path) -> None:
 def _put_bundle(home: Path, model: BenchmarkModel) -> None:
     golden = json.dumps([{"instance": model.rows[1], "score": model.scores[1]}]).encode()
     draft = home / "draft"
-    digest = write_bundle(draft, manifest(Task.BINARY_CLASSIFICATION), {MODEL: model.graph, GOLDEN: golden})
+    digest = write_bundle(draft, manifest(), {MODEL: model.graph, GOLDEN: golden})
     store = BundleStore(home / "serving")
     folder = store.folder(USE_CASE, digest)
     folder.parent.mkdir(parents=True)

@@ -24,9 +24,8 @@ from noria.core.model.bundle import Manifest, Provenance
 from noria.core.model.encoder import Encoder
 from noria.core.model.encoder_columns import LookupColumn, NumericColumn, OneHotColumn
 from noria.core.model.signature import Field, Kind, Signature
-from noria.core.use_case import Task
 from noria.inference.predictor import OnnxPredictor
-from noria.training.data.target import PredictionTarget
+from noria.training.data.target import BINARY
 from noria.training.models.base.estimator import FitContext
 from noria.training.models.gradient_boosting import GradientBoosting
 
@@ -80,7 +79,7 @@ def encoder() -> Encoder:
     )
 
 
-def manifest(task: Task) -> Manifest:
+def manifest() -> Manifest:
     """The bundle's manifest, before it is sealed."""
     numbers = (Field(name=name, kind=Kind.NUMERIC, minimum=-10, maximum=10) for name in NUMBERS)
     words = (Field(name=name, kind=Kind.CATEGORICAL, categories=values) for name, values in {**ONE_HOT, **ORDINAL}.items())
@@ -89,7 +88,6 @@ def manifest(task: Task) -> Manifest:
         kind="onnx",
         candidate="gradient_boosting",
         signature=Signature(fields=(*numbers, *words)),
-        task=task,
         encoder=encoder(),
         provenance=Provenance(as_of=datetime(2024, 1, 1, tzinfo=UTC), snapshot="5" * 64, specification="6" * 64, seed=_SEED),
     )
@@ -102,7 +100,7 @@ def _train(folder: Path) -> None:
     known = np.nan_to_num(matrix)
     noise = np.random.default_rng(_SEED + 1).normal(size=len(rows))
     labels = known[:, 0] + known[:, 1] * known[:, 2] + (known[:, 14] - known[:, 20]) + known[:, -1] / 25 - 1 + noise > 0
-    kind = GradientBoosting(PredictionTarget(task=Task.BINARY_CLASSIFICATION, classes=2, quantile=0.5, anchor=""))
+    kind = GradientBoosting(BINARY)
     trees = kind.fit(matrix, labels, {**kind.defaults, "trees_rounds": TREES}, FitContext(_SEED, 1))
     graph = kind.to_onnx(trees, matrix.shape[1])
     (folder / "graph.onnx").write_bytes(graph)
@@ -111,7 +109,7 @@ def _train(folder: Path) -> None:
     (folder / "encoder.json").write_text(json.dumps(encoding), encoding="utf-8")
     compared = _with_gaps(rows[:_COMPARED])
     (folder / "rows.json").write_text(json.dumps(compared), encoding="utf-8")
-    scores = OnnxPredictor(manifest(Task.BINARY_CLASSIFICATION), graph).score_rows(compared).tolist()
+    scores = OnnxPredictor(manifest(), graph).score_rows(compared).tolist()
     (folder / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
 
 

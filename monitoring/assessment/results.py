@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from noria.core.lifecycle.monitoring_verdict import QualityComparison, Verdict
 from noria.core.metrics.task_profile import profile_of
 from noria.core.stats.drift import FeatureDrift
-from noria.core.use_case import Task
+from noria.core.use_case import DEFAULT_TASK, Task
 
 
 class _Model(BaseModel):
@@ -82,7 +82,7 @@ class DriftReport(_Model):
     """Everything that monitoring found about one interval."""
 
     use_case: str
-    task: Task = Task.BINARY_CLASSIFICATION
+    task: Task = DEFAULT_TASK
     start: datetime
     end: datetime
     version: str

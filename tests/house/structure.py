@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 PLACES = ("noria", "serving", "monitoring", "dags", "plugins/noria_airflow", "benchmarks")
@@ -25,15 +26,20 @@ class Module:
     path: Path
     folder: str
 
-    @property
+    @cached_property
+    def text(self) -> str:
+        """The file's content."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree."""
-        return ast.parse(self.path.read_text(encoding="utf-8"))
+        return ast.parse(self.text)
 
     @property
     def lines(self) -> int:
         """Number of lines."""
-        return len(self.path.read_text(encoding="utf-8").splitlines())
+        return len(self.text.splitlines())
 
 
 def modules_of(root: Path, places: Iterable[str] = PLACES) -> dict[str, Module]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ FILES_PER_ROOM = 15
 LINES_PER_MODULE = 300
 MEDIAN_LINES = 120
 EVERYWHERE = ("noria", "serving", "monitoring", "dags", "plugins", "benchmarks", "tests")
+FILES_THAT_TELL_TASKS_APART = 25
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,12 @@ def test_modules_are_short(modules):
     assert {name for name in lengths if name.startswith("tests.")}
     assert {name: lines for name, lines in lengths.items() if lines > LINES_PER_MODULE} == {}
     assert statistics.median(module.lines for module in modules.values()) <= MEDIAN_LINES
+
+
+def test_few_files_tell_tasks_apart(modules):
+    found = [module.name for module in modules.values() if re.search(r"\bTask\.[A-Z]", module.text)]
+    assert "noria.core.metrics.task_profile" in found
+    assert len(found) <= FILES_THAT_TELL_TASKS_APART, found
 
 
 def test_public_class_names_are_unique(modules):

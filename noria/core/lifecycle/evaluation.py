@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from noria.core.use_case import GateMode, Task
+from noria.core.use_case import DEFAULT_TASK, GateMode, Task
 
 MONTH = "event_month"
 """The segment of months in a report."""
@@ -181,7 +181,7 @@ class EvaluationReport(_Model):
     (money per 1,000 decisions), `parity`, `latency_ms` and `size_mb` among them.
     """
 
-    task: Task = Task.BINARY_CLASSIFICATION
+    task: Task = DEFAULT_TASK
     start: str
     end: str
     """Event times of the rows, ISO 8601, half-open."""

@@ -23,7 +23,7 @@ from noria.core.model.calibration import Calibration
 from noria.core.model.decision import DecisionPolicy, policy_of
 from noria.core.model.encoder import Encoder
 from noria.core.model.signature import Field, Kind, Signature
-from noria.core.use_case import Task, UseCase
+from noria.core.use_case import DEFAULT_TASK, Task, UseCase
 from noria.core.use_case.rule import Rule
 
 MANIFEST = "bundle.json"
@@ -60,7 +60,7 @@ class Manifest(_Model):
     candidate: str
     """`baseline`, or the kind of model, such as `gradient_boosting`."""
     signature: Signature
-    task: Task = Task.BINARY_CLASSIFICATION
+    task: Task = DEFAULT_TASK
     threshold: float = 0.5
     """Binary classification: decide yes where the probability is at least this."""
     classes: tuple[str, ...] = ()

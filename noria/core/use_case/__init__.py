@@ -28,11 +28,12 @@ from noria.core.use_case.monitoring import DriftPolicy, Monitoring, RetrainPolic
 from noria.core.use_case.rollout import GuardPolicy, JudgePolicy, RolloutMode, RolloutPolicy, StopPolicy
 from noria.core.use_case.serving import InputPolicy, Serving
 from noria.core.use_case.sources import FileSource, Privacy, Source, SqlSource
-from noria.core.use_case.target import Label, Task
+from noria.core.use_case.target import DEFAULT_TASK, Label, Task
 from noria.core.use_case.training import CandidateName, Engine, Split, SplitBy, Training
 
 __all__ = [
     "CONDITIONS",
+    "DEFAULT_TASK",
     "Approval",
     "Business",
     "CandidateName",

@@ -38,6 +38,10 @@ class Task(StrEnum):
         return self is Task.REGRESSION
 
 
+DEFAULT_TASK = Task.BINARY_CLASSIFICATION
+"""Task of files that name none, as the first release wrote them."""
+
+
 class Label(Frozen):
     """What is predicted, and when it is known."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from noria.core.model.decision import best_quantile
-from noria.core.use_case import Task, UnitValue, UseCase
+from noria.core.use_case import DEFAULT_TASK, Task, UnitValue, UseCase
 
 _EDGE = 0.01
 
@@ -22,7 +22,7 @@ class PredictionTarget:
             label itself.
     """
 
-    task: Task = Task.BINARY_CLASSIFICATION
+    task: Task = DEFAULT_TASK
     classes: int = 2
     quantile: float = 0.5
     anchor: str = ""
