@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
 from noria.core.base.api_key import ApiKey, NewSecret, Scope, check_id, check_name, new_id, new_secret
 from noria.core.base.errors import AccessError
+from noria.core.lifecycle.audit_event import Action, AuditEntry
 from noria.ports.key_store import RevokedKey
-
-if TYPE_CHECKING:
-    from noria.core.lifecycle.audit_event import Action
 
 AUDITED_AS = "access keys"
 """What stands in the audit trail where others have their use case; no use case can have a space in its name."""
@@ -81,7 +78,7 @@ def create_key(
     secret = new_secret(key.id)
     with services.keys.transaction() as keys:
         keys.add(key, secret.digest)
-        _record(services, _actions().KEY_CREATED, key, actor=actor, reason=f"may {key.may}")
+        _record(services, Action.KEY_CREATED, key, actor=actor, reason=f"may {key.may}")
     return IssuedKey(key, secret)
 
 
@@ -114,7 +111,7 @@ def rotate_key(
     with services.keys.transaction() as keys:
         key = keys.rotate(key_id, secret.digest, at=now, old_until=now + grace, expires_at=_end_of(now, lifetime))
         note = f"older secrets until {(now + grace).isoformat(timespec='seconds')}"
-        _record(services, _actions().KEY_ROTATED, key, actor=actor, reason=f"{reason}; {note}" if reason else note)
+        _record(services, Action.KEY_ROTATED, key, actor=actor, reason=f"{reason}; {note}" if reason else note)
     return IssuedKey(key, secret)
 
 
@@ -133,7 +130,7 @@ def revoke_key(services: Services, key_id: str, *, reason: str, actor: str) -> R
         with services.keys.transaction() as keys:
             done = keys.revoke(check_id(key_id), at=services.clock.now())
         if not (done.already and _was_recorded(services, key_id)):
-            _record(services, _actions().KEY_REVOKED, done.key, actor=actor, reason=reason)
+            _record(services, Action.KEY_REVOKED, done.key, actor=actor, reason=reason)
     return done
 
 
@@ -182,31 +179,28 @@ def _end_of(now: datetime, lifetime: timedelta | None) -> datetime | None:
         raise AccessError("that is later than any calendar goes: leave the expiry out instead") from error
 
 
-def _actions() -> type[Action]:
-    from noria.core.lifecycle.audit_event import Action
-
-    return Action
-
-
 def _record(services: Services, action: Action, key: ApiKey, *, actor: str, reason: str) -> None:
+    evidence = {
+        "name": key.name,
+        "may": key.may,
+        "per_minute": str(key.per_minute or "no limit"),
+        "expires_at": key.expires_at.isoformat() if key.expires_at else "never",
+    }
     services.audit.append(
-        AUDITED_AS,
-        action,
-        version=key.id,
-        previous="",
-        as_of=None,
-        actor=actor,
-        reason=reason,
-        evidence={
-            "name": key.name,
-            "may": key.may,
-            "per_minute": str(key.per_minute or "no limit"),
-            "expires_at": key.expires_at.isoformat() if key.expires_at else "never",
-        },
+        AuditEntry(
+            use_case=AUDITED_AS,
+            action=action,
+            version=key.id,
+            previous="",
+            as_of=None,
+            actor=actor,
+            reason=reason,
+            evidence=evidence,
+        )
     )
 
 
 def _was_recorded(services: Services, key_id: str) -> bool:
     """Whether the trail has the revocation: a process may have been killed between it and its event."""
-    revoked = _actions().KEY_REVOKED
-    return any(event.action is revoked and event.version == key_id for event in services.audit.events(AUDITED_AS))
+    events = services.audit.events(AUDITED_AS)
+    return any(event.action is Action.KEY_REVOKED and event.version == key_id for event in events)

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from noria.core.lifecycle.audit_event import Action, AuditEvent
+from noria.core.lifecycle.audit_event import AuditEntry, AuditEvent
 
 
 class AuditTrail(Protocol):
     """Who promoted what, when and why."""
 
-    def append(
-        self,
-        use_case: str,
-        action: Action,
-        *,
-        version: str,
-        previous: str,
-        as_of: datetime | None,
-        actor: str,
-        reason: str,
-        evidence: Mapping[str, str],
-    ) -> AuditEvent:
+    def append(self, entry: AuditEntry) -> AuditEvent:
         """Add an event; durable when this returns. Many writers make one chain."""
         ...
 

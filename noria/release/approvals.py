@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from noria.core.base.errors import ApprovalError
+from noria.core.lifecycle.audit_event import Action, AuditEntry, approval
 from noria.core.use_case import Approval, UseCase
+from noria.ports.audit_trail import AuditTrail
 
 _CHANNEL = " (command line)"
 ANONYMOUS = "anonymous"
@@ -33,6 +36,24 @@ def approval_violation(use_case: UseCase, *, requested_by: str, approved_by: str
             "accounts of their own in Airflow, or let the schedule start the run"
         )
     return f"{approved_by} both asked for it and approved it: somebody else must approve, or ask"
+
+
+def require_approval(audit: AuditTrail, use_case: UseCase, asked: AuditEntry) -> None:
+    """Refuse what another person must approve and did not; the trail says who tried.
+
+    Args:
+        audit: gets the refusal.
+        use_case: says whether a person must approve.
+        asked: what would be written down if it were approved.
+
+    Raises:
+        ApprovalError: the use case asks for another person's approval, or the approver is the one who asks.
+    """
+    why = approval_violation(use_case, requested_by=asked.actor, approved_by=asked.approved_by)
+    if why is not None:
+        evidence = {"objection": why} | approval(asked.approved_by)
+        audit.append(asked.model_copy(update={"action": Action.REFUSED, "evidence": evidence}))
+        raise ApprovalError(f"{use_case.name} version {asked.version}: {why}")
 
 
 def _person(name: str) -> str:

@@ -7,7 +7,7 @@ show is that its newest events were cut off: keep `head()` somewhere else (a mai
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from noria.core.base.clock import Clock
 from noria.core.lifecycle.audit_chain import GENESIS, head_of, next_event, verify_chain, version_in_force
-from noria.core.lifecycle.audit_event import Action, AuditEvent
+from noria.core.lifecycle.audit_event import AuditEntry, AuditEvent
 from noria.io.advisory_locks import lock_transaction, session_lock
 
 _CHAIN = "noria.audit"
@@ -29,35 +29,17 @@ class PostgresAuditTrail:
         self._engine = engine
         self._clock = clock
 
-    def append(
-        self,
-        use_case: str,
-        action: Action,
-        *,
-        version: str,
-        previous: str,
-        as_of: datetime | None,
-        actor: str,
-        reason: str,
-        evidence: Mapping[str, str],
-    ) -> AuditEvent:
+    def append(self, entry: AuditEntry) -> AuditEvent:
         """Add an event; durable when this returns."""
         with self._engine.begin() as connection:
             # One writer at a time, over all use cases: the chain is one.
             lock_transaction(connection, _CHAIN)
             last = connection.execute(sa.text("select sequence, hash from ops.audit order by sequence desc limit 1")).first()
             event = next_event(
+                entry,
                 sequence=last.sequence + 1 if last else 1,
                 previous_hash=last.hash if last else GENESIS,
                 at=self._clock.now(),
-                use_case=use_case,
-                action=action,
-                version=version,
-                previous=previous,
-                as_of=as_of,
-                actor=actor,
-                reason=reason,
-                evidence=evidence,
             )
             _insert(connection, event)
         return event

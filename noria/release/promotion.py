@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from noria.core.base.errors import ApprovalError, PromotionConflictError
+from noria.core.base.errors import PromotionConflictError
 from noria.core.base.results import PromotionResult
 from noria.core.lifecycle.audit_chain import champion_of, promotions_in_force
-from noria.core.lifecycle.audit_event import APPROVED_BY, MOVES, Action, AuditEvent
+from noria.core.lifecycle.audit_event import MOVES, Action, AuditEntry, AuditEvent, approval
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import ModelRegistry, ModelVersion, Stage
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.ports.audit_trail import AuditTrail
-from noria.release.approvals import approval_violation
+from noria.release.approvals import require_approval
 
 _OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}
 
@@ -119,9 +119,18 @@ def promote(
         if decision.outcome is PromotionOutcome.CONFLICT:
             raise PromotionConflictError(f"{use_case.name}: {decision.reason}")
         if decision.outcome is PromotionOutcome.PROMOTE:
-            move = _Move(registry, audit, use_case.name, champion, request.actor, request.approved_by, request.why)
-            _require_approval(move, use_case, registered)
-            move.to(registered, Action.PROMOTION_INTENDED, request.candidate.summary)
+            entry = AuditEntry(
+                use_case=use_case.name,
+                action=Action.PROMOTION_INTENDED,
+                version=version,
+                previous=champion,
+                as_of=registered.as_of,
+                actor=request.actor,
+                reason=request.why,
+                evidence=_evidence(registered, summary=request.candidate.summary) | approval(request.approved_by),
+            )
+            require_approval(audit, use_case, entry)
+            _move(registry, audit, entry)
         return PromotionResult(
             promoted=decision.outcome is not PromotionOutcome.REFUSE,
             version=version,
@@ -150,10 +159,19 @@ def roll_back(
             return PromotionResult(promoted=False, version=champion, previous=champion, reason=why)
         in_force = promotions_in_force(audit.events(use_case.name))
         before = registry.version(use_case.name, in_force[-2].version if len(in_force) > 1 else BASELINE_VERSION)
-        move = _Move(registry, audit, use_case.name, champion, actor, approved_by, reason)
+        entry = AuditEntry(
+            use_case=use_case.name,
+            action=Action.ROLL_BACK_INTENDED,
+            version=before.version,
+            previous=champion,
+            as_of=before.as_of,
+            actor=actor,
+            reason=reason,
+            evidence=_evidence(before, summary="") | approval(approved_by),
+        )
         if approved_by:
-            _require_approval(move, use_case, before)
-        move.to(before, Action.ROLL_BACK_INTENDED, "")
+            require_approval(audit, use_case, entry)
+        _move(registry, audit, entry)
         return PromotionResult(promoted=True, version=before.version, previous=champion, reason=reason)
 
 
@@ -198,48 +216,29 @@ def _note(
     registry: ModelRegistry, audit: AuditTrail, action: Action, version: ModelVersion, *, actor: str, reason: str
 ) -> None:
     """Write down something that leaves the champion where it is."""
-    champion = registry.champion(version.use_case).version
-    _Move(registry, audit, version.use_case, champion, actor, "", reason).note(action, version, {})
-
-
-def _require_approval(move: _Move, use_case: UseCase, version: ModelVersion) -> None:
-    why = approval_violation(use_case, requested_by=move.actor, approved_by=move.approved_by)
-    if why is not None:
-        move.note(Action.REFUSED, version, {"objection": why})
-        raise ApprovalError(f"{use_case.name} version {version.version}: {why}")
-
-
-@dataclass(frozen=True)
-class _Move:
-    """One move of the champion alias."""
-
-    registry: ModelRegistry
-    audit: AuditTrail
-    use_case: str
-    champion: str
-    actor: str
-    approved_by: str
-    reason: str
-
-    def to(self, version: ModelVersion, intent: Action, summary: str) -> None:
-        """Say what is intended, move the alias, say that it was done."""
-        evidence = {"bundle_digest": version.bundle_digest, "run_id": version.run_id, "summary": summary}
-        self.note(intent, version, evidence)
-        self.registry.set_champion(self.use_case, version.version)
-        self.note(_OUTCOMES[intent], version, evidence)
-
-    def note(self, action: Action, version: ModelVersion, evidence: dict[str, str]) -> None:
-        """Append an event about the version."""
-        self.audit.append(
-            self.use_case,
-            action,
+    audit.append(
+        AuditEntry(
+            use_case=version.use_case,
+            action=action,
             version=version.version,
-            previous=self.champion,
+            previous=registry.champion(version.use_case).version,
             as_of=version.as_of,
-            actor=self.actor,
-            reason=self.reason,
-            evidence=evidence | ({APPROVED_BY: self.approved_by} if self.approved_by else {}),
+            actor=actor,
+            reason=reason,
+            evidence={},
         )
+    )
+
+
+def _evidence(version: ModelVersion, **more: str) -> dict[str, str]:
+    return {"bundle_digest": version.bundle_digest, "run_id": version.run_id, **more}
+
+
+def _move(registry: ModelRegistry, audit: AuditTrail, intent: AuditEntry) -> None:
+    """Say what is intended, move the alias, say that it was done."""
+    audit.append(intent)
+    registry.set_champion(intent.use_case, intent.version)
+    audit.append(intent.model_copy(update={"action": _OUTCOMES[intent.action]}))
 
 
 def _settle(registry: ModelRegistry, audit: AuditTrail, use_case: str) -> AuditEvent | None:
@@ -250,31 +249,20 @@ def _settle(registry: ModelRegistry, audit: AuditTrail, use_case: str) -> AuditE
     moves = [event for event in events if event.action in MOVES]
     if moves and moves[-1].action in _OUTCOMES:
         intent = moves[-1]
-        happened = champion.version == intent.version
-        settled = _repeat(audit, intent, _OUTCOMES[intent.action] if happened else Action.ABANDONED)
+        action = _OUTCOMES[intent.action] if champion.version == intent.version else Action.ABANDONED
+        settled = audit.append(intent.model_copy(update={"action": action}))
         events = (*events, settled)
     if champion_of(events) != champion.version:
         audit.append(
-            use_case,
-            Action.FOUND_MOVED,
-            version=champion.version,
-            previous=champion_of(events),
-            as_of=champion.as_of,
-            actor="unknown",
-            reason="the champion alias was moved in the registry, past Noria",
-            evidence={"bundle_digest": champion.bundle_digest, "run_id": champion.run_id},
+            AuditEntry(
+                use_case=use_case,
+                action=Action.FOUND_MOVED,
+                version=champion.version,
+                previous=champion_of(events),
+                as_of=champion.as_of,
+                actor="unknown",
+                reason="the champion alias was moved in the registry, past Noria",
+                evidence=_evidence(champion),
+            )
         )
     return settled
-
-
-def _repeat(audit: AuditTrail, intent: AuditEvent, action: Action) -> AuditEvent:
-    return audit.append(
-        intent.use_case,
-        action,
-        version=intent.version,
-        previous=intent.previous,
-        as_of=intent.as_of,
-        actor=intent.actor,
-        reason=intent.reason,
-        evidence=intent.evidence,
-    )

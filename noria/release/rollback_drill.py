@@ -12,7 +12,7 @@ from pathlib import Path
 
 from noria.core.base.errors import RegistryError
 from noria.core.base.results import Result, VersionRef
-from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.audit_event import Action, AuditEntry
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome, ModelRegistry, ModelVersion
 from noria.core.model.bundle import BASELINE_VERSION
@@ -93,13 +93,15 @@ def run_rollback_drill(
     roll_back(registry, audit, scratch_case, actor=actor, reason=_REASON)
     steps.append(f"rolled back: {scratch.serving(BASELINE_VERSION)}")
     audit.append(
-        use_case.name,
-        Action.REHEARSED,
-        version=newest.version,
-        previous=registry.champion(use_case.name).version,
-        as_of=newest.as_of,
-        actor=actor,
-        reason="promotion and roll-back were gone through on a scratch model",
-        evidence={"scratch": scratch_case.name, "bundle_digest": newest.bundle_digest},
+        AuditEntry(
+            use_case=use_case.name,
+            action=Action.REHEARSED,
+            version=newest.version,
+            previous=registry.champion(use_case.name).version,
+            as_of=newest.as_of,
+            actor=actor,
+            reason="promotion and roll-back were gone through on a scratch model",
+            evidence={"scratch": scratch_case.name, "bundle_digest": newest.bundle_digest},
+        )
     )
     return RollbackDrill(version=newest.version, scratch=scratch_case.name, steps=tuple(steps))

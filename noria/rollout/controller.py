@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from noria.core.base.errors import ApprovalError, PromotionConflictError, RolloutError
-from noria.core.lifecycle.audit_event import APPROVED_BY, Action, AuditEvent
+from noria.core.lifecycle.audit_event import Action, AuditEntry, AuditEvent, approval
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import ModelVersion
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState, RolloutVersion
@@ -23,7 +23,7 @@ from noria.core.lifecycle.rollout_decision import (
     decide_rollout,
 )
 from noria.core.use_case import RolloutPolicy
-from noria.release.approvals import approval_violation
+from noria.release.approvals import require_approval
 from noria.release.promotion import PromotionDecision, PromotionOutcome, decide_promotion, promote
 from noria.rollout.store import STATES, RolloutStore
 
@@ -199,20 +199,17 @@ class RolloutController(RolloutStore):
             )
 
     def _require_approval(self, registered: ModelVersion, champion: ModelVersion, approved_by: str) -> None:
-        why = approval_violation(self.use_case, requested_by=self.actor, approved_by=approved_by)
-        if why is None:
-            return
-        self.audit.append(
-            self.use_case.name,
-            Action.REFUSED,
+        asked = AuditEntry(
+            use_case=self.use_case.name,
+            action=Action.ROLLOUT_STARTED,
             version=registered.version,
             previous=champion.version,
             as_of=registered.as_of,
             actor=self.actor,
             reason="a rollout was asked for",
-            evidence={"objection": why} | ({APPROVED_BY: approved_by} if approved_by else {}),
+            evidence=approval(approved_by),
         )
-        raise ApprovalError(f"{self.use_case.name} version {registered.version}: {why}")
+        require_approval(self.audit, self.use_case, asked)
 
     def _begin(self, policy: RolloutPolicy, champion: ModelVersion, registered: ModelVersion, **facts: Any) -> Rollout:
         now = self.clock.now()

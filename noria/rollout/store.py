@@ -12,7 +12,7 @@ from typing import Any
 
 from noria.core.base.clock import Clock
 from noria.core.base.errors import RolloutError
-from noria.core.lifecycle.audit_event import APPROVED_BY, Action
+from noria.core.lifecycle.audit_event import Action, AuditEntry, approval
 from noria.core.lifecycle.registry import ModelRegistry
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.model.bundle import BASELINE_VERSION
@@ -103,12 +103,14 @@ class RolloutStore:
         challenger = self.registry.version(self.use_case.name, rollout.challenger.version)
         facts = {"rollout": rollout.id, "turn": str(rollout.revision), "share": str(rollout.share)}
         self.audit.append(
-            self.use_case.name,
-            _ACTIONS[rollout.event],
-            version=rollout.challenger.version,
-            previous=rollout.champion.version,
-            as_of=challenger.as_of,
-            actor=rollout.actor,
-            reason=rollout.reason,
-            evidence=facts | ({APPROVED_BY: rollout.approved_by} if rollout.approved_by else {}),
+            AuditEntry(
+                use_case=self.use_case.name,
+                action=_ACTIONS[rollout.event],
+                version=rollout.challenger.version,
+                previous=rollout.champion.version,
+                as_of=challenger.as_of,
+                actor=rollout.actor,
+                reason=rollout.reason,
+                evidence=facts | approval(rollout.approved_by),
+            )
         )

@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +12,7 @@ from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.audit_event import Action
 from noria.data.postgres.warehouse import Warehouse
 from noria.release.audit import PostgresAuditTrail
+from tests.release.test_audit import note
 
 pytestmark = pytest.mark.slow
 
@@ -110,15 +110,14 @@ def _write_events(url):
     engine = Warehouse(url).engine
     audit = PostgresAuditTrail(engine, SystemClock())
     for use_case, version, previous in (("flight_delays", "1", "0"), ("parcels", "2", "1")):
-        audit.append(
-            use_case,
+        note(
+            audit,
             Action.PROMOTED,
-            version=version,
-            previous=previous,
-            as_of=datetime(2013, 5, 1, tzinfo=UTC),
+            version,
+            previous,
+            use_case=use_case,
             actor="ana [the night shift]",
             reason="roc_auc 0.757 (baseline 0.588), average_precision 0.601 (baseline 0.328); EUR 2,940 per 1,000 decisions",
-            evidence={},
         )
     engine.dispose()
 

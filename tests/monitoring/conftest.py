@@ -31,6 +31,7 @@ from noria.testing.builders import a_use_case
 from noria.testing.fakes.registry import InMemoryRegistry
 from tests.monitoring.made_up import Parcels, make_bundle, make_up
 from tests.notify.catcher import Catcher, mail_catcher
+from tests.release.test_audit import note
 
 MONITORING = {
     "email": ["logistics@example.com", "owner@example.com"],
@@ -178,16 +179,7 @@ class World:
             params={},
             outcome=GateOutcome(passed=True, summary="", judged_against="0"),
         )
-        self.services.audit.append(
-            self.use_case.name,
-            Action.PROMOTED,
-            version=version.version,
-            previous="0",
-            as_of=as_of,
-            actor="a test",
-            reason="it is the best",
-            evidence={},
-        )
+        note(self.services.audit, Action.PROMOTED, version.version, as_of=as_of, use_case=self.use_case.name)
         return version.version
 
     def draw(self, rows: int, seed: int, **moved: float) -> Parcels:

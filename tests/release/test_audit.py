@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from noria.core.base.errors import AuditError
-from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.audit_event import Action, AuditEntry
 from noria.ports.audit_trail import AuditTrail
 from noria.release.audit import PostgresAuditTrail
 from noria.testing.clock import TickingClock
@@ -15,19 +15,14 @@ from noria.testing.clock import TickingClock
 MAY = datetime(2024, 5, 1, tzinfo=UTC)
 
 
-def note(
-    audit: AuditTrail, action: Action, version: str, previous: str = "0", as_of: datetime | None = None, use_case="parcels"
-):
-    return audit.append(
-        use_case,
-        action,
-        version=version,
-        previous=previous,
-        as_of=as_of,
-        actor="ana",
-        reason="its gates passed, 7 € × 3",
-        evidence={"bundle_digest": "5" * 64},
-    )
+def note(audit: AuditTrail, action: Action, version: str, previous: str = "0", as_of: datetime | None = None, **fields):
+    plain = {
+        "use_case": "parcels",
+        "actor": "ana",
+        "reason": "its gates passed, 7 € × 3",
+        "evidence": {"bundle_digest": "5" * 64},
+    }
+    return audit.append(AuditEntry(action=action, version=version, previous=previous, as_of=as_of, **{**plain, **fields}))
 
 
 def tamper(engine: sa.Engine, statement: str) -> None:

@@ -117,7 +117,7 @@ def test_a_person_must_have_said_yes_where_one_is_asked(facts, audit):
     asked = changed(facts, approval="manual")
     assert line(asked, "approval that is needed").state is CheckState.NOT_YET
     said = {"approved_by": "ben"}
-    audit.append("parcels", Action.PROMOTED, version="3", previous="2", as_of=None, actor="ana", reason="", evidence=said)
+    note(audit, Action.PROMOTED, "3", "2", evidence=said)
     found = line(replace(asked, events=audit.events("parcels")), "approval that is needed")
     assert (found.state, "ben on 2024-05-01; asked by ana" in found.evidence) == (CheckState.YES, True)
     note(audit, Action.REJECTED, "4")

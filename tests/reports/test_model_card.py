@@ -150,9 +150,7 @@ def test_a_card_that_is_written_again_says_what_has_happened_since(use_case, tmp
     said = {"approved_by": "ben"}
     note(audit, Action.PROMOTED, "1", "0", MAY)
     note(audit, Action.PROMOTION_INTENDED, "3", "1", JUNE)
-    audit.append(
-        "parcels", Action.PROMOTED, version="3", previous="1", as_of=JUNE, actor="ana", reason="good", evidence=said
-    )
+    note(audit, Action.PROMOTED, "3", "1", JUNE, evidence=said)
     card = up_to_date(first, use_case, "3", audit.events("parcels"))
     assert [(line.action, line.version, line.approved_by) for line in card.history] == [(Action.PROMOTED, "3", "ben")]
     page = page_of(tmp_path / "card", card)

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from noria.core.base.errors import AuditError
-from noria.core.lifecycle.audit_event import Action, AuditEvent
+from noria.core.lifecycle.audit_event import Action, AuditEntry, AuditEvent
 from noria.core.model.bundle import BASELINE_VERSION
 
 GENESIS = "0" * 64
 """Hash before the first event."""
 
 
-def next_event(
-    *,
-    sequence: int,
-    previous_hash: str,
-    at: datetime,
-    use_case: str,
-    action: Action,
-    version: str,
-    previous: str,
-    as_of: datetime | None,
-    actor: str,
-    reason: str,
-    evidence: Mapping[str, str],
-) -> AuditEvent:
+def next_event(entry: AuditEntry, *, sequence: int, previous_hash: str, at: datetime) -> AuditEvent:
     """The event with its hash; `previous_hash` is that of the event before, or `GENESIS`."""
-    draft = AuditEvent(
-        sequence=sequence,
-        at=at,
-        use_case=use_case,
-        action=action,
-        version=version,
-        previous=previous,
-        as_of=as_of,
-        actor=actor,
-        reason=reason,
-        evidence=dict(evidence),
-        previous_hash=previous_hash,
-        hash="",
-    )
+    place = {"sequence": sequence, "previous_hash": previous_hash, "at": at, "hash": ""}
+    draft = AuditEvent.model_validate(entry.model_dump() | place)
     return draft.model_copy(update={"hash": draft.expected_hash()})
 
 

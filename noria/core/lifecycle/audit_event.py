@@ -67,13 +67,16 @@ MOVES = frozenset(
 """Events about the champion alias; the others leave it where it is."""
 
 
-class AuditEvent(BaseModel):
-    """One event."""
+def approval(approved_by: str) -> dict[str, str]:
+    """Evidence of who approved; empty if no approval was asked for."""
+    return {APPROVED_BY: approved_by} if approved_by else {}
+
+
+class AuditEntry(BaseModel):
+    """What happened to a version, who did it and why; the trail makes an event of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sequence: int
-    at: datetime
     use_case: str
     action: Action
     version: str
@@ -85,13 +88,20 @@ class AuditEvent(BaseModel):
     actor: str
     reason: str
     evidence: dict[str, str]
-    previous_hash: str
-    hash: str
 
     @property
     def approved_by(self) -> str:
         """Who approved it; empty if no approval was asked for."""
         return self.evidence.get(APPROVED_BY, "")
+
+
+class AuditEvent(AuditEntry):
+    """An entry with its place in the trail."""
+
+    sequence: int
+    at: datetime
+    previous_hash: str
+    hash: str
 
     def expected_hash(self) -> str:
         """SHA-256 over everything but the hash itself, as canonical JSON; instants in UTC."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from noria.core.base.clock import Clock
 from noria.core.lifecycle.audit_chain import head_of, next_event, verify_chain, version_in_force
-from noria.core.lifecycle.audit_event import Action, AuditEvent
+from noria.core.lifecycle.audit_event import Action, AuditEntry, AuditEvent
 from noria.testing.fakes.interruption import Killed
 
 _LONGEST_WAIT = 30.0
@@ -30,35 +30,14 @@ class InMemoryAuditTrail:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self.killed_at: set[Action] = set()
 
-    def append(
-        self,
-        use_case: str,
-        action: Action,
-        *,
-        version: str,
-        previous: str,
-        as_of: datetime | None,
-        actor: str,
-        reason: str,
-        evidence: Mapping[str, str],
-    ) -> AuditEvent:
+    def append(self, entry: AuditEntry) -> AuditEvent:
         """Add an event."""
-        if action in self.killed_at:
-            self.killed_at.remove(action)
-            raise Killed(action)
+        if entry.action in self.killed_at:
+            self.killed_at.remove(entry.action)
+            raise Killed(entry.action)
         with self._writing:
             event = next_event(
-                sequence=len(self._events) + 1,
-                previous_hash=head_of(self._events),
-                at=self._clock.now(),
-                use_case=use_case,
-                action=action,
-                version=version,
-                previous=previous,
-                as_of=as_of,
-                actor=actor,
-                reason=reason,
-                evidence=evidence,
+                entry, sequence=len(self._events) + 1, previous_hash=head_of(self._events), at=self._clock.now()
             )
             self._events.append(event)
         return event

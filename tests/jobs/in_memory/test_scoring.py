@@ -10,6 +10,7 @@ from noria.jobs import scoring
 from noria.testing.fakes.interruption import Killed
 from tests.jobs.in_memory.parcels import day, feature_rows, label_rows
 from tests.release.candidates import AS_OF, a_candidate
+from tests.release.test_audit import note
 
 
 @pytest.fixture
@@ -71,8 +72,6 @@ def test_score_killed_before_the_commit_keeps_the_old_rows_and_the_next_call_rep
 def test_version_in_force_had_seen_nothing_of_the_interval(services, use_case, tmp_path, at, version):
     scoring.ensure_baseline(services, use_case)
     a_candidate(services.registry, tmp_path, "1")
-    services.audit.append(
-        "parcels", Action.PROMOTED, version="1", previous="0", as_of=AS_OF["1"], actor="ana", reason="", evidence={}
-    )
+    note(services.audit, Action.PROMOTED, "1", as_of=AS_OF["1"])
     interval = use_case.schedule.data.interval_starting(at)
     assert scoring.version_in_force(services, use_case, interval).version == version
