@@ -33,8 +33,11 @@ class _Column(BaseModel):
         raise NotImplementedError
 
     def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """Encode a column; shape ``(rows, width)``."""
-        raise NotImplementedError
+        """Encode a column, one value after the other; shape ``(rows, 1)``."""
+        encoded: list[float] = []
+        for value in values:
+            self.encode_value(value, encoded)
+        return np.array(encoded, dtype=np.float64)[:, None]
 
     def encode_from(self, row: _Row, into: list[float]) -> None:
         """Append the encoding of what this column reads of a row."""
@@ -58,14 +61,6 @@ class NumericColumn(_Column):
     def width(self) -> int:
         """Number of encoded columns."""
         return 1
-
-    def encode_value(self, value: Any, into: list[float]) -> None:
-        """Append the encoding of one value."""
-        number = math.nan if value is None else float(value)
-        if math.isnan(number):
-            into.append(math.nan if self.missing is None else self.missing)
-        else:
-            into.append((number - self.center) / self.scale)
 
     def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Encode a column; shape ``(rows, 1)``."""
@@ -129,18 +124,11 @@ class LookupColumn(_Column):
         number = self.values.get(value, self.unseen) if isinstance(value, str) else self.missing
         into.append(math.nan if number is None else number)
 
-    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """Encode a column; shape ``(rows, 1)``."""
-        encoded: list[float] = []
-        for value in values:
-            self.encode_value(value, encoded)
-        return np.array(encoded, dtype=np.float64)[:, None]
-
 
 class RuleColumn(_Column):
-    """What a rule says of the whole row: a number above 0, such as a usual price.
+    """Value of an expression over the whole row: a number above 0, such as a usual price.
 
-    It goes by the name of the first feature that the baseline reads.
+    Named after the first feature that the expression reads.
     """
 
     kind: Literal["rule"] = "rule"
@@ -157,27 +145,20 @@ class RuleColumn(_Column):
 
     @cached_property
     def rule(self) -> Rule:
-        """The baseline, parsed."""
+        """The expression, parsed."""
         return Rule(self.expression)
 
     def encode_value(self, value: Any, into: list[float]) -> None:
-        """Append the encoding of what the baseline says."""
+        """Append the encoding of the expression's value."""
         known = isinstance(value, int | float) and 0 < value <= LARGEST
         into.append(max(float(value), self.least) if known else self.missing)
 
-    def encode_many(self, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """Encode what the baseline says of many rows; shape ``(rows, 1)``."""
-        encoded: list[float] = []
-        for value in values:
-            self.encode_value(value, encoded)
-        return np.array(encoded, dtype=np.float64)[:, None]
-
     def encode_from(self, row: _Row, into: list[float]) -> None:
-        """Append the encoding of what the baseline says of a row."""
+        """Append the encoding of the expression's value for a row."""
         self.encode_value(self.rule.value(row), into)
 
     def encode_all(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float64]:
-        """Encode what the baseline says of equally long columns; shape ``(rows, 1)``."""
+        """Encode the expression's values over equally long columns; shape ``(rows, 1)``."""
         read = {name: columns[name] for name in self.rule.reads or columns}  # columns on disk are read when looked at
         return self.encode_many(self.rule.values(read, len(next(iter(read.values()), ()))))
 

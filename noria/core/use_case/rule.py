@@ -1,6 +1,6 @@
-"""Today's rule: a one-line expression over features, served as version 0 until a model beats it.
+"""A one-line expression over features: the baseline that version 0 serves, or the anchor of a regression.
 
-A rule is a small, safe subset of Python expressions: feature names, numbers, strings, comparisons, ``and or not``,
+It is a small, safe subset of Python expressions: feature names, numbers, strings, comparisons, ``and or not``,
 ``+ - * /``, ``in (...)``, ``a if condition else b`` and ``first(a, b, ...)``, which is the first of its values that is not
 missing. It is parsed, never evaluated as code. A comparison with a missing value is false, and so is a missing condition.
 """
@@ -43,7 +43,7 @@ def _is_missing(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """A parsed baseline expression.
+    """A parsed expression over features: the baseline, or the anchor of a number.
 
     Raises:
         RuleError: when built from a text that is not in the subset above.
