@@ -144,7 +144,7 @@ class Received:
     """Feedback that is kept.
 
     Attributes:
-        ids: of each statement, in the order they were sent.
+        ids: one per item of feedback, in the order they were sent.
 
     Example:
         >>> received = noria.feedback("parcels", [Feedback(label=True, entity="P17"), Feedback(label=False, entity="P18")])

@@ -115,8 +115,8 @@ class NoriaClient:
 
         Example:
             >>> found = noria.predict("parcels", [{"hour": 19}])
-            >>> statements = [{"id": found[0].id, "label": False}, Feedback(label=True, entity="P17")]
-            >>> kept = noria.feedback("parcels", statements)
+            >>> items = [{"id": found[0].id, "label": False}, Feedback(label=True, entity="P17")]
+            >>> kept = noria.feedback("parcels", items)
             >>> len(kept.ids)
             2
         """

@@ -66,7 +66,9 @@ def _items(body: bytes) -> list[Any]:
             f"feedback is {found}, expected a list of 1 to {MAX_ITEMS:,} objects; send {_EXPECTED_BODY}"
         )
     if len(items) > MAX_ITEMS:
-        raise BodyTooLargeError(f"{len(items):,} statements in one request, at most {MAX_ITEMS:,} are taken; send several")
+        raise BodyTooLargeError(
+            f"{len(items):,} items of feedback in one request, at most {MAX_ITEMS:,} are taken; send several"
+        )
     return items
 
 

@@ -38,7 +38,7 @@ class FeedbackReceipt(msgspec.Struct, gc=False):
 class FeedbackLog(BackgroundLog):
     """Moves feedback from its journal to `ops.feedback`."""
 
-    what = "statements"
+    what = "feedback rows"
 
     def __init__(self, journal: Journal, url: str, pause: float = 1.0) -> None:
         """Start nothing yet.

@@ -38,7 +38,7 @@ async def healthz() -> dict[str, str]:
 
 @router.post("/v1/{use_case}/feedback", status_code=202, response_class=Response)
 async def feedback(use_case: str, request: Request, services: WithServices) -> Response:
-    """Say what really happened, by the id of a prediction or by entity; late, repeated and corrected statements are kept."""
+    """Say what really happened, by the id of a prediction or by entity; late, repeated and corrected feedback is kept."""
     head = head_of(request.scope["headers"], services.clock.now())
     caller = services.authenticator.authenticate(head.authorization, use_case, Scope.FEEDBACK)
     model = services.models.get(use_case)

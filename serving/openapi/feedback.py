@@ -24,7 +24,7 @@ _RECEIPT: _JSON = {
                 "type": "object",
                 "required": ["id", "status"],
                 "properties": {
-                    "id": {"type": "string", "format": "uuid", "description": "Of the statement."},
+                    "id": {"type": "string", "format": "uuid", "description": "Of this feedback."},
                     "status": {"type": "string", "const": "accepted"},
                 },
             },
@@ -42,7 +42,7 @@ def feedback_route(model: ServedModel) -> _JSON:
         "operationId": f"feedback_{model.name}",
         "summary": "Say what really happened",
         "description": (
-            f"By the id of a prediction, or by {model.use_case.entity}. Late, repeated and corrected statements are kept; "
+            f"By the id of a prediction, or by {model.use_case.entity}. Late, repeated and corrected feedback is kept; "
             "the latest counts."
         ),
         "requestBody": {

@@ -83,12 +83,12 @@ def test_without_a_key_none_is_sent(scripted, ask):
 def test_feedback_names_a_prediction_or_an_entity(scripted, ask):
     scripted.script = [Said(202, {"use_case": "parcels", "feedback": [{"id": "a"}, {"id": "b"}, {"id": "c"}]})]
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    statements = [
+    items = [
         Feedback(True, id="p-1"),
         Feedback("late", entity="P-1", event_time=moment, at=moment),
         {"id": "p-2", "label": False},
     ]
-    received = ask(scripted.url, "feedback", "parcels", statements)
+    received = ask(scripted.url, "feedback", "parcels", items)
     assert received.ids == ("a", "b", "c")
     assert scripted.heard[0].content == {
         "feedback": [

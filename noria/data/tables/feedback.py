@@ -1,7 +1,7 @@
 """Labels that apps have handed in over REST, for intervals whose own labels have not come (yet).
 
 The warehouse's label wins: it is what training learns from, and what was checked on its way in. Feedback fills the gaps of
-what monitoring judges. Of several statements about the same, the one with the latest `at` counts (then the one received
+what monitoring judges. Of several rows about the same, the one with the latest `at` counts (then the one received
 last); `ops.current_feedback` shows how many said something else.
 """
 
@@ -50,7 +50,7 @@ def labels_from_feedback(
         warehouse: has the feedback.
         use_case: whose.
         interval: of event time.
-        as_of: statements whose `at` is later do not count; by default the end of the interval and `label.available_after`,
+        as_of: feedback whose `at` is later do not count; by default the end of the interval and `label.available_after`,
             when monitoring judges it.
     """
     as_of = as_of or interval.end + use_case.label.available_after

@@ -36,7 +36,7 @@ def score(warehouse: Warehouse, use_case: UseCase) -> None:
 
 
 def say(warehouse: Warehouse, label: str, at: datetime = AT, **about: Any) -> str:
-    """One statement; returns its id."""
+    """One row of feedback; returns its id."""
     row = {"id": str(uuid.uuid4()), "use_case": "parcels", "prediction_id": None, "entity": None, "event_time": None}
     row |= {"label": label, "at": at, "received_at": at, **about}
     columns = ", ".join(row)

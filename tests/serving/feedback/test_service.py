@@ -176,10 +176,10 @@ def test_a_body_of_another_shape_is_refused_with_the_right_one(tmp_path, body):
         FeedbackService(lambda line: None, FixedClock()).take(body, a_model(tmp_path), "", "r-1")
 
 
-def test_a_thousand_statements_are_taken_and_no_more(tmp_path):
+def test_a_thousand_items_are_taken_and_no_more(tmp_path):
     model, one = a_model(tmp_path), {"entity": "P-1", "label": True}
     assert len({accepted["id"] for accepted in take(model, *[one] * 1000)["feedback"]}) == 1000
-    with pytest.raises(BodyTooLargeError, match="1,001 statements"):
+    with pytest.raises(BodyTooLargeError, match="1,001 items of feedback"):
         take(model, *[one] * 1001)
 
 
