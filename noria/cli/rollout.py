@@ -98,7 +98,7 @@ def advance(use_case: UseCaseName) -> None:
 
 
 def pause(use_case: UseCaseName, reason: Reason = "") -> None:
-    """Stay at the present share until somebody resumes; serving still takes a challenger back that does harm."""
+    """Stay at the present share until `resume`; serving still rolls back a challenger that does harm."""
     from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)

@@ -41,7 +41,7 @@ class RolloutTeller:
     @staticmethod
     def _does(rollout: Rollout) -> str:
         if rollout.shadow:
-            return "scores along and answers nobody"
+            return "runs in shadow mode; its answers are not returned"
         return "answers everything" if rollout.share == 100 else f"answers {rollout.share} % of the entities"
 
     @staticmethod

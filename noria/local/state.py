@@ -81,7 +81,7 @@ def read_state(home: Path) -> StackState | None:
 
 
 def supervised(home: Path) -> bool:
-    """Whether a supervisor runs: it holds a lock that the kernel takes back when it dies."""
+    """Whether a supervisor runs: it holds a lock that the kernel releases when it dies."""
     try:
         descriptor = os.open(home / LOCK, os.O_RDWR)
     except FileNotFoundError:

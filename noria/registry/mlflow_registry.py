@@ -8,10 +8,10 @@ What is stored where, for readers without this class (serving reads it over plai
                                 names the same version says nothing (see `noria.registry.aliases`)
         alias ``challenger``    the version that is tried beside it; no alias means nobody
         alias ``previous``      the champion before this one; no alias means version "0"
-        tag ``rollout``         JSON of `noria.core.lifecycle.rollout.Rollout`: the rollout that is under way, or the last
-        one tag ``rollout_guard``   JSON of `noria.core.lifecycle.rollout.GuardReport`: serving writes it when it takes a
-    challenger back model version      "1", "2", ...; its ``run_id`` is the training run, its ``source`` is ``<run's
-    artifacts>/bundle``
+        tag ``rollout``         JSON of `noria.core.lifecycle.rollout.Rollout`: the rollout under way, or the last one
+        tag ``rollout_guard``   JSON of `noria.core.lifecycle.rollout.GuardReport`: serving writes it when it rolls a
+                                challenger back
+    model version      "1", "2", ...; its ``run_id`` is the training run, its ``source`` is ``<run's artifacts>/bundle``
                        (``mlflow-artifacts:/<experiment>/<run>/artifacts/bundle``: what follows ``mlflow-artifacts:/`` is the
                        path under ``/api/2.0/mlflow-artifacts/artifacts/``)
         tag ``bundle_digest``   SHA-256 of the bundle's bundle.json
@@ -163,7 +163,7 @@ class MlflowRegistry:
             write_rollout(self._client, rollout)
 
     def guard_report(self, use_case: str) -> GuardReport | None:
-        """What serving said when it last took a challenger back by itself; None where it never did."""
+        """What serving reported when it last rolled back a challenger by itself; None if it never did."""
         with self._asking(f"read what serving says of {use_case}"):
             return read_guard_report(self._client, use_case)
 

@@ -116,7 +116,10 @@ def _now(rollout: Rollout) -> str:
     if not rollout.is_live:
         return f"Version {_named(champion)} answers every request, as before."
     if rollout.shadow:
-        return f"Version {_named(champion)} answers every request. Version {challenger} scores along, and nobody hears it."
+        return (
+            f"Version {_named(champion)} answers every request. "
+            f"Version {challenger} runs in shadow mode; its answers are not returned."
+        )
     return (
         f"Version {challenger} answers {rollout.share} % of the entities, the same ones each time. "
         f"Version {_named(champion)} answers the others, and every request that version {challenger} fails to answer."

@@ -46,7 +46,7 @@ def test_a_step(use_case):
     assert key_of(rollout) == "rollout/parcels/2/1/2"
 
 
-def test_a_take_back_says_that_nothing_has_to_be_done(use_case):
+def test_a_roll_back_says_that_nothing_has_to_be_done(use_case):
     rollout = a_rollout("0").model_copy(
         update={
             "reason": "in depot <b>north</b> it loses",
@@ -65,7 +65,11 @@ def test_a_take_back_says_that_nothing_has_to_be_done(use_case):
 @pytest.mark.parametrize(
     ("changes", "badge", "words"),
     [
-        ({"event": RolloutEvent.STARTED, "shadow": True}, "rollout started", "scores along, and nobody hears it"),
+        (
+            {"event": RolloutEvent.STARTED, "shadow": True},
+            "rollout started",
+            "runs in shadow mode; its answers are not returned",
+        ),
         ({"event": RolloutEvent.PAUSED, "state": RolloutState.PAUSED}, "paused", "stays as it is until somebody resumes it"),
         ({"event": RolloutEvent.RESUMED}, "resumed", "it answers 25 %"),
         ({"event": RolloutEvent.WON, "state": RolloutState.FINISHING}, "won", "becomes champion now"),

@@ -243,7 +243,7 @@ def test_the_whole_way_on_a_real_registry(
         assert server.predict(name, weight=40.0)["version"] == "1"
         eventually(lambda: registry.guard_report(name) is not None)
         taken = end()
-        assert (taken.state, taken.reason) == (RolloutState.ROLLED_BACK, "serving took it back: it gave the score nan")
+        assert (taken.state, taken.reason) == (RolloutState.ROLLED_BACK, "serving rolled it back: it gave the score nan")
         assert (registry.alias_state(name).champion, registry.alias_state(name).challenger) == ("1", "0")
         eventually(
             lambda: "it gave the score nan" not in server.client.get("/readyz").text

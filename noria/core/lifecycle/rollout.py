@@ -21,7 +21,7 @@ _WHOLE = 1 << 64
 ROLLOUT_TAG = "rollout"
 """Where the registry keeps the document of a use case."""
 GUARD_TAG = "rollout_guard"
-"""Where serving says that it has taken a challenger back."""
+"""Where serving reports that it has rolled back a challenger."""
 
 
 def assign(key: str, seed: str, share: float) -> bool:
@@ -158,7 +158,7 @@ class Rollout(_Document):
 
 
 class GuardReport(_Document):
-    """What a serving process says when it has taken a challenger back."""
+    """Report of a serving process that it has rolled back a challenger."""
 
     rollout: str
     """Id of the rollout."""

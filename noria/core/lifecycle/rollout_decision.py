@@ -89,7 +89,7 @@ def _ended_from_outside(rollout: Rollout, situation: RolloutContext) -> RolloutD
         why = rollout.reason if rollout.state is RolloutState.FINISHING else "it was promoted meanwhile"
         return RolloutDecision(RolloutAction.COMPLETE, why)
     if situation.guard is not None and situation.guard.rollout == rollout.id:
-        return RolloutDecision(RolloutAction.ROLL_BACK, f"serving took it back: {situation.guard.reason}")
+        return RolloutDecision(RolloutAction.ROLL_BACK, f"serving rolled it back: {situation.guard.reason}")
     if situation.champion != rollout.champion.version:
         return RolloutDecision(RolloutAction.ABORT, f"version {situation.champion} became champion meanwhile")
     return None

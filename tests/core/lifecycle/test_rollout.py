@@ -94,7 +94,7 @@ def test_harm_ends_it_at_any_step_and_before_time():
     ours = GuardReport(rollout="parcels/2/1", reason="it gave no score", at=NOW)
     others = ours.model_copy(update={"rollout": "parcels/1/1"})
     assert turn(a_rollout(), worse="it loses money").next is RolloutAction.ROLL_BACK
-    assert turn(a_rollout(), guard=ours).reason == "serving took it back: it gave no score"
+    assert turn(a_rollout(), guard=ours).reason == "serving rolled it back: it gave no score"
     assert turn(a_rollout(state=RolloutState.PAUSED), guard=ours).next is RolloutAction.ROLL_BACK
     assert turn(a_rollout(state=RolloutState.FINISHING), guard=ours).next is RolloutAction.ROLL_BACK
     assert turn(a_rollout(), guard=others).next is RolloutAction.WAIT

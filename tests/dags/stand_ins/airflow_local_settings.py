@@ -132,7 +132,7 @@ def advance(_services: object, _use_case: object, *, actor: str) -> RolloutResul
     if not looked:
         return a_rollout("1", RolloutState.RUNNING, "")
     if switched_on("bad_challenger"):
-        return a_rollout("1", RolloutState.ROLLED_BACK, "serving took it back: it gave the score nan")
+        return a_rollout("1", RolloutState.ROLLED_BACK, "serving rolled it back: it gave the score nan")
     return a_rollout("1", RolloutState.COMPLETED, "no harm")
 
 

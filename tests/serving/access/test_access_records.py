@@ -22,15 +22,15 @@ from tests.serving.bundles import USE_CASE
 def test_admin_requests_accepted_and_refused_are_logged(authenticator, public, create):
     shop, ops = create(), create("ops", scopes=[Scope.ADMIN])
     authenticator.keys.refresh()
-    authenticator.authenticate(bearer(ops), USE_CASE, Scope.ADMIN, action="take the challenger back")
+    authenticator.authenticate(bearer(ops), USE_CASE, Scope.ADMIN, action="roll the challenger back")
     for header, error in ((bearer(shop), ForbiddenError), (None, UnauthenticatedError)):
         with pytest.raises(error):
-            authenticator.authenticate(header, USE_CASE, Scope.ADMIN, action="take the challenger back")
+            authenticator.authenticate(header, USE_CASE, Scope.ADMIN, action="roll the challenger back")
     path = public.serving_state / "admin.jsonl"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["caller"], line["allowed"]) for line in lines] == [("ops", True), ("shop", False), ("", False)]
-    assert {line["action"] for line in lines} == {"take the challenger back"}
+    assert {line["action"] for line in lines} == {"roll the challenger back"}
 
 
 def test_admin_request_unwritable_log_is_refused(authenticator, public, create):

@@ -1,4 +1,4 @@
-"""What takes a challenger back, and what does not."""
+"""When the guard rolls back a challenger, and when it does not."""
 
 import numpy as np
 import pytest
