@@ -4,8 +4,8 @@ Real parts throughout: `python -m serving` with two workers, an MLflow server, a
 and rolled back as `noria promote` and `noria rollback` do it. Apps send 200 requests a second with an API key over 16
 connections, and account for every one. The table says for each fault how many requests failed, how many were refused (503,
 where nothing could be recorded), how many were lost on the connections of a killed worker, how many predictions were
-acknowledged, and how many of those are not in ops.predictions, or are there twice. The exit code is 1 where a promise was
-broken.
+acknowledged, and how many of those are not in ops.predictions, or are there twice. The exit code is 1 where a
+guarantee was broken.
 
     make bench NAME=chaos
     make bench NAME=chaos ARGS="--swaps 5 --rollbacks 2 --outage 5"

@@ -1,4 +1,4 @@
-"""The outcome of one fault under load, as a row of the table, and the promises that it broke."""
+"""The outcome of one fault under load, as a row of the table, and the guarantees that it broke."""
 
 from __future__ import annotations
 

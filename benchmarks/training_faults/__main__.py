@@ -2,7 +2,7 @@
 
 Every job is the pipeline's own in a real process, forked as Airflow forks tasks, on a durable PostgreSQL and a real MLflow
 server; data are made up. Moments are found by what is visible from outside: trials in the study, files on disk, writes that
-MLflow has done. The table says what was lost, what a retry did, and whether each promise was kept; the exit code is 1 where
+MLflow has done. The table says what was lost, what a retry did, and whether each guarantee held; the exit code is 1 where
 one was broken.
 
 `--without-scheduler` leaves out the faults that start Airflow; `--markdown` prints the table as docs/faults.md has it.

@@ -1,4 +1,4 @@
-"""How decisions did on the labels that have arrived: against the baseline on the same rows, and what was promised."""
+"""How decisions did on the labels that have arrived: beside the baseline on the same rows and the model's evaluation."""
 
 from __future__ import annotations
 

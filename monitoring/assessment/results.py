@@ -30,7 +30,7 @@ class Performance(_Model):
     """The same, of the baseline on the same rows."""
 
     def quality(self, task: Task) -> QualityComparison:
-        """The headline metric of the task beside what was promised."""
+        """The headline metric of the task beside that at evaluation."""
         metric = profile_of(task).headline
         return QualityComparison(metric, self.metrics.get(metric), self.promised.get(metric))
 
@@ -55,7 +55,7 @@ class SegmentFinding(_Model):
 
     @property
     def quality(self) -> QualityComparison:
-        """The headline metric beside what was promised."""
+        """The headline metric beside that at evaluation."""
         return QualityComparison(self.metric, self.found, self.promised)
 
 
@@ -107,7 +107,7 @@ class DriftReport(_Model):
 
     @property
     def quality(self) -> QualityComparison:
-        """The headline metric of the task beside what was promised."""
+        """The headline metric of the task beside that at evaluation."""
         return self.performance.quality(self.task)
 
     @property

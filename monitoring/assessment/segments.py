@@ -1,4 +1,4 @@
-"""The segments to look at first: where a model does worse than it promised, or worse than the baseline."""
+"""The segments to look at first: where a model does worse than at evaluation, or worse than the baseline."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _promised(use_case: UseCase, reference: Reference | None, segment: str, valu
 
 
 def _lost(found: SegmentFinding) -> bool:
-    """Whether it does worse than promised, or worse than the baseline."""
+    """Whether it does worse than at evaluation, or worse than the baseline."""
     return (found.quality.loss or 0.0) > 0 or (found.gain_per_1000 is not None and found.gain_per_1000 < 0)
 
 

@@ -1,4 +1,4 @@
-"""The metrics that an owner is shown, by task, as a table: now, as promised, and of the baseline."""
+"""The metrics that an owner is shown, by task, as a table: now, at evaluation, and of the baseline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OF_PROBABILITIES = frozenset({"log_loss"})
 
 @dataclass(frozen=True)
 class QualityLine:
-    """One metric now, as promised, and of the baseline."""
+    """One metric now, at evaluation, and of the baseline."""
 
     name: str
     now: str

@@ -23,11 +23,11 @@ def period(interval: Interval) -> str:
 
 
 def quality_in_words(quality: QualityComparison) -> str:
-    """`ROC AUC 0.681, promised 0.710`; without a promise where there was none."""
+    """`ROC AUC 0.681, at evaluation 0.710`; the second only where it is known."""
     if quality.found is None:
         return ""
-    promised = f", promised {quality.shown(quality.promised)}" if quality.promised is not None else ""
-    return f"{quality.name} {quality.shown(quality.found)}{promised}"
+    before = f", at evaluation {quality.shown(quality.promised)}" if quality.promised is not None else ""
+    return f"{quality.name} {quality.shown(quality.found)}{before}"
 
 
 def summarise(assessment: DriftReport) -> str:
@@ -35,7 +35,7 @@ def summarise(assessment: DriftReport) -> str:
     quality = assessment.quality
     parts = [f"{assessment.verdict.words}: {assessment.reason}"]
     if quality.found is not None and assessment.verdict is not Verdict.QUALITY_LOSS:
-        before = f" ({quality.shown(quality.promised)} promised)" if quality.promised is not None else ""
+        before = f" ({quality.shown(quality.promised)} at evaluation)" if quality.promised is not None else ""
         parts.append(f"{quality.name} {quality.shown(quality.found)}{before}")
     earned = assessment.money.value - assessment.money.baseline_value
     if assessment.money.labelled and assessment.features:

@@ -145,7 +145,7 @@ def _rollback(facts: ChecklistFacts) -> ChecklistItem:
 def _quality(facts: ChecklistFacts) -> ChecklistItem:
     what = "Quality and drift are watched"
     verdicts, monitoring = facts.operations.verdicts, facts.use_case.monitoring
-    policy = f"letters to {', '.join(monitoring.email)}; a new model after {monitoring.retrain.after} verdicts"
+    policy = f"mails to {', '.join(monitoring.email)}; a new model after {monitoring.retrain.after} verdicts"
     if not verdicts:
         return _not_yet(what, f"{policy}; no interval judged yet", "the pipeline judges the first interval after promotion")
     counted = ", ".join(f"{times} {plain_name(verdict)}" for verdict, times in sorted(verdicts.items()))

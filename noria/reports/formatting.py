@@ -1,4 +1,4 @@
-"""How reports show metrics: titles, meanings, directions, and leads over a rival."""
+"""How reports show metrics: titles, meanings, directions, and leads over a reference model."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Lineage(_Model):
 def read_lineage(
     engine: sa.Engine, use_case: UseCase, *, snapshot: str, as_of: datetime, rows: int, positives: int = 0
 ) -> Lineage:
-    """Ask the coverage ledger of the warehouse.
+    """Ask the warehouse for the ingested ranges.
 
     Args:
         engine: the warehouse's, with Noria's tables in place.

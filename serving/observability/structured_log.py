@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Literal, TextIO
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request that is being answered; empty outside one. The lane sets it."""
+"""Of the request that is being answered; empty outside one. Set by the fast path."""
 _worker = ""
 _SECRETS = re.compile(r"(noria_[\w-]{12}_)[\w-]{32,}|(?<=://)([^:/@\s]+:)[^@\s]+(?=@)")
 _OF_REQUESTS = frozenset({"uvicorn.error", "serving.http.error_handlers", "serving.predict.service"})

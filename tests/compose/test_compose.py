@@ -1,4 +1,4 @@
-"""docker-compose.yml without an engine: its schema, and what we promise about it."""
+"""docker-compose.yml without an engine: its schema, and what we guarantee about it."""
 
 import base64
 import importlib.util

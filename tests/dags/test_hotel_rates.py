@@ -27,7 +27,7 @@ MONTHS = ("2016-07-01", "2016-08-01")
 
 
 def short(project: Path, root: Path) -> Path:
-    """The shipped use case with two months, one fold and two trials; so few rows promise nothing."""
+    """The shipped use case with two months, one fold and two trials; so few rows show nothing."""
     folder = root / "hotel_rates"
     shutil.copytree(project / "use_cases" / "hotel_rates", folder)
     path = folder / "use_case.yaml"

@@ -174,7 +174,7 @@ def test_a_wrong_interval_is_refused_when_it_is_asked_for(stage: Stage, key: str
     assert says in answer["detail"]
 
 
-def test_a_model_that_breaks_a_promise_is_not_promoted(stage: Stage) -> None:
+def test_a_model_that_fails_a_gate_is_not_promoted(stage: Stage) -> None:
     switch = stage.home / "bad_model"
     switch.touch()
     _, run = stage.trigger("train", conf={"as_of": "2013-02-20"})

@@ -43,14 +43,14 @@ def read_guide(path: Path, *, after: str = "") -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def not_printed(promised: str, printed: str) -> list[str]:
-    """What a page promises and a command did not print, in that order; nothing where all of it was printed.
+def not_printed(shown: str, printed: str) -> list[str]:
+    """What a page shows and a command did not print, in that order; nothing where all of it was printed.
 
     Numbers, digests, line breaks and the widths of tables and bars may differ; a line of `...` stands for all that was left
     out.
     """
     rest, missing = _words(printed), []
-    for passage in re.split(r"^\.\.\.$", promised, flags=re.M):
+    for passage in re.split(r"^\.\.\.$", shown, flags=re.M):
         if not (wanted := _words(passage)):
             continue
         _, found, after = rest.partition(wanted)

@@ -1,4 +1,4 @@
-"""Follows docs/add-a-use-case.md to the letter: writes its files, types its commands, and compares what they print."""
+"""Follows docs/add-a-use-case.md word for word: writes its files, types its commands, and compares what they print."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_the_page_shows_every_language():
 
 
 @pytest.mark.parametrize("language", PROGRAMS)
-def test_every_example_prints_what_the_page_promises(server, tmp_path, language):
+def test_every_example_prints_what_the_page_shows(server, tmp_path, language):
     program = PROGRAMS[language][0]
     for needed in (program, *(["curl"] if language == "sh" else [])):
         skip_without(shutil.which(needed), f"{needed} is not installed here")

@@ -55,7 +55,7 @@ def test_a_use_case_may_say_what_the_page_shows(wet_ramp, tmp_path):
         assert load_use_case(path).name == "wet_ramp"
 
 
-def test_every_gate_that_the_page_shows_is_one_promise():
+def test_every_gate_that_the_page_shows_is_valid():
     shown = [
         Gate.model_validate(yaml.safe_load(code)) for code in _INLINE.findall(explained()) if code.startswith("{metric")
     ]

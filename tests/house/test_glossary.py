@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import pytest
 
 from tests.conftest import PROJECT
 from tests.house.structure import PLACES, modules_of
+from tests.house.test_prose import ELSEWHERE, texts
 from tests.house.test_structure import public_classes
 
 OURS = [place for place in PLACES if place != "benchmarks"]
@@ -17,14 +19,6 @@ WORDS_OF_THE_DESIGN = {
     *("approval", "audit event", "rollout", "rollout decision", "prediction record", "feedback", "drift report", "verdict"),
     *("retrain decision", "ledger entry", "model card"),
 }
-REPLACED_CLASSES = {
-    *("Desk", "Opening", "Terms", "Effort", "GivenUp", "Peers", "Ground", "Goal", "Raised", "Anchored", "Recipe", "Chance"),
-    *("Judged", "Outcome", "Rival", "Suspect", "Treatment", "Concerns", "Protector", "Together", "PredictLane", "Visit"),
-    *("FeedbackDesk", "Said", "Asked", "Wanted", "Tried", "Predicted", "Behind", "Foreman", "Post", "PatientProtocol"),
-    *("Gatekeeper", "Holder", "Ring", "Standing", "Did", "Next", "Turn", "Turned", "Situation", "Letter", "Rehearsal"),
-    *("RegisteredModel", "Assessment", "Span", "Refusals", "Facts", "Contender"),
-}
-"""Class names that the glossary replaced."""
 
 
 class Entry(NamedTuple):
@@ -74,8 +68,34 @@ def test_words_of_the_design_have_classes(glossary):
     assert without & WORDS_OF_THE_DESIGN == set()
 
 
-def test_replaced_classes_do_not_come_back(classes):
-    assert REPLACED_CLASSES & classes.keys() == set()
+def test_replaced_classes_do_not_come_back(glossary, classes):
+    names = {name.strip("`") for entry in glossary for name in entry.replaced if name.startswith("`")}
+    assert len(names) > 40
+    assert {name for name in names | {word.title() for word in plain(glossary)} if name in classes} == set()
+
+
+def plain(glossary: tuple[Entry, ...]) -> list[str]:
+    """The replaced words that no text may use."""
+    return [word for entry in glossary for word in entry.replaced if not word.startswith("`")]
+
+
+def without_code(text: str) -> str:
+    """What remains of a text without templates, examples, code face and strings that are one name."""
+    text = re.sub(r"\{[^{}]*\}+|`[^`]*`|<[^>]*>|>>>.*|\.\.\. .*|^ +\w+:", " ", text, flags=re.MULTILINE)
+    return text if " " in text.strip() else ""
+
+
+def test_replaced_words_are_in_no_text(glossary):
+    words = re.compile(rf"\b({'|'.join(plain(glossary))})(s|d|ed)?\b", re.IGNORECASE)
+    assert words.search(without_code("Promises that a model kept")), "planted"
+    found = [
+        f"{path.relative_to(PROJECT)}:{line}: {text[max(0, hit.start() - 30) : hit.end() + 30]!r}"
+        for path, line, whole in texts(PROJECT)
+        if not path.relative_to(PROJECT).as_posix().startswith(ELSEWHERE)
+        for text in [without_code(whole)]
+        for hit in words.finditer(text)
+    ]
+    assert found == []
 
 
 def test_replaced_words_have_no_entry_of_their_own(glossary):

@@ -18,13 +18,19 @@ WORDS = re.compile(
     r"\b(whoever|whomever|whatever|whichever|whosoever|somebody who|told|by and by|for ever"
     r"|in earnest"
     r"|save those|there is but|hardly learnt|unheard|cooked|nobody has|nobody is|nobody was|nobody says|nobody knows"
-    r"|t(?:ake|akes|ook|aken|aking) (?!over)[^.,;:|]{0,30}\bback"
-    r"|kept its promises?|keeps? its promises?|broken promises?|promises? (?:kept|broken))\b",
+    r"|t(?:ake|akes|ook|aken|aking) (?!over)[^.,;:|]{0,30}\bback)\b",
     re.IGNORECASE,
 )
 PYTHON = ("noria", "serving", "monitoring", "dags", "plugins", "benchmarks", "scripts", "tests", "config")
 TEXTS = frozenset({".md", ".html", ".j2", ".txt", ".yaml", ".yml", ".sql", ".json"})
-ELSEWHERE = ("CHANGELOG.md", "uv.lock", "docs/glossary.md", "tests/house/test_prose.py", "tests/data/migrations/unnumbered/")
+ELSEWHERE = (
+    "CHANGELOG.md",
+    "uv.lock",
+    "docs/glossary.md",
+    "tests/house/test_prose.py",
+    "tests/house/test_glossary.py",
+    "tests/data/migrations/unnumbered/",
+)
 """Files that name the words on purpose, and tables as earlier releases made them."""
 
 

@@ -1,4 +1,4 @@
-"""The promises of the ModelRegistry port, held against the fake and against a real MLflow server."""
+"""The contract of the ModelRegistry port, held against the fake and against a real MLflow server."""
 
 import uuid
 from datetime import UTC, datetime

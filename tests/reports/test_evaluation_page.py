@@ -118,14 +118,14 @@ def test_money_comes_first(judged):
     assert sections.index("value") < sections.index("quality")
 
 
-def test_promises_say_which_were_kept_and_what_a_broken_one_does(binary):
+def test_gates_say_which_passed_and_what_a_failed_one_does(binary):
     use_case, report = binary
     page = Page(evaluation_page.render(report, use_case, GATES))
     assert "value better than the baseline 416 against −399 passed" in page.text
     assert "roc_auc at least 0.9 0.66 failed: stops promotion" in page.text
     assert "recall at least 0.99 0.92 failed, dry run" in page.text
     assert "#value" in {tag["href"] for tag in page.all("a")}
-    assert "Promises" not in Page(evaluation_page.render(report, use_case)).text
+    assert "Condition" not in Page(evaluation_page.render(report, use_case)).text
 
 
 def test_small_segments_are_shown_as_not_judged(binary):
@@ -154,7 +154,7 @@ def test_many_small_segments_are_folded(tmp_path):
     assert re.search(r"\d+ more, too small to judge", page.text)
 
 
-def test_suspects_are_announced_at_the_top_and_explained(binary):
+def test_leakage_is_announced_at_the_top_and_explained(binary):
     use_case, report = binary
     suspects = (
         LeakageWarning(feature="hour", reason="alone it gives ROC AUC 0.99: is it known before the prediction is made?"),

@@ -44,11 +44,11 @@ class ReferenceResult(_Model):
     version: str
     metrics: dict[str, float]
     differences: dict[str, Difference] = {}
-    """Candidate less rival by metric, paired on the same rows."""
+    """Candidate less reference model by metric, paired on the same rows."""
 
 
 class Difference(_Model):
-    """Candidate less rival on the same rows, with its 95 % interval."""
+    """Candidate less reference model on the same rows, with its 95 % interval."""
 
     value: float
     low: float
@@ -168,7 +168,7 @@ class LeakageWarning(_Model):
 
 
 class LearningPoint(_Model):
-    """The same recipe on a part of the training rows."""
+    """The same pipeline fitted to a part of the training rows."""
 
     rows: int
     metric: float
@@ -229,7 +229,7 @@ class EvaluationReport(_Model):
     """What exactly was measured, where that is not the shipped model itself."""
 
     def rival(self, name: str) -> ReferenceResult | None:
-        """The rival of that name, if it was judged.
+        """The reference model of that name; None if it was not measured.
 
         Example:
             >>> baseline = bundle.report.rival("baseline")

@@ -170,7 +170,7 @@ def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows:
 
 @dataclass(frozen=True)
 class _Compared:
-    """A candidate and a rival on the same rows."""
+    """A candidate and a reference model on the same rows."""
 
     ours: float
     theirs: float
@@ -201,7 +201,7 @@ def _difference(metric: str, rival: ReferenceResult, report: EvaluationReport) -
 
 
 def _loss(rival: ReferenceResult, report: EvaluationReport) -> float | None:
-    """Money per 1,000 decisions that the rival's decisions are worth more; 0 where they are not."""
+    """Money per 1,000 decisions that the reference model earns more; 0 where they are not."""
     difference = _difference(MONEY, rival, report)
     if difference is not None and math.isfinite(difference.value):
         return max(0.0, -difference.value)

@@ -38,7 +38,7 @@ class QualityComparison:
     Attributes:
         metric: its name, the headline of the task.
         found: on labelled rows; None where they cannot give it (no labels, or one class only).
-        promised: of the model's own evaluation; None for version 0, which has none.
+        promised: at the model's own evaluation; None for version 0, which has none.
     """
 
     metric: str
@@ -47,9 +47,9 @@ class QualityComparison:
 
     @property
     def loss(self) -> float | None:
-        """How much worse it is than promised, below 0 where it is better; None where either is not known.
+        """How much worse it is than at evaluation, below 0 where it is better; None where either is not known.
 
-        For a score the drop itself (0.05 is from 0.75 to 0.70), for an error its rise as a share of what was promised (0.25
+        For a score the drop itself (0.05 is from 0.75 to 0.70), for an error its rise as a share of that at evaluation (0.25
         is from 20 % to 25 %).
         """
         if self.found is None or self.promised is None:
@@ -61,7 +61,7 @@ class QualityComparison:
         return math.inf if self.found else 0.0
 
     def is_lost(self, policy: DriftPolicy) -> bool:
-        """Whether it is so much worse than promised that it counts as a loss of quality."""
+        """Whether it is so much worse than at evaluation that it counts as a loss of quality."""
         limit = policy.error_rise if self.metric in LOWER_IS_BETTER else policy.metric_drop
         return self.loss is not None and self.loss >= limit
 
@@ -83,7 +83,7 @@ class MonitoringFindings:
         rows: predictions of the interval.
         labelled: those whose label has arrived.
         features, drifted: features compared with the reference, and those beyond the effect size; 0 without a reference.
-        quality: the headline metric of the labelled rows, and what was promised.
+        quality: the headline metric of the labelled rows, now and at evaluation.
     """
 
     rows: int

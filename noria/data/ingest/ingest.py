@@ -62,7 +62,7 @@ def ingest(
         interval: which rows are replaced.
         pseudonym_key: key of pseudonyms.
         source_url: URL of the database behind a named connection.
-        now: written to the coverage ledger.
+        now: written beside the ingested range.
 
     Raises:
         SourceError: a source cannot be read as declared; names file, row and column.

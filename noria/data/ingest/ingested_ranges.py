@@ -1,4 +1,4 @@
-"""The coverage ledger: which stretches of event time each source has brought."""
+"""Ingested ranges: which stretches of event time each source has brought."""
 
 from __future__ import annotations
 

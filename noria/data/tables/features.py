@@ -74,8 +74,8 @@ def selection(use_case: UseCase) -> str:
 def arrived(use_case: UseCase, parameter: int) -> str:
     """Condition on a table called `l`: its label had arrived by the instant in that parameter.
 
-    The parameter after it is that instant less `label.available_after`: both the promise of the use case and the fact of
-    the row must hold.
+    The parameter after it is that instant less `label.available_after`: both the delay of the use case and the fact
+    of the row must hold.
     """
     return (
         f"l.{quote(use_case.label.column)} is not null and l.{quote(LABEL_KNOWN_AT)} <= ${parameter} "

@@ -73,7 +73,7 @@ def judge(report: EvaluationReport | None = None, **gate):
         ({"metric": "brier", "worst_month_at_most": 0.3}, False, "0.400 in 2024-06"),
     ],
 )
-def test_promises_are_held_against_what_was_found(gate, passed, found):
+def test_gates_are_held_against_what_was_found(gate, passed, found):
     result = judge(**gate)
     assert (result.passed, result.found) == (passed, found)
 

@@ -1,4 +1,4 @@
-"""Assessment, letter and full report of each of the three tasks, on parcels that never were."""
+"""Drift report, mail and full report of each of the three tasks, on parcels that never were."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_where_the_rule_has_no_number_it_says_what_it_says_of_nothing(tmp_path: 
 
 
 @TASKS
-def test_the_letter_speaks_of_the_task(task: Task, tmp_path: Path) -> None:
+def test_the_mail_speaks_of_the_task(task: Task, tmp_path: Path) -> None:
     use_case = use_case_of(task, tmp_path)
     page = letter_of(use_case, judged(use_case, make_up(use_case, ROWS, 2, noise=0.8)))
     said = {

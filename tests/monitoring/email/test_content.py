@@ -59,7 +59,7 @@ def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, fou
     ("changes", "subject"),
     [
         ({}, "[drift] Parcels, 2013-05: weight, median 6.2 → 11.9 kg"),
-        ({"verdict": Verdict.QUALITY_LOSS}, "[quality loss] Parcels, 2013-05: ROC AUC 0.681, promised 0.710"),
+        ({"verdict": Verdict.QUALITY_LOSS}, "[quality loss] Parcels, 2013-05: ROC AUC 0.681, at evaluation 0.710"),
         ({"verdict": Verdict.STABLE}, "[stable] Parcels, 2013-05: EUR +14,747 against the baseline"),
         ({"verdict": Verdict.TOO_FEW_ROWS, "rows": 12}, "[too few rows] Parcels, 2013-05: 12 predictions"),
         (

@@ -57,7 +57,7 @@ REGRESSION = {
     "task": "regression",
     "label": {"model": "lbl", "column": "delay", "available_after": "1d"},
     "business": {
-        "decision": "promise a time",
+        "decision": "state a time",
         "currency": "EUR",
         "value": {"over": -1, "under": -2},
         "baseline": "first(weight, 30)",
@@ -216,7 +216,7 @@ def test_very_many_rows_are_searched_on_an_even_sample_in_time():
 def test_time_split_leaves_out_late_labels(tmp_path):
     plan = split_plan(parcels(tmp_path))
     rows = made_up(late(4000))
-    slow = np.arange(len(rows)) % 3 == 0  # these labels take twenty days instead of the promised one
+    slow = np.arange(len(rows)) % 3 == 0  # these labels take twenty days instead of the stated one
     known = rows.times + np.where(slow, 20, 1) * DAY
     plain, fold = final_split(plan, rows), final_split(plan, replace(rows, known_at=known))
     assert which(fold.validation) == which(plain.validation)

@@ -51,7 +51,7 @@ def fitted(use_case, kind, fold):
 
 
 def test_every_kind_and_task_learns_ships_and_explains(case, kind, fold):
-    """One fit, held to everything that is promised of it: fits are what these tests spend their time on."""
+    """One fit, held to everything that is guaranteed of it: fits are what these tests spend their time on."""
     use_case, target = case[0], target_of(case[0])
     estimator, fitted_params, matrix, later, gaps = fitted(use_case, kind, fold)
     scores = kind.predict(estimator, later)
