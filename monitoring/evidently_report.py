@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from monitoring.assessment.outcomes import label_values, prediction_field, prediction_values
-from monitoring.assessment.results import DriftReport
 from monitoring.assessment.rows import ScoredRows
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.model.signature import Kind, Signature
 from noria.core.stats.drift import MISSING
 from noria.core.use_case import DriftPolicy, UseCase

@@ -19,9 +19,9 @@ from noria.core.use_case import UseCase
 from noria.io.bundle_files import read_manifest
 
 if TYPE_CHECKING:
-    from monitoring.assessment.results import DriftReport
     from monitoring.assessment.rows import ScoredRows
-    from monitoring.store.retraining import Retraining
+    from monitoring.retraining import Retraining
+    from noria.core.lifecycle.drift_report import DriftReport
 
 _LINES_SHOWN = 6
 
@@ -130,7 +130,7 @@ def _training_runs(services: Services, use_case: UseCase, interval: Interval) ->
 
 def retraining(services: Services, use_case: UseCase) -> Retraining:
     """The retrain policy of a use case at work on its verdicts."""
-    from monitoring.store.retraining import Retraining
+    from monitoring.retraining import Retraining
 
     return Retraining(
         services.verdicts,

@@ -7,15 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noria.core.base.clock import Clock, SystemClock
+from noria.core.base.clock import Clock
 from noria.core.base.errors import SettingsError
-from noria.core.lifecycle.registry import ModelRegistry
 from noria.core.use_case import UseCase
 from noria.io.catalog import FILE_NAME, Catalog, load_catalog, load_use_case
+from noria.io.clock import SystemClock
+from noria.ports.model_registry import ModelRegistry
 from noria.settings import Settings, load_settings, source_url
 
 if TYPE_CHECKING:
-    from monitoring.store.verdict_store import VerdictStore
     from noria.data.postgres.warehouse import Warehouse
     from noria.ports.audit_trail import AuditTrail
     from noria.ports.data_steps import DataSteps
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from noria.ports.mailer import Mailer
     from noria.ports.prediction_store import BatchPredictions, ServedPredictions
     from noria.ports.schema import Schema
+    from noria.ports.verdict_store import VerdictStore
     from noria.reports.history import VersionHistory
 
 
@@ -145,7 +146,7 @@ class Services:
     @cached_property
     def verdicts(self) -> VerdictStore:
         """Verdicts of monitoring, the money ledger, and requests to retrain."""
-        from monitoring.store.records import PostgresVerdictStore
+        from noria.data.tables.verdicts import PostgresVerdictStore
 
         return PostgresVerdictStore(self.warehouse)
 

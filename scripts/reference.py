@@ -14,8 +14,8 @@ from pydantic import SecretStr, TypeAdapter
 from typer.main import get_command
 
 from noria.cli import app
-from noria.core.base.clock import SystemClock
 from noria.core.use_case import UseCase, format_duration, json_schema
+from noria.io.clock import SystemClock
 from noria.settings import PROJECT, Settings
 from serving.journal.journal import Journal
 from serving.models.rollouts import ActiveRollouts

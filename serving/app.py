@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from noria.core.base.clock import Clock, SystemClock
+from noria.core.base.clock import Clock
+from noria.io.clock import SystemClock
 from noria.settings import Settings
 from serving.http import error_handlers, routes
 from serving.http.app_services import AppServices, assemble

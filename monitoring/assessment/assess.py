@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from monitoring.assessment.outcomes import label_field, label_values, prediction_field, prediction_values
 from monitoring.assessment.performance import account, ask_rule, measure_performance
-from monitoring.assessment.results import DriftReport
 from monitoring.assessment.rows import Reference, ScoredRows
 from monitoring.assessment.segments import worst_segments
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.lifecycle.monitoring_verdict import MonitoringFindings, decide_verdict
 from noria.core.model.bundle import Manifest
 from noria.core.stats.drift import FeatureDrift, compare, measure_drift

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitoring.assessment.results import LedgerEntry, Performance
 from monitoring.assessment.rows import Columns, Flags, ScoredRows
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.drift_report import LedgerEntry, Performance
 from noria.core.metrics.measure import measure_predictions
 from noria.core.model.decision import Decisions, Scores, policy_of
 from noria.core.model.value import running_cost, total_value

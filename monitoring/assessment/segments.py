@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from monitoring.assessment.outcomes import prediction_field, prediction_values
 from monitoring.assessment.performance import RuleAnswers, measure, measure_rule
-from monitoring.assessment.results import SegmentFinding
 from monitoring.assessment.rows import Reference, ScoredRows
+from noria.core.lifecycle.drift_report import SegmentFinding
 from noria.core.metrics.task_profile import profile_of
 from noria.core.stats.drift import compare
 from noria.core.use_case import UseCase

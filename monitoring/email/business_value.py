@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitoring.assessment.results import DriftReport
 from noria.core.base.formatting import money
+from noria.core.lifecycle.drift_report import DriftReport
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from monitoring.store.verdict_store import LedgerRow
 from noria.core.base.formatting import day, moment, money, number
 from noria.core.use_case import UseCase
+from noria.ports.verdict_store import LedgerRow
 
 _MODEL, _RULE, _INK, _SOFT = "#0b5cad", "#b8c4cf", "#1c2733", "#51606f"
 _PIXELS_PER_INCH = 200  # 6 inches shown 340 pixels wide: 16 points come out as a phone's 12 pixels

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitoring.assessment.results import DriftReport, SegmentFinding
 from monitoring.email.business_value import Figure, money_figures, rule_in_a_headline, worth_in_a_sentence
 from monitoring.email.quality_table import QualityLine, quality_lines
 from monitoring.email.wording import period, quality_in_words
 from noria.core.base.formatting import day, display_name, money
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.drift_report import DriftReport, SegmentFinding
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
 from noria.core.metrics.task_profile import profile_of

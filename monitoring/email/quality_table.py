@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitoring.assessment.results import DriftReport
 from noria.core.base.formatting import UNKNOWN
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case.metric_catalog import definition, figure
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from monitoring.assessment.results import DriftReport
 from noria.core.base.formatting import day, moment, money
 from noria.core.base.interval import Cadence, Interval
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.lifecycle.monitoring_verdict import QualityComparison, Verdict
 
 

@@ -7,18 +7,33 @@ event the next `revoke` adds.
 
 from __future__ import annotations
 
+import secrets
+import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from noria.bootstrap import Services
-from noria.core.base.api_key import ApiKey, NewSecret, Scope, check_id, check_name, new_id, new_secret
+from noria.core.base.api_key import ID_LENGTH, ApiKey, Scope, check_id, check_name, digest
 from noria.core.base.errors import AccessError
 from noria.core.lifecycle.audit_event import Action, AuditEntry
 from noria.ports.key_store import RevokedKey
 
 AUDITED_AS = "access keys"
 """What stands in the audit trail where others have their use case; no use case can have a space in its name."""
+_SECRET_BYTES = 32
+_ALPHABET = string.ascii_letters + string.digits
+"""Of ids: neither a dash, which the command line would take for an option, nor the underscore that separates."""
+
+
+@dataclass(frozen=True)
+class NewSecret:
+    """A secret that was just made. It is the key, so printing the object does not show it."""
+
+    digest: str
+    """What is kept: SHA-256, in hexadecimal."""
+    text: str = field(repr=False)
+    """The whole key as its owner needs it; shown once."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,17 @@ class IssuedKey:
 
     key: ApiKey
     secret: NewSecret
+
+
+def new_id() -> str:
+    """An id that no other key has: 71 bits of chance."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH))
+
+
+def new_secret(key_id: str) -> NewSecret:
+    """A secret for the key of that id, from the system's source of chance."""
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    return NewSecret(digest(secret), f"noria_{key_id}_{secret}")
 
 
 def create_key(

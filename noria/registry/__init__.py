@@ -1,1 +1,1 @@
-"""Versions of models in MLflow, behind the port `noria.core.lifecycle.registry.ModelRegistry`."""
+"""Versions of models in MLflow, behind the port `noria.ports.model_registry.ModelRegistry`."""

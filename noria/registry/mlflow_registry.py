@@ -67,7 +67,7 @@ _PATIENCE = {
 
 
 class MlflowRegistry:
-    """`noria.core.lifecycle.registry.ModelRegistry` on an MLflow server with proxied artifacts."""
+    """`noria.ports.model_registry.ModelRegistry` on an MLflow server with proxied artifacts."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")

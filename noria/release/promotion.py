@@ -18,10 +18,11 @@ from noria.core.base.results import PromotionResult
 from noria.core.lifecycle.audit_chain import champion_of, promotions_in_force
 from noria.core.lifecycle.audit_event import MOVES, Action, AuditEntry, AuditEvent, approval
 from noria.core.lifecycle.promotion import PromotionRequest
-from noria.core.lifecycle.registry import ModelRegistry, ModelVersion, Stage
+from noria.core.lifecycle.registry import ModelVersion, Stage
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.ports.audit_trail import AuditTrail
+from noria.ports.model_registry import ModelRegistry
 from noria.release.approvals import require_approval
 
 _OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTENDED: Action.ROLLED_BACK}

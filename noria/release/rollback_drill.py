@@ -14,10 +14,11 @@ from noria.core.base.errors import RegistryError
 from noria.core.base.results import Result, VersionRef
 from noria.core.lifecycle.audit_event import Action, AuditEntry
 from noria.core.lifecycle.promotion import PromotionRequest
-from noria.core.lifecycle.registry import GateOutcome, ModelRegistry, ModelVersion
+from noria.core.lifecycle.registry import GateOutcome, ModelVersion
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import Approval, UseCase
 from noria.ports.audit_trail import AuditTrail
+from noria.ports.model_registry import ModelRegistry
 from noria.release.promotion import promote, roll_back
 
 PREFIX = "rehearsal_of_"

@@ -13,11 +13,11 @@ from typing import Any
 from noria.core.base.clock import Clock
 from noria.core.base.errors import RolloutError
 from noria.core.lifecycle.audit_event import Action, AuditEntry, approval
-from noria.core.lifecycle.registry import ModelRegistry
 from noria.core.lifecycle.rollout import Rollout, RolloutEvent, RolloutState
 from noria.core.model.bundle import BASELINE_VERSION
 from noria.core.use_case import UseCase
 from noria.ports.audit_trail import AuditTrail
+from noria.ports.model_registry import ModelRegistry
 
 _ACTIONS = {event: Action(f"rollout_{event.value}") for event in RolloutEvent}
 STATES = {

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
-from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.audit_event import Action
 from noria.data.postgres.warehouse import Warehouse
+from noria.io.clock import SystemClock
 from noria.release.audit import PostgresAuditTrail
 from tests.release.test_audit import note
 

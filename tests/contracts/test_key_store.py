@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from noria.core.base.api_key import ApiKey, KeyState, Scope, new_id
+from noria.core.base.api_key import ApiKey, KeyState, Scope
 from noria.core.base.errors import AccessError
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables.api_keys import PostgresKeyStore
+from noria.jobs.access import new_id
 from noria.ports.key_store import KeyChanges, KeyStore
 from noria.testing.fakes.key_store import InMemoryKeyStore
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitoring.assessment.results import LedgerEntry
-from monitoring.store.records import PostgresVerdictStore
-from monitoring.store.verdict_store import LedgerRow, RetrainRequest, VerdictStore
 from noria.core.base.errors import NoriaError
+from noria.core.lifecycle.drift_report import LedgerEntry
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import PastVerdict
 from noria.data.postgres.warehouse import Warehouse
+from noria.data.tables.verdicts import PostgresVerdictStore
+from noria.ports.verdict_store import LedgerRow, RetrainRequest, VerdictStore
 from noria.testing.builders import a_use_case
 from noria.testing.fakes.verdict_store import InMemoryVerdictStore
 from tests.jobs.in_memory.parcels import day

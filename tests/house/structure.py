@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 PLACES = ("noria", "serving", "monitoring", "dags", "plugins/noria_airflow", "benchmarks")
+COMMAND_LINE = "noria/cli"
 Graph = Mapping[str, frozenset[str]]
 
 
@@ -59,11 +60,15 @@ def file_graph(modules: Mapping[str, Module]) -> Graph:
     return {name: frozenset(_imported(module, modules)) - {name} for name, module in modules.items()}
 
 
-def folder_graph(modules: Mapping[str, Module]) -> Graph:
-    """Folders from which the files of each folder import."""
-    arrows: dict[str, set[str]] = {module.folder: set() for module in modules.values()}
+def folder_graph(modules: Mapping[str, Module], depth: int) -> Graph:
+    """Folders from which the files of each folder import; a folder below `depth` counts as the one above it.
+
+    The command line is a place of its own at every depth: like dags and plugins, it stands over `noria` and `monitoring`.
+    """
+    folders = {name: _folder(module.folder, depth) for name, module in modules.items()}
+    arrows: dict[str, set[str]] = {folder: set() for folder in folders.values()}
     for name, imported in file_graph(modules).items():
-        arrows[modules[name].folder] |= {modules[other].folder for other in imported} - {modules[name].folder}
+        arrows[folders[name]] |= {folders[other] for other in imported} - {folders[name]}
     return {folder: frozenset(others) for folder, others in arrows.items()}
 
 
@@ -93,6 +98,10 @@ def cycles(graph: Graph) -> list[tuple[str, ...]]:
         if node not in order:
             visit(node)
     return found
+
+
+def _folder(whole: str, depth: int) -> str:
+    return COMMAND_LINE if whole.startswith(COMMAND_LINE) else "/".join(whole.split("/")[:depth])
 
 
 def _imported(module: Module, modules: Mapping[str, Module]) -> Iterator[str]:

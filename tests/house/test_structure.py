@@ -19,6 +19,11 @@ LINES_PER_MODULE = 300
 MEDIAN_LINES = 120
 EVERYWHERE = ("noria", "serving", "monitoring", "dags", "plugins", "benchmarks", "tests")
 FILES_THAT_TELL_TASKS_APART = 25
+DISK_AND_CLOCK = {
+    *("open", "read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "touch", "unlink", "fromfile", "tofile"),
+    *("now", "utcnow", "today", "__import__"),
+}
+"""Names of functions that core does not call."""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +31,14 @@ def modules() -> Mapping[str, Module]:
     found = modules_of(PROJECT)
     assert {"noria.bootstrap", "serving.app", "monitoring.jobs", "dags.train", "noria_airflow.plugin"} <= found.keys()
     return found
+
+
+def impure(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+            if name in DISK_AND_CLOCK:
+                yield f"{module.name}:{name}"
 
 
 def planted(root: Path, **files: str) -> Mapping[str, Module]:
@@ -47,8 +60,10 @@ def test_file_graph_has_no_cycle(modules):
     assert cycles(file_graph(modules)) == []
 
 
-def test_folder_graph_has_no_cycle(modules):
-    assert cycles(folder_graph(modules)) == []
+def test_folder_graph_has_no_cycle_at_any_depth(modules):
+    deepest = max(module.folder.count("/") for module in modules.values()) + 1
+    assert deepest > 3
+    assert [cycles(folder_graph(modules, depth)) for depth in range(1, deepest + 1)] == [[]] * deepest
 
 
 def test_cycle_of_files_is_found(tmp_path):
@@ -61,7 +76,24 @@ def test_cycle_of_files_is_found(tmp_path):
 def test_cycle_of_folders_is_found_without_a_cycle_of_files(tmp_path):
     found = planted(tmp_path, one__a="import noria.two.b", two__b="", two__c="from noria.one import d", one__d="")
     assert cycles(file_graph(found)) == []
-    assert cycles(folder_graph(found)) == [("noria/one", "noria/two")]
+    assert cycles(folder_graph(found, 2)) == [("noria/one", "noria/two")]
+
+
+def test_cycle_of_upper_folders_is_found_without_one_of_the_folders_in_them(tmp_path):
+    found = planted(tmp_path, one__a__x="import noria.two.y", two__y="", two__b__z="import noria.one.c.v", one__c__v="")
+    assert cycles(folder_graph(found, 3)) == []
+    assert cycles(folder_graph(found, 2)) == [("noria/one", "noria/two")]
+
+
+def test_core_touches_no_disk_and_no_clock(modules):
+    assert [calls for module in modules.values() if module.name.startswith("noria.core") for calls in impure(module)] == []
+
+
+def test_disk_and_clock_are_found_in_core(tmp_path):
+    found = planted(tmp_path, core__a="open('x')\nPath('x').read_text()", core__b="datetime.now()", core__c="now = 1")
+    assert sorted(name for module in found.values() for name in impure(module)) == [
+        *("noria.core.a:open", "noria.core.a:read_text", "noria.core.b:now"),
+    ]
 
 
 def test_rooms_hold_few_files():

@@ -13,11 +13,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from monitoring.assessment.results import DriftReport, LedgerEntry, Performance, SegmentFinding
-from monitoring.store.records import record
 from noria.bootstrap import Services
 from noria.core.base.interval import Interval
 from noria.core.lifecycle.audit_event import Action
+from noria.core.lifecycle.drift_report import DriftReport, LedgerEntry, Performance, SegmentFinding
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import Provenance, baseline_manifest
@@ -25,6 +24,7 @@ from noria.core.stats.drift import FeatureDrift
 from noria.core.use_case import Task, UseCase
 from noria.data.postgres.warehouse import Table, append
 from noria.data.tables.predictions import replace_batch_predictions
+from noria.data.tables.verdicts import PostgresVerdictStore
 from noria.io.bundle_files import write_bundle
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
@@ -218,7 +218,7 @@ class World:
         self.score(day(number), self.draw(120, number), version)
         interval = {"start": day(number).start, "end": day(number).end}
         found = an_assessment(**interval, version=version, verdict=Verdict(verdict))
-        record(self.services.warehouse, found, "", NOW)
+        PostgresVerdictStore(self.services.warehouse).record(found, "", NOW)
 
 
 def _bounds(interval: Interval) -> dict[str, datetime]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from serving.journal.journal import Journal
 from serving.models.rollouts import ActiveRollouts
 from serving.models.served_model import ServedModels

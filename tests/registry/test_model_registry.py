@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from noria.core.base.errors import RegistryError
-from noria.core.lifecycle.registry import EVIDENCE, AliasState, GateOutcome, ModelRegistry, Stage
+from noria.core.lifecycle.registry import EVIDENCE, AliasState, GateOutcome, Stage
 from noria.core.lifecycle.rollout import ROLLOUT_TAG, GuardReport, Rollout, RolloutState, RolloutVersion
 from noria.core.model.bundle import MANIFEST, Manifest, Provenance
 from noria.core.model.signature import Field, Kind, Signature
 from noria.core.use_case import RolloutPolicy
 from noria.io.bundle_files import write_bundle
+from noria.ports.model_registry import ModelRegistry
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.testing.fakes.registry import InMemoryRegistry
 from serving.models.registry_client import RegistryClient, RegistryView

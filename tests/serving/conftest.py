@@ -18,10 +18,10 @@ import httpx
 import psycopg
 import pytest
 
-from noria.core.base.clock import SystemClock
 from noria.data.migrations.schema import migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.io.bundle_files import read_manifest
+from noria.io.clock import SystemClock
 from noria.registry.mlflow_registry import MlflowRegistry
 from noria.settings import Settings
 from noria.testing.builders import write_use_case

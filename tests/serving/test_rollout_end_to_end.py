@@ -14,7 +14,6 @@ from onnx import TensorProto, helper
 from pydantic import SecretStr
 
 from noria.bootstrap import Services
-from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.core.lifecycle.registry import GateOutcome
 from noria.core.lifecycle.rollout import Rollout, RolloutResult, RolloutState
@@ -22,6 +21,7 @@ from noria.core.model.bundle import GOLDEN, MANIFEST, MODEL, GoldenRequest, Mani
 from noria.core.use_case import RolloutPolicy
 from noria.inference.predictor import OnnxPredictor
 from noria.io.bundle_files import write_bundle
+from noria.io.clock import SystemClock
 from noria.jobs import rollout as rollout_jobs
 from noria.testing.builders import write_use_case
 from noria.testing.fakes.mailer import RecordingMailer

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-import secrets
-import string
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,9 +18,6 @@ from typing import NamedTuple
 from noria.core.base.errors import AccessError
 
 ID_LENGTH = 12
-_SECRET_BYTES = 32
-_ALPHABET = string.ascii_letters + string.digits
-"""Of ids: neither a dash, which the command line would take for an option, nor the underscore that separates."""
 _KEY = re.compile(rf"noria_([A-Za-z0-9]{{{ID_LENGTH}}})_([A-Za-z0-9_-]{{43}})", re.ASCII)
 _ID = re.compile(rf"[A-Za-z0-9]{{{ID_LENGTH}}}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -63,16 +58,6 @@ class PresentedKey(NamedTuple):
 
     id: str
     secret: str
-
-
-@dataclass(frozen=True)
-class NewSecret:
-    """A secret that was just made. It is the key, so printing the object does not show it."""
-
-    digest: str
-    """What is kept: SHA-256, in hexadecimal."""
-    text: str = field(repr=False)
-    """The whole key as its owner needs it; shown once."""
 
 
 @dataclass(frozen=True)
@@ -120,17 +105,6 @@ class ApiKey:
 def in_words(scopes: Sequence[str], use_cases: Sequence[str] | None) -> str:
     """Rights in words, such as ``predict, feedback on flight_delays``."""
     return f"{', '.join(scopes)} on {'every use case' if use_cases is None else ', '.join(use_cases)}"
-
-
-def new_id() -> str:
-    """An id that no other key has: 71 bits of chance."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH))
-
-
-def new_secret(key_id: str) -> NewSecret:
-    """A secret for the key of that id, from the system's source of chance."""
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-    return NewSecret(digest(secret), f"noria_{key_id}_{secret}")
 
 
 def read_key(text: str) -> PresentedKey | None:

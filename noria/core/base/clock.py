@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 
@@ -12,11 +12,3 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The present instant."""
         ...
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """The present instant."""
-        return datetime.now(UTC)

@@ -14,7 +14,7 @@ from noria.io.bundle_files import read_manifest
 
 
 class InMemoryRegistry:
-    """`noria.core.lifecycle.registry.ModelRegistry` without a server. Bundles stay where they were registered from."""
+    """`noria.ports.model_registry.ModelRegistry` without a server. Bundles stay where they were registered from."""
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, ModelVersion]] = {}

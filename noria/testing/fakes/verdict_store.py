@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitoring.assessment.results import DriftReport
-from monitoring.store.verdict_store import LedgerRow, RetrainRequest, StoredVerdict
 from noria.core.base.errors import NoriaError
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.lifecycle.retrain import PastVerdict
 from noria.core.use_case import UseCase
+from noria.ports.verdict_store import LedgerRow, RetrainRequest, StoredVerdict
 from noria.testing.fakes.interruption import Killed
 
 
 class InMemoryVerdictStore:
-    """`monitoring.store.verdict_store.VerdictStore` without a database, for one thread.
+    """`noria.ports.verdict_store.VerdictStore` without a database, for one thread.
 
     Attributes:
         killed_before_commit: the next write ends with `Killed` and keeps nothing, once.
@@ -70,7 +70,7 @@ class InMemoryVerdictStore:
 
 @dataclass(frozen=True)
 class InMemoryRetrainRequests:
-    """`monitoring.store.verdict_store.RetrainRequests` on a draft."""
+    """`noria.ports.verdict_store.RetrainRequests` on a draft."""
 
     verdicts: tuple[DriftReport, ...]
     drafts: list[RetrainRequest]

@@ -16,39 +16,19 @@ from noria.core.base.api_key import (
     Scope,
     check_id,
     check_name,
-    digest,
     is_loopback,
-    new_id,
-    new_secret,
     read_key,
 )
 from noria.core.base.errors import AccessError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+TEXT = f"noria_AbCdEfGh1234_{'x-Y_0' * 8}abc"
 URL_SAFE = string.ascii_letters + string.digits + "-_"
 
 
 def a_key(**changes):
     fields = {"id": "AbCdEfGh1234", "name": "shop", "use_cases": None, "scopes": (Scope.PREDICT,), "per_minute": None}
     return ApiKey(**{**fields, "created_at": NOW, "created_by": "ana", **changes})
-
-
-def test_a_key_has_its_id_and_256_bits_that_no_other_has():
-    key_id = new_id()
-    secrets = [new_secret(key_id) for _ in range(50)]
-    presented = [read_key(secret.text) for secret in secrets]
-    assert {key.id for key in presented} == {key_id}
-    assert len({key.secret for key in presented}) == 50
-    assert {len(key.secret) * 6 // 8 for key in presented} == {32}
-    assert [digest(key.secret) for key in presented] == [secret.digest for secret in secrets]
-    assert len({new_id() for _ in range(50)}) == 50
-
-
-def test_a_new_secret_is_not_shown_by_accident():
-    secret = new_secret(new_id())
-    shown = f"{secret!r} {secret} {secret.digest}"
-    assert read_key(secret.text).secret not in shown
-    assert secret.digest in shown
 
 
 @given(st.text(URL_SAFE, min_size=43, max_size=43), st.text(string.ascii_letters + string.digits, min_size=12, max_size=12))
@@ -64,7 +44,7 @@ def test_other_texts_are_no_keys(text):
 
 @pytest.mark.parametrize("change", [str.upper, lambda key: key + "\n", lambda key: " " + key, lambda key: key[:-1]])
 def test_nothing_is_put_right_silently(change):
-    assert read_key(change(new_secret(new_id()).text)) is None
+    assert read_key(change(TEXT)) is None
 
 
 @pytest.mark.parametrize("name", ["shop", "web-shop.v2", "A_1", "x" * 64])
@@ -79,10 +59,9 @@ def test_no_names(name):
 
 
 def test_a_whole_key_in_place_of_its_id_is_not_repeated():
-    text = new_secret("AbCdEfGh1234").text
     with pytest.raises(AccessError, match="its id is AbCdEfGh1234") as refused:
-        check_id(text)
-    assert read_key(text).secret not in str(refused.value)
+        check_id(TEXT)
+    assert read_key(TEXT).secret not in str(refused.value)
     with pytest.raises(AccessError, match=re.escape("`noria keys list`")):
         check_id("shop")
 

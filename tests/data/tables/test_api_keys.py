@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from noria.core.base.api_key import ApiKey, KeyState, Scope, new_id, new_secret
+from noria.core.base.api_key import ApiKey, KeyState, Scope
 from noria.core.base.errors import AccessError
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables import api_keys
+from noria.jobs.access import new_id, new_secret
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

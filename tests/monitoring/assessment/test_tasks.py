@@ -12,11 +12,11 @@ import pytest
 
 from monitoring.assessment.assess import assess
 from monitoring.assessment.performance import ask_rule
-from monitoring.assessment.results import DriftReport
 from monitoring.email.content import report_email
 from monitoring.email.message import render
 from monitoring.email.wording import summarise
 from monitoring.evidently_report import write_report
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
 from noria.core.model.bundle import baseline_manifest

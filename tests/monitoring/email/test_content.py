@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from monitoring.assessment.results import DriftReport, Performance
 from monitoring.email import message as message_module
 from monitoring.email.chart import describe_money, draw_money
 from monitoring.email.content import ReportEmail, report_email
 from monitoring.email.message import attach, compose, render
-from monitoring.store.verdict_store import LedgerRow
+from noria.core.lifecycle.drift_report import DriftReport, Performance
 from noria.core.lifecycle.monitoring_verdict import Verdict
 from noria.core.lifecycle.retrain import RetrainDecision
 from noria.core.use_case import UseCase
+from noria.ports.verdict_store import LedgerRow
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
 from tests.monitoring.conftest import MAY, an_assessment, classes_that_moved, moved, numbers_that_got_worse

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from noria.core.base.api_key import AccessMode, Scope, new_secret, read_key
+from noria.core.base.api_key import AccessMode, Scope, read_key
 from noria.core.base.errors import SettingsError
 from noria.jobs import access
+from noria.jobs.access import new_secret
 from serving.contract.errors import ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from tests.serving.access.keys import DAY, DOWN, bearer
 from tests.serving.bundles import USE_CASE

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
 from noria.core.base.api_key import Scope
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from noria.jobs import access
 from noria.settings import Settings
 from serving.access.authenticator import make_authenticator

@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from noria.core.base.clock import SystemClock
 from noria.core.base.errors import InstanceError
 from noria.core.use_case import Privacy
 from noria.inference.predictor import baseline_predictor
+from noria.io.clock import SystemClock
 from noria.testing.builders import a_use_case, write_use_case
 from serving.app import create_app
 from serving.contract.errors import BodyTooLargeError, JournalFullError, MalformedBodyError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from serving.journal.journal import Journal
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from noria.settings import WhenLogFull
 from serving.contract.errors import JournalFullError
 from serving.journal.journal import Journal

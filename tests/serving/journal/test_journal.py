@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from serving.contract.errors import JournalError, JournalFullError
 from serving.journal.journal import Journal, Level
 
@@ -81,7 +81,7 @@ def test_two_claim_at_once_and_each_segment_goes_to_one(journal):
 
 def test_append_acknowledged_before_a_kill_is_there(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from noria.core.base.clock import SystemClock\n"
+        "import sys; from pathlib import Path; from noria.io.clock import SystemClock\n"
         "from serving.journal.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), SystemClock())\n"
         "for number in range(10**9): journal.append(b'%d\\n' % number); print(number, flush=True)"
@@ -176,7 +176,7 @@ def test_measure_counts_lines_that_were_set_aside(tmp_path):
 def test_a_disk_that_is_full_keeps_whole_lines_only_and_is_found_free_without_a_request(tmp_path):
     """A real one: the kernel lets no file of this process grow further, and cuts the line in the middle."""
     program = (
-        "import resource, sys; from pathlib import Path; from noria.core.base.clock import SystemClock\n"
+        "import resource, sys; from pathlib import Path; from noria.io.clock import SystemClock\n"
         "from serving.contract.errors import JournalFullError; from serving.journal.journal import Journal, Level\n"
         "journal, kept = Journal(Path(sys.argv[1]), SystemClock()), 0\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from noria.local.postgres import PostgresServer
 from serving.app import create_app
 from serving.journal.journal import Journal
@@ -35,7 +35,7 @@ def test_without_tables_predictions_wait_until_they_are_made(journal, database_u
 _WRITER = """
 import json, sys, uuid
 from pathlib import Path
-from noria.core.base.clock import SystemClock
+from noria.io.clock import SystemClock
 from serving.journal.journal import Journal
 from serving.observability.metrics import Metrics
 from serving.journal.prediction_log import PredictionLog

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.rollout import GUARD_TAG, ROLLOUT_TAG, GuardReport, Rollout, RolloutState, RolloutVersion, assign
 from noria.core.use_case import RolloutPolicy
+from noria.io.clock import SystemClock
 from serving.http.app_services import assemble
 from serving.models.rollouts import ActiveRollouts
 from serving.observability.metrics import Metrics

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from noria.core.base.clock import SystemClock
 from noria.core.use_case import Task
 from noria.inference.predictor import baseline_predictor
+from noria.io.clock import SystemClock
 from noria.testing.builders import a_use_case
 from serving.contract.answers import Answers
 from serving.journal.journal import Journal

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from noria.core.base.clock import SystemClock
 from noria.core.lifecycle.rollout import Rollout, RolloutState, RolloutVersion
 from noria.core.use_case import RolloutPolicy
+from noria.io.clock import SystemClock
 from serving.app import create_app
 from tests.serving.protocols.open_inference import (
     CLASSES,

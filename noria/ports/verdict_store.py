@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from monitoring.assessment.results import DriftReport
 from noria.core.base.interval import Interval
+from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.lifecycle.retrain import PastVerdict
 from noria.core.use_case import UseCase
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitoring.store.verdict_store import RetrainRequests, VerdictStore
 from noria.core.base.interval import Interval
 from noria.core.base.results import RetrainResult
 from noria.core.lifecycle.retrain import PastVerdict, RetrainDecision, RetrainEvidence, decide_retrain
 from noria.core.use_case import UseCase
+from noria.ports.verdict_store import RetrainRequests, VerdictStore
 
 _INSTANT = timedelta(microseconds=1)
 VersionAt = Callable[[datetime], str]

@@ -1,1 +1,0 @@
-"""What is remembered of past intervals? Verdicts, ledger and requests to retrain."""
