@@ -9,8 +9,9 @@ from rich.table import Table
 
 from noria.bootstrap import Services
 from noria.core.base.formatting import UNKNOWN, day, money
+from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case import UseCase
-from noria.core.use_case.metric_catalog import figure
+from noria.core.use_case.metric_catalog import definition, figure
 from noria.demo.business_app import Traffic
 from noria.demo.story import StoryOutcome
 
@@ -22,7 +23,7 @@ select
     l.baseline_value,
     l.cost,
     v.verdict,
-    (v.details -> 'performance' -> 'metrics' ->> 'roc_auc')::float as roc_auc
+    (v.details -> 'performance' -> 'metrics' ->> %(metric)s::text)::float as quality
 from ops.ledger as l
 join ops.verdicts as v using (use_case, start_at)
 where l.use_case = %(use_case)s
@@ -53,7 +54,8 @@ def _versions(services: Services, use_case: UseCase) -> Table:
     table = _table("Versions, judged on the last slice of time before their date")
     for heading in ("version", "trained as of", "stage"):
         table.add_column(heading)
-    for heading in ("ROC AUC", f"{use_case.business.currency} per 1,000"):
+    metric = profile_of(use_case.task).headline
+    for heading in (definition(metric).title, f"{use_case.business.currency} per 1,000"):
         table.add_column(heading, justify="right")
     for version in services.registry.versions(use_case.name):
         as_of = day(version.as_of) if version.as_of else "the baseline"
@@ -61,7 +63,7 @@ def _versions(services: Services, use_case: UseCase) -> Table:
             version.version,
             as_of,
             version.stage,
-            *(figure(metric, version.metrics.get(metric)) for metric in ("roc_auc", "value")),
+            *(figure(name, version.metrics.get(name)) for name in (metric, "value")),
         )
     return table
 
@@ -70,19 +72,20 @@ def _intervals(services: Services, use_case: UseCase) -> Table:
     table = _table(f"Intervals, in {use_case.business.currency}; gain: beyond the baseline, after costs")
     for heading in ("from", "version"):
         table.add_column(heading)
-    for heading in ("ROC AUC", "value", "rule", "cost", "gain"):
+    metric = profile_of(use_case.task).headline
+    for heading in (definition(metric).title, "value", "baseline", "cost", "gain"):
         table.add_column(heading, justify="right")
     for heading in ("verdict", "mail"):
         table.add_column(heading)
     mailed = _mailed(services, use_case)
     with services.warehouse.engine.connect() as connection:
-        rows = connection.exec_driver_sql(_LEDGER, {"use_case": use_case.name}).all()
+        rows = connection.exec_driver_sql(_LEDGER, {"use_case": use_case.name, "metric": metric}).all()
     for row in rows:
         amounts = (row.value, row.baseline_value, row.cost, row.value - row.baseline_value - row.cost)
         table.add_row(
             day(row.start_at),
             row.version,
-            figure("roc_auc", row.roc_auc),
+            figure(metric, row.quality),
             *map(money, amounts),
             row.verdict,
             "sent" if f"{row.start_at:%Y-%m-%d}" in mailed else UNKNOWN,
