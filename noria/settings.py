@@ -1,4 +1,4 @@
-"""Every setting, read once at the edge; nothing else reads the environment.
+"""Every setting, read once at the edge. Elsewhere only what starts processes reads the environment, for ports and paths.
 
 A setting is an environment variable with the prefix NORIA_, or a line of `<home>/noria.env`, which `noria up` writes for the
 embedded stack (mode 0600). The environment wins.

@@ -72,7 +72,11 @@ class Call:
 
 
 def settings_of(key: str | None, timeout: float, url: str) -> dict[str, Any]:
-    """What a client of httpx is made with; redirects are not followed, so the key goes nowhere else."""
+    """Arguments of a client of httpx; redirects are not followed, so the key goes nowhere else.
+
+    Raises:
+        ValueError: the address is not of http or https.
+    """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is no address; send one like http://127.0.0.1:8000")
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -73,7 +73,12 @@ class MlflowRegistry:
         self._url = url.rstrip("/")
 
     def register_baseline(self, use_case: str, bundle: Path, digest: str) -> ModelVersion:
-        """Make sure that the model and its version 0 are there; harmless when they are. A changed rule replaces it."""
+        """Make sure that the model and its version 0 are there; harmless when they are. A changed rule replaces it.
+
+        Raises:
+            BundleError: the bundle is not whole.
+            RegistryError: MLflow does not answer.
+        """
         manifest = read_manifest(bundle, digest)
         with self._asking(f"register version 0 of {use_case}"):
             self._ensure_model(use_case)
@@ -95,7 +100,12 @@ class MlflowRegistry:
         outcome: GateOutcome,
         evidence: Path | None = None,
     ) -> ModelVersion:
-        """Store a trained bundle as a new version; the same key again returns the version that is there."""
+        """Store a trained bundle as a new version; the same key again returns the version that is there.
+
+        Raises:
+            BundleError: the bundle is not whole.
+            RegistryError: `evidence` is no folder, or MLflow does not answer.
+        """
         manifest = read_manifest(bundle, digest)
         tags = tags_of(manifest, digest, key, outcome)
         if evidence is not None and not evidence.is_dir():

@@ -90,7 +90,7 @@ def log_loss(labels: Labels, scores: Scores) -> float:
 
 
 def row_log_losses(labels: Labels, scores: Scores) -> Scores:
-    """Negative log likelihood of each row, whose mean is `log_loss`."""
+    """Negative log likelihood of each row, whose mean is `log_loss`; shape ``(rows,)``."""
     epsilon = np.finfo(np.float64).eps
     clipped = np.clip(scores, epsilon, 1 - epsilon)
     return -np.where(labels, np.log(clipped), np.log1p(-clipped))

@@ -4,9 +4,9 @@
     exponent   a number is learnt by its logarithm: from the logarithm to the number
     logarithm  a forest gives rates: from the rate to its logarithm
 
-Exponent and logarithm do it at one rate: the logarithmic mean of the row's own number and of that of who knows nothing of a
-row. So shares stay what they were, and all adds up (the logarithmic mean Divisia index; Ang, "Decomposition analysis for
-policymaking in energy", 2004).
+Exponent and logarithm do it at one rate: the logarithmic mean of the row's own number and of the number that is predicted
+without any feature. So shares stay what they were, and all adds up (the logarithmic mean Divisia index; Ang,
+"Decomposition analysis for policymaking in energy", 2004).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AnchorPart:
     Attributes:
         width: number of columns, with its own.
         center: its mean in training.
-        usual: the multiple of who knows nothing of a row.
+        usual: the multiple that is predicted without any feature.
         first: the first of the columns.
     """
 
@@ -73,7 +73,7 @@ class ExponentPart:
 
     Attributes:
         width: number of columns.
-        usual: the logarithm of who knows nothing of a row.
+        usual: the logarithm that is predicted without any feature.
         factor: what the exponential is multiplied by.
         low, high: the logarithm is taken for at least and at most so much.
         first: the first of the columns.
@@ -104,7 +104,7 @@ class ExponentPart:
         return cls(int(arrays["width"]), usual, factor, low, high, int(arrays["first"]), weight)
 
     def rate(self, moved: Numbers) -> Numbers:
-        """Units of the number per unit of the logarithm, where the logarithm was moved by `moved` in all."""
+        """Units of the number per unit of the logarithm, where `moved` is its whole change; the shape of `moved`."""
         start = float(np.clip(self.usual, self.low, self.high))
         way = np.clip(self.usual + moved, self.low, self.high) - start
         far = np.abs(moved) > _NEXT_TO_NOTHING
@@ -123,7 +123,7 @@ class LogarithmPart:
 
     Attributes:
         width: number of columns.
-        usual: the rates of who knows nothing of a row; shape ``(outputs,)``.
+        usual: the rates that are predicted without any feature; shape ``(outputs,)``.
         slope: what the logarithm is multiplied by.
         least: a smaller rate is taken for this one.
         first: the first of the columns.

@@ -13,7 +13,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def parse_duration(value: object) -> object:
-    """Read `90s`, `2m`, `2h`, `30d` or `1w` as a timedelta; leaves other types to pydantic.
+    """Read `90s`, `2m`, `2h`, `30d` or `1w` as a timedelta; a timedelta stays as it is.
+
+    Raises:
+        ValueError: it is something else.
 
     Example:
         >>> parse_duration("90m")
