@@ -35,6 +35,12 @@ class NewSecret:
     text: str = field(repr=False)
     """The whole key as its owner needs it; shown once."""
 
+    @classmethod
+    def draw(cls, key_id: str) -> NewSecret:
+        """A secret for the key of that id, from the system's source of chance."""
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        return cls(digest(secret), f"noria_{key_id}_{secret}")
+
 
 @dataclass(frozen=True)
 class IssuedKey:
@@ -42,17 +48,6 @@ class IssuedKey:
 
     key: ApiKey
     secret: NewSecret
-
-
-def new_id() -> str:
-    """An id that no other key has: 71 bits of chance."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH))
-
-
-def new_secret(key_id: str) -> NewSecret:
-    """A secret for the key of that id, from the system's source of chance."""
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-    return NewSecret(digest(secret), f"noria_{key_id}_{secret}")
 
 
 def create_key(
@@ -92,7 +87,7 @@ def create_key(
     """
     now = services.clock.now()
     key = ApiKey(
-        id=new_id(),
+        id="".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH)),
         name=check_name(name),
         use_cases=_known(services, use_cases),
         scopes=_in_order(scopes),
@@ -101,7 +96,7 @@ def create_key(
         created_by=actor,
         expires_at=_end_of(now, lifetime),
     )
-    secret = new_secret(key.id)
+    secret = NewSecret.draw(key.id)
     with services.keys.transaction() as keys:
         keys.add(key, secret.digest)
         _record(services, Action.KEY_CREATED, key, actor=actor, reason=f"may {key.may}")
@@ -133,7 +128,7 @@ def rotate_key(
     if grace < timedelta(0):
         raise AccessError("the grace of older secrets cannot be negative: give 0s to refuse them at once")
     now = services.clock.now()
-    secret = new_secret(check_id(key_id))
+    secret = NewSecret.draw(check_id(key_id))
     with services.keys.transaction() as keys:
         key = keys.rotate(key_id, secret.digest, at=now, old_until=now + grace, expires_at=_end_of(now, lifetime))
         note = f"older secrets until {(now + grace).isoformat(timespec='seconds')}"

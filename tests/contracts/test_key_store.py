@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 
 import pytest
 
@@ -10,7 +11,6 @@ from noria.core.base.api_key import ApiKey, KeyState, Scope
 from noria.core.base.errors import AccessError
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables.api_keys import PostgresKeyStore
-from noria.jobs.access import new_id
 from noria.ports.key_store import KeyChanges, KeyStore
 from noria.testing.fakes.key_store import InMemoryKeyStore
 
@@ -29,7 +29,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[KeyStore]:
 
 
 def a_key(name: str = "shop", **changes: object) -> ApiKey:
-    key = ApiKey(new_id(), name, ("parcels",), (Scope.PREDICT, Scope.FEEDBACK), 60, NOW, "ana")
+    key = ApiKey(token_hex(6), name, ("parcels",), (Scope.PREDICT, Scope.FEEDBACK), 60, NOW, "ana")
     return replace(key, **changes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from noria.core.base.api_key import ApiKey, KeyState, Scope
 from noria.core.base.errors import AccessError
 from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables import api_keys
-from noria.jobs.access import new_id, new_secret
+from noria.jobs.access import NewSecret
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -27,7 +28,7 @@ def empty(warehouse_url):
 
 def a_key(**changes) -> ApiKey:
     fields = {
-        "id": new_id(),
+        "id": token_hex(6),
         "name": "shop",
         "use_cases": ("flight_delays",),
         "scopes": (Scope.PREDICT, Scope.FEEDBACK),
@@ -39,7 +40,7 @@ def a_key(**changes) -> ApiKey:
 
 
 def add(warehouse, key) -> str:
-    secret = new_secret(key.id)
+    secret = NewSecret.draw(key.id)
     with warehouse.transaction() as connection:
         api_keys.add(connection, key, secret.digest)
     return secret.digest
@@ -86,7 +87,7 @@ def test_revoking_twice_keeps_the_first_instant(empty):
 def test_older_secrets_are_let_in_as_long_as_was_said_and_no_longer(empty):
     key = a_key()
     first = add(empty, key)
-    second, third = new_secret(key.id).digest, new_secret(key.id).digest
+    second, third = NewSecret.draw(key.id).digest, NewSecret.draw(key.id).digest
     with empty.transaction() as connection:
         rotated = api_keys.rotate(connection, key.id, second, at=NOW, old_until=NOW + DAY)
         assert rotated.rotated_at == NOW
@@ -98,7 +99,7 @@ def test_a_revoked_or_expired_key_is_not_brought_back_by_a_new_secret(empty):
     expired, revoked = a_key(expires_at=NOW), a_key(name="other")
     for key in (expired, revoked):
         add(empty, key)
-    digest = new_secret(expired.id).digest
+    digest = NewSecret.draw(expired.id).digest
     with empty.transaction() as connection:
         api_keys.revoke(connection, revoked.id, at=NOW)
     for key, why in ((expired, "has expired"), (revoked, "was revoked")):
@@ -118,7 +119,7 @@ def test_rotations_at_the_same_time_each_give_a_secret_that_is_let_in(empty):
     """Nobody who was shown a key finds it refused: one rotation waits for the other, and gives it its grace."""
     key = a_key()
     first = add(empty, key)
-    digests = [new_secret(key.id).digest for _ in range(4)]
+    digests = [NewSecret.draw(key.id).digest for _ in range(4)]
     start = threading.Barrier(len(digests))
 
     def rotate(digest):

@@ -8,7 +8,7 @@ from noria.core.base.api_key import KeyState, Scope, digest, read_key
 from noria.core.base.errors import AccessError, UseCaseError
 from noria.core.lifecycle.audit_event import Action
 from noria.jobs import access
-from noria.jobs.access import new_id, new_secret
+from noria.jobs.access import NewSecret
 from noria.testing.builders import write_use_case
 from noria.testing.fakes.interruption import Killed
 from noria.testing.fakes.key_store import FOREVER
@@ -129,19 +129,18 @@ def test_revoke_key_that_is_unknown_is_refused(services):
         access.revoke_key(services, "A" * 12, reason="", actor="ben")
 
 
-def test_a_key_has_its_id_and_256_bits_that_no_other_has():
-    key_id = new_id()
-    secrets = [new_secret(key_id) for _ in range(50)]
+def test_a_secret_has_the_id_of_its_key_and_256_bits_that_no_other_has():
+    key_id = "AbCdEfGh1234"
+    secrets = [NewSecret.draw(key_id) for _ in range(50)]
     presented = [read_key(secret.text) for secret in secrets]
     assert {key.id for key in presented} == {key_id}
     assert len({key.secret for key in presented}) == 50
     assert {len(key.secret) * 6 // 8 for key in presented} == {32}
     assert [digest(key.secret) for key in presented] == [secret.digest for secret in secrets]
-    assert len({new_id() for _ in range(50)}) == 50
 
 
 def test_a_new_secret_is_not_shown_by_accident():
-    secret = new_secret(new_id())
+    secret = NewSecret.draw("AbCdEfGh1234")
     shown = f"{secret!r} {secret} {secret.digest}"
     assert read_key(secret.text).secret not in shown
     assert secret.digest in shown

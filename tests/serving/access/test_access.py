@@ -7,7 +7,7 @@ import pytest
 from noria.core.base.api_key import AccessMode, Scope, read_key
 from noria.core.base.errors import SettingsError
 from noria.jobs import access
-from noria.jobs.access import new_secret
+from noria.jobs.access import NewSecret
 from serving.contract.errors import ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from tests.serving.access.keys import DAY, DOWN, bearer
 from tests.serving.bundles import USE_CASE
@@ -57,7 +57,7 @@ def test_the_right_secret_under_another_id_is_refused(authenticator, create):
     shop, other = create(), create("other")
     authenticator.keys.refresh()
     mixed = f"Bearer noria_{other.key.id}_{read_key(shop.secret.text).secret}"
-    for header in (mixed, f"Bearer {new_secret(shop.key.id).text}"):
+    for header in (mixed, f"Bearer {NewSecret.draw(shop.key.id).text}"):
         with pytest.raises(UnauthenticatedError, match="is not known"):
             authenticator.authenticate(header, USE_CASE, Scope.PREDICT)
 
