@@ -16,8 +16,9 @@ from noria_airflow.runs import current_context, to_xcom
 def noria_task(use_case: str, *, decorator: Callable[..., Any] = task, **options: Any) -> Callable[..., Any]:
     """Turn a function of a `TaskContext` into an Airflow task.
 
-    Airflow sees the function without its first parameter. Arguments whose annotation is a `Result` are parsed from XCom
-    before the function gets them, and a returned `Result` becomes XCom and a line of the task's log.
+    Airflow sees the function without its first parameter, and shows its docstring where the options have no `doc_md`.
+    Arguments whose annotation is a `Result` are parsed from XCom before the function gets them, and a returned `Result`
+    becomes XCom and a line of the task's log.
 
     Args:
         use_case: name of the use case whose context the task gets; it is read again when the task runs.
@@ -42,7 +43,7 @@ def noria_task(use_case: str, *, decorator: Callable[..., Any] = task, **options
         signature = _without_context(function)
         body.__signature__ = signature  # type: ignore[attr-defined]  # Airflow binds arguments by it
         body.__annotations__ = {}  # a return annotation would make Airflow push each field as an XCom of its own
-        return decorator(**options)(body)
+        return decorator(**{"doc_md": inspect.getdoc(function), **options})(body)
 
     return wrap
 
