@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-PLACES = ("noria", "serving", "monitoring", "dags", "plugins/noria_airflow", "benchmarks")
+PLACES = ("noria", "serving", "monitoring", "dags", "plugins", "benchmarks", "scripts")
 COMMAND_LINE = "noria/cli"
 Graph = Mapping[str, frozenset[str]]
 
