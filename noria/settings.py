@@ -166,5 +166,5 @@ def source_url(connection: str) -> str:
 
 
 def traces_wanted() -> bool:
-    """Whether somebody collects traces: OpenTelemetry's own variables say where, and its SDK reads them itself."""
+    """Whether traces are collected: OpenTelemetry's own variables say where, and its SDK reads them itself."""
     return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))

@@ -83,7 +83,7 @@ def _progress(state: StackState) -> Table:
 
 
 def _tell(stack: Stack) -> None:
-    """One line for each change, where nobody watches a screen."""
+    """One line for each change, for a log rather than a screen."""
     shown: dict[str, str] = {}
     for state in stack.follow():
         for process in state.processes:

@@ -1,4 +1,4 @@
-"""What is sent and what is read, the same whether somebody waits for it or awaits it."""
+"""Requests and answers of the client, the same for the synchronous and the asynchronous one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 1000
 SECONDS = 10.0
 """How long a try may take."""
 LOST = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-"""The connection could not be made or broke. A read that timed out is not here: the caller said how long to wait."""
+"""The connection could not be made or broke. A read that timed out is not here: the caller chose how long to wait."""
 TOO_LARGE = 413
 _LOGGED = "logged"
 """What an answer's header says of it, beside its content."""

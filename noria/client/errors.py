@@ -2,7 +2,7 @@
 
 NoriaClientError
 ├── RefusedError            the answer is no; says why, and names every wrong field
-├── NoAnswerError           nobody answered, however often it was tried
+├── NoAnswerError           no answer came, however often it was tried
 └── UnexpectedAnswerError   an answer that is not Noria's
 """
 
@@ -77,12 +77,12 @@ class RefusedError(NoriaClientError):
 
 
 class NoAnswerError(NoriaClientError):
-    """Nobody answered: the address is wrong, the server is down, or it took longer than the timeout.
+    """No answer came: the address is wrong, the server is down, or it took longer than the timeout.
 
     Example:
         >>> from noria.client import NoriaClient
-        >>> with NoriaClient("http://127.0.0.1:9", retries=0) as nobody:
-        ...     nobody.about("parcels")
+        >>> with NoriaClient("http://127.0.0.1:9", retries=0) as client:
+        ...     client.about("parcels")
         Traceback (most recent call last):
             ...
         noria.client.errors.NoAnswerError: http://127.0.0.1:9 does not answer ...; check the address and the server

@@ -85,8 +85,8 @@ class NoriaClient:
 
         Raises:
             RefusedError: the request is wrong, or not at the moment; names every wrong field.
-            NoAnswerError: nobody answered.
-            UnexpectedAnswerError: somebody else did.
+            NoAnswerError: no answer came.
+            UnexpectedAnswerError: the answer is not one of Noria.
             ValueError: there are no instances.
 
         Example:
@@ -135,7 +135,7 @@ class NoriaClient:
         return calls.description_of(call, self._send(call))
 
     def ready(self) -> bool:
-        """Whether predictions are answered; one try, and False where nobody answers.
+        """Whether predictions are answered; one try; False if no answer comes.
 
         Example:
             >>> noria.ready()

@@ -1,4 +1,4 @@
-"""Tells, while somebody waits, how a new version takes over."""
+"""Lines that show a person who waits how a new version takes over."""
 
 from __future__ import annotations
 

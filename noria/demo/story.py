@@ -269,7 +269,7 @@ class Story:
             yield lambda done: progress.update(task, completed=done)
 
     def _lines(self, what: str, total: int) -> Callable[[int], None]:
-        """A line for each tenth that is done, where nobody watches a screen."""
+        """A line for each tenth that is done, for a log rather than a screen."""
         self.console.print(f"● {what}")
         shown = 0
 

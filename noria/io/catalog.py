@@ -24,7 +24,7 @@ FILE_NAME = "use_case.yaml"
 _TAGS = frozenset(
     {("sources", "files"), ("sources", "sql"), ("business", "confusion"), ("business", "unit"), ("business", "classes")}
 )
-"""Names of variants that pydantic puts into the place of an error, though nobody wrote them."""
+"""Names of variants that pydantic puts into the place of an error; no file contains them."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's safe loader is ten times as fast, and Airflow reads these files again and again."""
 

@@ -44,7 +44,7 @@ class NewSecret:
 
 @dataclass(frozen=True)
 class IssuedKey:
-    """A key with a secret that nobody will see again."""
+    """A key with its secret, which is shown once."""
 
     key: ApiKey
     secret: NewSecret
@@ -137,7 +137,7 @@ def rotate_key(
 
 
 def revoke_key(services: Services, key_id: str, *, reason: str, actor: str) -> RevokedKey:
-    """Refuse a key for good; serving does so within seconds. Harmless when said twice.
+    """Refuse a key for good; serving does so within seconds. Harmless when repeated.
 
     Raises:
         AccessError: there is no such key.

@@ -141,7 +141,7 @@ def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> 
 
 
 def reject(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str, reason: str) -> None:
-    """Write down that a person said no to a candidate.
+    """Record that a person rejected a candidate.
 
     Example:
         >>> reject(services, use_case, candidate, actor="ben", reason="too many warnings at night")

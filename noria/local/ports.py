@@ -31,7 +31,7 @@ class Ports:
 
     @classmethod
     def defaults(cls, offset: int = 0) -> Ports:
-        """The ports of a stack that nobody configured, all moved by `offset`; those the environment names stay there.
+        """The ports of a stack without settings, all moved by `offset`; those the environment names stay there.
 
         Raises:
             StackError: the offset moves a port out of range.

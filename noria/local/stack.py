@@ -99,7 +99,7 @@ class Stack:
         """Yield the state, several times a second, until the stack runs.
 
         Raises:
-            StackError: it failed, or somebody stopped it meanwhile.
+            StackError: it failed, or was stopped meanwhile.
         """
         while True:
             running = supervised(self.home)
@@ -184,7 +184,7 @@ class Stack:
         self._await_first_word(child, before)
 
     def _await_first_word(self, child: subprocess.Popen[bytes], before: StackState | None) -> None:
-        """Wait until the new supervisor has written its state, so that nobody takes the old one for it."""
+        """Wait until the new supervisor has written its state, so that the old one is not taken for it."""
         deadline = time.monotonic() + _LAUNCH_SECONDS
         while time.monotonic() < deadline:
             code = child.poll()

@@ -4,11 +4,11 @@ Every write is one request, and a process may be killed between any two of them.
 each other fact is written where being left half-way does least harm:
 
     1. tag ``retired`` of the outgoing champion     left alone: it is still champion, which counts for more
-    2. alias ``previous`` to the outgoing champion  left alone: it names the champion itself, which readers take for nobody
+    2. alias ``previous`` to the outgoing champion  left alone: it names the champion itself, which readers take for none
     3. alias ``champion``                           the move
-    4. alias ``challenger`` off the new champion    left undone: it names the champion itself, which readers take for nobody
+    4. alias ``challenger`` off the new champion    left undone: it names the champion itself, which readers take for none
 
-The same call again completes what is left. The other order of 2 and 3 would not do: once the champion has moved, nobody
+The same call again completes what is left. The other order of 2 and 3 would not do: once the champion has moved, no one
 remembers which one it was.
 """
 
@@ -53,7 +53,7 @@ def move_champion(client: Any, use_case: str, version: str) -> None:
 
 
 def move_challenger(client: Any, use_case: str, version: str) -> None:
-    """Make a version challenger ("0": nobody).
+    """Make a version challenger ("0": none).
 
     Raises:
         RegistryError: it is champion already.

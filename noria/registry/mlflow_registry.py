@@ -6,7 +6,7 @@ What is stored where, for readers without this class (serving reads it over plai
         tag ``baseline``        JSON ``{"run_id": ..., "bundle_digest": ...}``: version "0", the baseline
         alias ``champion``      the version that serves; no alias means version "0". The only truth: an alias below that
                                 names the same version says nothing (see `noria.registry.aliases`)
-        alias ``challenger``    the version that is tried beside it; no alias means nobody
+        alias ``challenger``    the version that is tried beside it; no alias means none
         alias ``previous``      the champion before this one; no alias means version "0"
         tag ``rollout``         JSON of `noria.core.lifecycle.rollout.Rollout`: the rollout under way, or the last one
         tag ``rollout_guard``   JSON of `noria.core.lifecycle.rollout.GuardReport`: serving writes it when it rolls a

@@ -19,7 +19,7 @@ def read_rollout(client: Any, use_case: str) -> Rollout | None:
 
 
 def read_guard_report(client: Any, use_case: str) -> GuardReport | None:
-    """What serving said last."""
+    """Last report of serving."""
     return _read(client, use_case, GUARD_TAG, GuardReport)
 
 

@@ -1,4 +1,4 @@
-"""Who said yes: where a use case asks for a person's approval, somebody else than the person who asks (four eyes)."""
+"""Approval of a promotion by a second person, where the use case asks for it (four eyes)."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def set_challenger(
 
 
 def reject(registry: ModelRegistry, audit: AuditTrail, use_case: UseCase, version: str, *, actor: str, reason: str) -> None:
-    """Write down that a person said no to a version, once for each nomination; it is challenger no longer."""
+    """Record that a person rejected a version, once for each nomination; it is challenger no longer."""
     with audit.exclusively(use_case.name):
         candidate = registry.version(use_case.name, version)
         if registry.alias_state(use_case.name).challenger == version:

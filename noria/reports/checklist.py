@@ -19,7 +19,7 @@ from noria.reports.operations import Operations
 REHEARSAL_HOLDS = timedelta(days=90)
 """How long a roll-back that was done, or rehearsed, counts."""
 _FEWEST_PERIODS = 2
-"""Months, or monitored intervals, without which nothing can be said about stability in time."""
+"""Months, or monitored intervals, fewer of which say nothing about stability in time."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The model card: what a version is for, what it was made of, how good it is, what may go wrong and who said yes.
+"""The model card: what a version is for, what it was made of, how good it is, what may go wrong and who approved it.
 
     card.json   the facts, for machines, and for writing the page again
     card.html   the same for people: one file, no script, no request to anywhere

@@ -110,7 +110,7 @@ def money_curve(points: Sequence[CurvePoint], chosen: float, task: Task, currenc
 
 
 def calibration_plot(bins: Sequence[CalibrationBin], task: Task) -> Plot:
-    """What is said against what comes."""
+    """Predicted against observed."""
     said, came = [part.score for part in bins], [part.rate for part in bins]
     low, high = min(*said, *came), max(*said, *came)
     with _axes(3.0) as (figure, axes):

@@ -49,7 +49,7 @@ class RolloutStep:
 
 
 class RolloutController(RolloutStore):
-    """The rollouts of one use case, as somebody moves them."""
+    """Changes of one use case's rollouts in the name of a person or a task."""
 
     def start(self, request: PromotionRequest, breaking_changes: Sequence[str] = ()) -> Rollout:
         """Let a version score beside the champion; a rollout of it that is live goes on as it is.
@@ -92,7 +92,7 @@ class RolloutController(RolloutStore):
         return rollout is None or rollout.challenger.version != version
 
     def pause(self, reason: str) -> Rollout:
-        """Stay at the present share until somebody resumes."""
+        """Stay at the present share until it is resumed."""
         return self._change(RolloutEvent.PAUSED, reason, only=(RolloutState.RUNNING,))
 
     def resume(self, reason: str) -> Rollout:

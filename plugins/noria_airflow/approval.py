@@ -1,4 +1,4 @@
-"""Asks a person before promotion: who said yes is handed on, a no stops the run with its reason and is written down."""
+"""Approval by a person before promotion: the approver is handed on; a rejection stops the run, and is recorded."""
 
 from __future__ import annotations
 

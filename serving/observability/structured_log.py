@@ -1,4 +1,4 @@
-"""The log of serving: lines for people or for a collector, each with its request's id, none with what is nobody's business.
+"""The log of serving: lines for people or for a collector, each with its request's id, none with personal values.
 
 What callers sent never reaches the log: a refusal is logged by kind, status and names of fields; a failure by its type and
 where in the code it came from. Keys, and passwords in URLs, are removed from messages of libraries.

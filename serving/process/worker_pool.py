@@ -32,7 +32,7 @@ _WATCHED = (*_TOLD, signal.SIGCHLD)
 _QUICK_SECONDS = 10.0
 """A worker that dies younger than this has not worked."""
 _QUICK_DEATHS = 5
-"""As many in a row, of one worker: starting it again helps nobody."""
+"""As many in a row, of one worker: starting it again is useless."""
 _PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Before it is started again, by the number of quick deaths in a row."""
 _SILENT_SECONDS = 30.0

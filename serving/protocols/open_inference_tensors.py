@@ -38,7 +38,7 @@ NUMBERS = (*(name for name in _TYPES if name.startswith("FP")), *WHOLE_NUMBERS)
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named column of values, one for each row; as floats, integers, texts, or None where JSON said null.
+    """A named column of values, one for each row; as floats, integers, texts, or None where JSON has null.
 
     Attributes:
         datatype: the protocol's word for it, such as FP64 or BYTES.

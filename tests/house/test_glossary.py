@@ -59,13 +59,13 @@ def test_every_word_has_one_meaning(glossary):
 
 
 def test_every_class_of_the_glossary_exists(glossary, classes):
-    named = {entry.class_name for entry in glossary if entry.class_name}
+    named = {entry.class_name.split(".")[0] for entry in glossary if entry.class_name}
     assert named - classes.keys() == set()
 
 
-def test_words_of_the_design_have_classes(glossary):
-    without = {entry.word for entry in glossary if not entry.class_name}
-    assert without & WORDS_OF_THE_DESIGN == set()
+def test_words_have_classes_unless_they_are_values(glossary):
+    values = {"entity", "as-of date", "approval violation", "initial trials", "warm start"}
+    assert {entry.word for entry in glossary if not entry.class_name} == values
 
 
 def test_replaced_classes_do_not_come_back(glossary, classes):

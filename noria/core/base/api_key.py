@@ -42,7 +42,7 @@ class AccessMode(StrEnum):
     KEYS = "keys"
     """Keys, always."""
     OPEN = "open"
-    """Nobody needs a key; on a loopback address alone."""
+    """No key is needed; on a loopback address alone."""
 
 
 class KeyState(StrEnum):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from noria.core.base.formatting import plain_name
 
 APPROVED_BY = "approved_by"
-"""Key of the evidence that names who said yes."""
+"""Key of the evidence that names the approver."""
 
 
 class Action(StrEnum):
@@ -29,7 +29,7 @@ class Action(StrEnum):
     NOMINATED = "nominated"
     """A candidate whose gates passed became challenger."""
     REJECTED = "rejected"
-    """A person said no to a candidate."""
+    """A person rejected a candidate."""
     REFUSED = "refused"
     """A promotion was asked for without the approval that it needs."""
     REHEARSED = "rehearsed"

@@ -16,7 +16,7 @@ EVIDENCE = "evidence"
 
 
 class Stage(StrEnum):
-    """Where a version stands."""
+    """Role of a version."""
 
     CANDIDATE = "candidate"
     CHALLENGER = "challenger"
@@ -27,7 +27,7 @@ class Stage(StrEnum):
 
 
 class AliasState(BaseModel):
-    """Which version holds which role. "0" is the baseline as champion or as its predecessor, and nobody as challenger."""
+    """The version in each role. "0" is the baseline as champion or as its predecessor, and no version as challenger."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -14,7 +14,7 @@ from noria.core.use_case import RetrainPolicy, format_duration
 
 @dataclass(frozen=True)
 class PastVerdict:
-    """What monitoring said of one interval."""
+    """Verdict of monitoring about one interval."""
 
     interval: Interval
     version: str

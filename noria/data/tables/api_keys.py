@@ -95,7 +95,7 @@ def rotate(
     old_until: datetime,
     expires_at: datetime | None = None,
 ) -> ApiKey:
-    """Give a key another secret; those before it are let in until `old_until`, or until what was said before if sooner.
+    """Give a key another secret; those before it are let in until `old_until`, or until the instant set before if sooner.
 
     Args:
         connection: in a transaction.
@@ -144,7 +144,7 @@ def find(connection: Connection, key_id: str, *, for_update: bool = False) -> Ap
     Args:
         connection: in a transaction.
         key_id: of the key.
-        for_update: let nobody else change it before the transaction ends.
+        for_update: lock it until the transaction ends.
 
     Raises:
         AccessError: there is none.

@@ -2,7 +2,7 @@
 
 The warehouse's label wins: it is what training learns from, and what was checked on its way in. Feedback fills the gaps of
 what monitoring judges. Of several rows about the same, the one with the latest `at` counts (then the one received
-last); `ops.current_feedback` shows how many said something else.
+last); `ops.current_feedback` shows how many have another label.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ order by b.event_time, b.entity, said.at desc, said.received_at desc, said.id de
 def labels_from_feedback(
     warehouse: Warehouse, use_case: UseCase, interval: Interval, as_of: datetime | None = None
 ) -> pa.Table:
-    """Entity, event time and `label` of the interval's batch-scored entities about which apps have said something.
+    """Entity, event time and `label` of the interval's batch-scored entities that have feedback.
 
     Feedback about a REST prediction is about that prediction's entity. `label` is what `noria.data.tables.labels` makes of
     the warehouse's: boolean, text or float64. A class that is no class any more is left out. Ordered by event time and

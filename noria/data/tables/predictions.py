@@ -65,7 +65,7 @@ def read_batch_predictions(warehouse: Warehouse, use_case: UseCase, interval: In
     Columns: entity and event time under the use case's names, `version`, `score` (probability of the positive class or of
     the class decided on, or the number predicted), `decision` (text: ``true`` or ``false``, a class, or a number),
     `probabilities` (JSON object by class as text; null unless there are classes), and `label` as the task has it: the
-    warehouse's, else what apps have said (`noria.data.tables.feedback`), else null. Ordered by event time and entity.
+    warehouse's, else that of feedback (`noria.data.tables.feedback`), else null. Ordered by event time and entity.
 
     Raises:
         TransformError: the labels were never built, or one is not what the task asks for.

@@ -55,7 +55,7 @@ def _positives(label: pa.ChunkedArray) -> int:
 def _write(rows: pa.Table, folder: Path) -> tuple[str, Path]:
     """Write under the digest of the bytes: beside its place first, so that a killed run leaves no half of it.
 
-    Nobody else writes there meanwhile: drafts that lie there are of runs that were killed, and go.
+    No other process writes there meanwhile: drafts that lie there are of runs that were killed, and go.
     """
     for left in folder.glob(f"{DRAFT_PREFIX}*.parquet"):
         left.unlink(missing_ok=True)

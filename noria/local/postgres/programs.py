@@ -139,7 +139,7 @@ def _is_open(path: Path) -> bool:
 
 
 def _refuse_unsafe(store: Path) -> None:
-    """Make sure that nobody but root (or we) can put or replace anything in a folder."""
+    """Make sure that only root (or this user) can put or replace anything in a folder."""
     for folder in (store, *store.parents):
         found = folder.lstat()
         others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX

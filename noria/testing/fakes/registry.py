@@ -26,7 +26,7 @@ class InMemoryRegistry:
         """Every champion that was set, in order: (use case, version)."""
         self._rollouts: dict[str, Rollout] = {}
         self.guard_reports: dict[str, GuardReport] = {}
-        """What serving said, by use case; a test puts it there."""
+        """Reports of serving, by use case; a test puts it there."""
         self.trainings: dict[str, Mapping[str, str]] = {}
         """Parameters of every registered training, by key."""
 
@@ -128,7 +128,7 @@ class InMemoryRegistry:
         self.moves.append((use_case, version))
 
     def set_challenger(self, use_case: str, version: str) -> None:
-        """Make a version challenger ("0": nobody)."""
+        """Make a version challenger ("0": none)."""
         roles = self.alias_state(use_case)
         if version != BASELINE_VERSION and self.version(use_case, version).version == roles.champion:
             raise RegistryError(f"version {version} of {use_case} is champion already; choose another one as challenger")

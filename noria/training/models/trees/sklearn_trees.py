@@ -22,7 +22,7 @@ _Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class SklearnTree:
-    """One tree as arrays over its nodes; children come after their parents. Of shape ``(nodes,)`` unless said otherwise.
+    """One tree as arrays over its nodes; children come after their parents. Of shape ``(nodes,)`` unless stated otherwise.
 
     Attributes:
         left, right: positions of the children; -1 for a leaf.
