@@ -76,14 +76,14 @@ def write_report(  # noqa: PLR0917 - where to, of what, and the two sides that a
 
 
 def _prediction_name(use_case: UseCase) -> str:
-    """What the column of predictions is called; no feature can have such a name."""
+    """Name of the column of predictions; no feature can have such a name."""
     number = use_case.task.is_regression
     return f"{use_case.label.column if number else prediction_field(use_case).name} (prediction)"
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """What is drawn: two frames of the same columns, and how far each column has moved."""
+    """Data of the drawing: two frames of the same columns, and how far each column has moved."""
 
     before: pd.DataFrame
     now: pd.DataFrame

@@ -46,7 +46,7 @@ class Retraining:
         return RetrainResult(retrain=decision.retrain, as_of=as_of.isoformat(), reason=decision.reason)
 
     def preview(self, interval: Interval) -> RetrainDecision:
-        """What would be decided about this interval now; or what was decided, where a request is there."""
+        """Decision about this interval as it would be made now, or as it was made if a request is there."""
         with self.verdicts.requests(self.use_case, exclusively=False) as requests:
             ends = {judged.end for judged in self._judged_from(requests, interval)}
             for request in requests.all():

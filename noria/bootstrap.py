@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """What jobs need, made when first asked for, so that a job pays only for what it uses."""
+    """Services of jobs, made when first asked for, so that a job pays only for what it uses."""
 
     settings: Settings
     clock: Clock
@@ -41,7 +41,7 @@ class Services:
         return load_catalog(self.settings.use_cases)
 
     def folder(self, use_case: UseCase) -> Path:
-        """Where a use case's files are."""
+        """Folder of a use case's files."""
         return self.settings.use_cases / use_case.name
 
     def use_case(self, name: str) -> UseCase:
@@ -110,7 +110,7 @@ class Services:
 
     @cached_property
     def audit(self) -> AuditTrail:
-        """Who promoted what, and why."""
+        """The audit trail: who promoted what, and why."""
         from noria.release.audit import PostgresAuditTrail
 
         return PostgresAuditTrail(self.warehouse.engine, self.clock)
@@ -138,7 +138,7 @@ class Services:
 
     @cached_property
     def history(self) -> VersionHistory:
-        """What the warehouse knows of versions."""
+        """Facts of the warehouse about versions."""
         from noria.reports.history import PostgresVersionHistory
 
         return PostgresVersionHistory(self.warehouse.engine)

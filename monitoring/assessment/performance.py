@@ -21,7 +21,7 @@ from noria.inference.predictor import baseline_predictor
 
 @dataclass(frozen=True)
 class RuleAnswers:
-    """What the baseline says of the same rows; shapes as in `ScoredRows`."""
+    """Answers of the baseline for the same rows; shapes as in `ScoredRows`."""
 
     scores: Scores
     decisions: Decisions
@@ -32,7 +32,7 @@ class RuleAnswers:
 
 
 def ask_rule(use_case: UseCase, columns: Columns) -> RuleAnswers:
-    """What the baseline says of the rows. Where it has no number, it says what it says when everything is missing."""
+    """Answers of the baseline. Where it has no number, its answer is that for a row in which everything is missing."""
     rule = baseline_predictor(use_case)
     scores = rule.score_columns(columns)
     if use_case.task.is_regression:

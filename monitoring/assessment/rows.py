@@ -92,7 +92,7 @@ def read_scored_interval(
 
 @dataclass(frozen=True)
 class Reference:
-    """What a version was evaluated on, and what came of it."""
+    """Rows that a version was evaluated on, and the result."""
 
     rows: ScoredRows
     report: EvaluationReport

@@ -68,7 +68,7 @@ def interval(use_case: UseCase, start: str, end: str) -> Interval:
 
 
 def actor() -> str:
-    """Who runs this command, for the audit trail."""
+    """The user of this command, for the audit trail."""
     try:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):  # a container's user without a name

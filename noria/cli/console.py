@@ -23,7 +23,7 @@ def show_error(message: str) -> None:
 
 
 def explain(error: BaseException) -> str | None:
-    """What to tell a user of an error; None for a defect of ours, which keeps its traceback."""
+    """Message for a user about an error; None for a defect of ours, which keeps its traceback."""
     if isinstance(error, NoriaError):
         return str(error)
     module, name = type(error).__module__.split(".")[0], type(error).__name__

@@ -180,7 +180,7 @@ def audit_list(
 
 
 def _event_lines(event: AuditEvent) -> RenderableType:
-    """What happened on the first line; who and why below it, where they have the whole width."""
+    """The event on the first line; who and why below it, where they have the whole width."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text

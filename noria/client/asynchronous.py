@@ -124,7 +124,7 @@ class AsyncNoriaClient:
         return calls.received_of(use_case, await self._all(sent))
 
     async def about(self, use_case: str) -> About:
-        """What a use case is, what it expects, and which version answers. Raises what `predict` raises.
+        """Description of a use case: what it is, what it expects, and which version answers. Raises what `predict` raises.
 
         Example:
             >>> about = asyncio.run(noria.about("parcels"))

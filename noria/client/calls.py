@@ -133,7 +133,7 @@ def answer_of(call: Call, response: httpx.Response) -> Json:
 
 
 def no_answer(url: httpx.URL, call: Call, tried: int, error: Exception) -> NoAnswerError:
-    """What to tell after the last try."""
+    """The error after the last try."""
     reason = str(error) or type(error).__name__
     often = "once" if tried == 1 else f"{tried} times"
     return NoAnswerError(

@@ -1,4 +1,4 @@
-"""What can go wrong between an app and Noria.
+"""Errors between an app and Noria.
 
 NoriaClientError
 ├── RefusedError            the answer is no; says why, and names every wrong field

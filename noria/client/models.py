@@ -1,4 +1,4 @@
-"""What Noria says, typed. Fields that a newer server has added are left out, so that an older client goes on working."""
+"""Answers of Noria, typed. Fields that a newer server has added are left out, so that an older client goes on working."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Predictions(Sequence[Prediction]):
 
 @dataclass(frozen=True)
 class Feedback:
-    """What came true of one prediction.
+    """Feedback on one prediction: what came true.
 
     Attributes:
         label: true or false, a class, or a number.
@@ -182,7 +182,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class About:
-    """What a use case is, what it expects, and which version answers.
+    """Description of a use case: what it is, what it expects, and which version answers.
 
     Attributes:
         task: binary_classification, multiclass or regression.

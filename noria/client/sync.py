@@ -124,7 +124,7 @@ class NoriaClient:
         return calls.received_of(use_case, self._all(sent))
 
     def about(self, use_case: str) -> About:
-        """What a use case is, what it expects, and which version answers. Raises what `predict` raises.
+        """Description of a use case: what it is, what it expects, and which version answers. Raises what `predict` raises.
 
         Example:
             >>> about = noria.about("parcels")

@@ -127,7 +127,7 @@ class AirflowApi:
         return tuple(_run(item) for item in found)
 
     def result(self, run: Run, task_id: str, map_index: int = -1) -> dict[str, Any]:
-        """What a task returned; empty where it returned nothing."""
+        """Result of a task; empty if it returned nothing."""
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         try:
             value = self._call("GET", f"{path}?map_index={map_index}&deserialize=false")["value"]

@@ -14,7 +14,7 @@ import httpx
 
 @dataclass
 class Traffic:
-    """What the app has seen so far."""
+    """Answers that the app has seen so far."""
 
     answered: int = 0
     failed: int = 0

@@ -46,5 +46,5 @@ class RolloutTeller:
 
     @staticmethod
     def _turn(rollout: Rollout | None) -> tuple[str, int, bool, bool]:
-        """What is worth a line: a promotion that is under way is not."""
+        """Facts that are worth a line; a promotion that is under way is not."""
         return ("", 0, False, False) if rollout is None else (rollout.id, rollout.share, rollout.shadow, rollout.is_live)

@@ -1,4 +1,4 @@
-"""What `make demo` does, in order. Each step may find its work done by an earlier demo, and then says so and goes on."""
+"""Steps of `make demo`, in order. Each step may find its work done by an earlier demo, and then says so and goes on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SWAP_TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Script:
-    """What to play: a use case, the history to learn from, and the time after it, in which the model is live."""
+    """Script of the demo: a use case, the history to learn from, and the time after it, in which the model is live."""
 
     use_case: str
     history: Interval
@@ -48,7 +48,7 @@ FLIGHTS_OF_2013 = Script(
 
 @dataclass(frozen=True)
 class StoryOutcome:
-    """What the demo saw, for the closing table."""
+    """Figures of the demo, for the closing table."""
 
     traffic: Traffic
     first: ModelVersion
@@ -244,7 +244,7 @@ class Story:
             advance(wanted)
 
     def _served(self) -> dict[str, Any]:
-        """What serving says of the version that serves."""
+        """Description of the version that serves."""
         try:
             response = httpx.get(f"{self.services.settings.serving_url}/v1/{self.script.use_case}", timeout=10.0)
             response.raise_for_status()

@@ -149,7 +149,7 @@ def load_use_case(path: Path) -> UseCase:
 
 
 def _cross_checks(use_case: UseCase, folder: str) -> Iterator[Finding]:
-    """What no single field can know: names that must agree with each other."""
+    """Checks across fields: names that must agree with each other."""
     if use_case.name != folder:
         yield "name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"
     yield from _check_features(use_case)

@@ -117,7 +117,7 @@ def promote(services: Services, use_case: UseCase, request: PromotionRequest) ->
 
 
 def breaking_changes_of(services: Services, use_case: UseCase, version: str) -> tuple[str, ...]:
-    """What apps that the champion answers could no longer send, or would read wrongly, were a version to take its place.
+    """Changes by which apps of the champion could no longer ask, or would misread answers, if a version took its place.
 
     Example:
         >>> from noria.core.use_case import CategoricalFeature
@@ -185,7 +185,7 @@ def rehearse(services: Services, use_case: UseCase, *, actor: str) -> RollbackDr
 def checklist(
     services: Services, use_case: UseCase, version: str | None = None
 ) -> tuple[ModelVersion, tuple[ChecklistItem, ...]]:
-    """What must be in place before a version decides, as of now.
+    """Checklist of a version before it decides, as of now.
 
     Args:
         services: registry, audit trail and warehouse are asked.

@@ -64,7 +64,7 @@ class Child:
         return self._popen is None
 
     def state(self) -> ProcessState:
-        """What the state file says of it."""
+        """Its line in the state file."""
         return ProcessState(
             name=self.process.name,
             why=self.process.why,

@@ -1,4 +1,4 @@
-"""What the processes of the embedded stack find in their environment, and the settings file that everything else reads."""
+"""Environment of the embedded stack's processes, and the settings file that everything else reads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_settings(home: Path, ours: Mapping[str, str]) -> None:
 
 
 def base_environment(home: Path, ports: Ports) -> dict[str, str]:
-    """What every process of the stack finds."""
+    """Environment of every process of the stack."""
     project = [str(PROJECT), str(PROJECT / "plugins"), str(PROJECT / "config")]
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in project]
     return {

@@ -72,11 +72,11 @@ class StoredMessage:
 
     @property
     def attachments(self) -> tuple[MailPart, ...]:
-        """What is to be saved rather than read here."""
+        """Attachments to save rather than to read here."""
         return tuple(part for part in self.parts if part.file_name and not part.content_id)
 
     def summary(self) -> dict[str, Any]:
-        """What the list shows, as JSON."""
+        """Entry of the list, as JSON."""
         return {
             "id": self.name,
             "received_at": self.received_at.isoformat(),

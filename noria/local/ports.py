@@ -105,7 +105,7 @@ def _free_offset() -> int | None:
 
 
 def holder(port: int) -> str:
-    """Who listens on a port, as well as we may know."""
+    """The process that listens on a port, as far as this user may see it."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:  # macOS lets only root look

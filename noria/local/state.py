@@ -1,4 +1,4 @@
-"""What the supervisor says about the stack, in one file that is always whole."""
+"""Report of the supervisor about the stack, in one file that is always whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCK = "supervisor.lock"
 
 
 class StackPhase(StrEnum):
-    """Where the stack as a whole stands."""
+    """State of the stack as a whole."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -26,7 +26,7 @@ class StackPhase(StrEnum):
 
 
 class Condition(StrEnum):
-    """Where one process stands."""
+    """State of one process."""
 
     WAITING = "waiting"
     STARTING = "starting"

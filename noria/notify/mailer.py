@@ -30,7 +30,7 @@ _PAUSES = (0.5, 2.0, 8.0)
 
 
 class MailSettings(Protocol):
-    """Where the SMTP server is, how to log in, and who sends; `noria.settings.Settings` is one."""
+    """Address of the SMTP server, login and sender; `noria.settings.Settings` is one."""
 
     @property
     def smtp_host(self) -> str:

@@ -1,1 +1,1 @@
-"""What jobs need of the outside, as small Protocols; `noria.testing` has a fake of each, held to the same contract suite."""
+"""Needs of jobs, as small Protocols; `noria.testing` has a fake of each, held to the same contract suite."""

@@ -10,7 +10,7 @@ from noria.core.lifecycle.audit_event import AuditEntry, AuditEvent
 
 
 class AuditTrail(Protocol):
-    """Who promoted what, when and why."""
+    """Record of who promoted what, when and why."""
 
     def append(self, entry: AuditEntry) -> AuditEvent:
         """Add an event; durable when this returns. Many writers make one chain."""

@@ -95,7 +95,7 @@ class ModelRegistry(Protocol):
         ...
 
     def guard_report(self, use_case: str) -> GuardReport | None:
-        """What serving reported when it last rolled a challenger back by itself, in any rollout; None if it never did."""
+        """Report of serving when it last rolled a challenger back by itself, in any rollout; None if it never did."""
         ...
 
     def download(self, version: ModelVersion, cache: Path) -> Path:

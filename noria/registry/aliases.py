@@ -27,7 +27,7 @@ PREVIOUS = "previous"
 
 
 def read_alias_state(client: Any, use_case: str) -> AliasState:
-    """Who holds which role."""
+    """The version in each role."""
     aliases: Mapping[str, str] = client.get_registered_model(use_case).aliases
     champion = str(aliases.get(CHAMPION, BASELINE_VERSION))
 

@@ -1,4 +1,4 @@
-"""What a person reads on MLflow's pages of a model and of a version, in Markdown."""
+"""Descriptions on MLflow's pages of a model and of a version, in Markdown."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class MlflowRegistry:
             write_rollout(self._client, rollout)
 
     def guard_report(self, use_case: str) -> GuardReport | None:
-        """What serving reported when it last rolled back a challenger by itself; None if it never did."""
+        """Report of serving when it last rolled back a challenger by itself; None if it never did."""
         with self._asking(f"read what serving says of {use_case}"):
             return read_guard_report(self._client, use_case)
 

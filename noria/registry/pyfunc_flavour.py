@@ -1,4 +1,4 @@
-"""What MLflow calls to run one of our bundles: the loader module of the python_function flavour.
+"""Entry point of MLflow to run one of our bundles: the loader module of the python_function flavour.
 
 `mlflow.pyfunc.load_model` and `mlflow models serve` import this module, named in the bundle's MLmodel file, and hand it the
 folder they fetched. It is the same predictor that training, batch scoring and REST use, so the numbers are the same; nothing

@@ -1,4 +1,4 @@
-"""What a person finds in MLflow about one training: dataset, parameters, metrics, inputs and the bundle's files."""
+"""Run in MLflow of one training: dataset, parameters, metrics, inputs and the bundle's files."""
 
 from __future__ import annotations
 

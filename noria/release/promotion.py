@@ -29,7 +29,7 @@ _OUTCOMES = {Action.PROMOTION_INTENDED: Action.PROMOTED, Action.ROLL_BACK_INTEND
 
 
 class PromotionOutcome(Enum):
-    """What is to become of a candidate."""
+    """Decision about a candidate."""
 
     PROMOTE = auto()
     ALREADY_CHAMPION = auto()

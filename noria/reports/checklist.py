@@ -1,4 +1,4 @@
-"""What must be in place before a model decides: computed from facts, never ticked by hand."""
+"""Checklist of what must be in place before a model decides: computed from facts, never ticked by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FEWEST_PERIODS = 2
 
 @dataclass(frozen=True)
 class ChecklistFacts:
-    """What the checklist is computed from; None where a version has no such thing.
+    """Facts that the checklist is computed from; None where a version has no such thing.
 
     Attributes:
         use_case: as it is written now.

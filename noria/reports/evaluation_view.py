@@ -1,4 +1,4 @@
-"""What the evaluation page shows, worked out before any template sees it."""
+"""Content of the evaluation page, computed before any template sees it."""
 
 from __future__ import annotations
 

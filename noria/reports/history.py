@@ -14,10 +14,10 @@ from noria.reports.operations import Operations, read_operations
 
 
 class VersionHistory(Protocol):
-    """What the warehouse knows of a version before and after it was made."""
+    """History of a version in the warehouse, before and after it was made."""
 
     def lineage(self, use_case: UseCase, snapshot: SnapshotRef) -> Lineage:
-        """What every source had brought to a training set; ranges that begin after its as-of date are left out."""
+        """Sources of a training set and what each had brought; ranges that begin after its as-of date are left out."""
         ...
 
     def operations(self, use_case: str, version: str) -> Operations:
@@ -32,7 +32,7 @@ class PostgresVersionHistory:
         self._engine = engine
 
     def lineage(self, use_case: UseCase, snapshot: SnapshotRef) -> Lineage:
-        """What every source had brought to a training set."""
+        """Sources of a training set and what each had brought."""
         return read_lineage(
             self._engine,
             use_case,

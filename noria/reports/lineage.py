@@ -1,4 +1,4 @@
-"""Where a training set came from, back to raw data: which sources brought which time, how many rows, and when."""
+"""Lineage of a training set, back to raw data: which sources brought which time, how many rows, and when."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class IngestedRange(_Model):
 
 
 class SourceLineage(_Model):
-    """What one source has brought."""
+    """Rows and times that one source has brought."""
 
     name: str
     origin: str

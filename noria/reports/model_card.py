@@ -140,7 +140,7 @@ def brought_up_to_date(
 
 
 def history_of(version: str, events: Sequence[AuditEvent]) -> tuple[HistoryLine, ...]:
-    """What happened to one version, oldest first; empty for a version that has no number yet."""
+    """Events of one version, oldest first; empty for a version that has no number yet."""
     return tuple(
         HistoryLine(
             at=event.at,

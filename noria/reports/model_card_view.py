@@ -1,4 +1,4 @@
-"""What the card's page shows, worked out beforehand, so that its template only lays it out."""
+"""Content of the card's page, computed beforehand, so that its template only lays it out."""
 
 from __future__ import annotations
 

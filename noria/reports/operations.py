@@ -1,4 +1,4 @@
-"""What has happened to a version since it was made, as the warehouse has it: verdicts, requests served, money counted."""
+"""Operation of a version since it was made, as the warehouse has it: verdicts, requests served, money counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEDGER = sa.text(
 
 @dataclass(frozen=True)
 class Operations:
-    """What a version has done in operation.
+    """Operation of a version.
 
     Attributes:
         verdicts: intervals monitored, by verdict (`stable`, `drift`, `quality_loss`, `too_few_rows`).

@@ -75,7 +75,7 @@ def part_table(name: str, parts: Sequence[SegmentMetrics], task: Task) -> PartTa
 
 
 def _fold(rows: tuple[PartRow, ...]) -> tuple[tuple[PartRow, ...], tuple[PartRow, ...]]:
-    """What is shown at once: the largest, without the small ones where those are many."""
+    """Rows shown at once: the largest, without the small ones where those are many."""
     few = sum(not row.judged for row in rows) <= MOST_UNJUDGED
     shown = tuple(row for row in rows if row.judged or few)[:MOST_PARTS]
     return shown, tuple(row for row in rows if row not in shown)
@@ -103,7 +103,7 @@ def _worst(parts: Sequence[SegmentMetrics], metric: str) -> str | None:
 
 
 def confusion_table(report: EvaluationReport) -> ConfusionTable | None:
-    """What happened against what was decided; None for a number."""
+    """Outcomes against decisions; None for a number."""
     if not report.confusion:
         return None
     names = tuple(report.classes) if report.task.is_multiclass else ("no", "yes")

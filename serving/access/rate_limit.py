@@ -16,7 +16,7 @@ _Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class RateLimitDecision(NamedTuple):
-    """What came of asking for a token.
+    """Result of asking for a token.
 
     Attributes:
         wait: seconds until there is one; zero where this one was given.

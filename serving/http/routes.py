@@ -20,7 +20,7 @@ WithServices = Annotated[AppServices, Depends(services_of)]
 
 @router.get("/v1/{use_case}")
 async def about(use_case: str, services: WithServices) -> UseCaseReport:
-    """What the use case is, what it expects, and what serves now."""
+    """Description of the use case: what it is, what it expects, and what serves now."""
     return report(services.models.get(use_case))
 
 

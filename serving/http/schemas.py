@@ -139,7 +139,7 @@ class ServingVersion(_Schema):
 
 
 class UseCaseReport(_Schema):
-    """What a use case is, what it expects, and what serves now."""
+    """Description of a use case: what it is, what it expects, and what serves now."""
 
     use_case: str
     """Its name in URLs."""

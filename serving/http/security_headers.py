@@ -121,5 +121,5 @@ def _swagger_policy() -> bytes:
 
 
 def _hash(script: str) -> str:
-    """What lets one script run: a browser computes the same over what stands between the tags."""
+    """Hash that lets one script run: a browser computes the same over what stands between the tags."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode('utf-8')).digest()).decode('ascii')}'"

@@ -76,7 +76,7 @@ class _Json(logging.Formatter):
 
 
 def _context(record: logging.LogRecord) -> dict[str, str]:
-    """What a line says beside its message, empty things left out."""
+    """Fields of a line beside its message, empty things left out."""
     fields = {"worker": _worker, "request_id": _request_of(record)}
     return {name: value for name, value in fields.items() if value}
 

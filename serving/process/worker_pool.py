@@ -49,7 +49,7 @@ _END_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What one worker works with.
+    """Resources of one worker.
 
     Attributes:
         number: counts from 0; a worker that takes another's place has its number.

@@ -1,4 +1,4 @@
-"""Who may ask serving for what: scopes, and the keys that carry them.
+"""API keys and their scopes: who may ask serving for what.
 
 A key is the text ``noria_<id>_<secret>``. The id says which key it is, and may be shown; the secret is 256 bits of chance,
 and only its SHA-256 is ever kept. Standard library alone, so that the command line starts at once.
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 class Scope(StrEnum):
-    """What a key may do."""
+    """A permission of a key."""
 
     PREDICT = "predict"
     """Ask for predictions."""
@@ -98,7 +98,7 @@ class ApiKey:
 
     @property
     def may(self) -> str:
-        """What it may do, in words."""
+        """Its permissions, in words."""
         return in_words(self.scopes, self.use_cases)
 
 
@@ -114,7 +114,7 @@ def read_key(text: str) -> PresentedKey | None:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret: SHA-256, in hexadecimal. 256 bits of chance cannot be guessed, so it need not be slow."""
+    """The stored form of a secret: SHA-256, in hexadecimal. 256 bits of chance cannot be guessed, so it need not be slow."""
     return hashlib.sha256(secret.encode("utf-8")).hexdigest()
 
 

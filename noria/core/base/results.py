@@ -1,4 +1,4 @@
-"""What pipeline steps hand to each other: references and small facts, never data. Each is JSON of well under 1 kB."""
+"""Results that pipeline steps hand on: references and small facts, never data. Each is JSON of well under 1 kB."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SnapshotRef(Result):
 
 
 class SearchResult(Result):
-    """What one search worker did."""
+    """Work of one search worker."""
 
     study: str
     trials: int
@@ -69,7 +69,7 @@ class VersionRef(Result):
 
 
 class PromotionResult(Result):
-    """What became of a candidate."""
+    """Outcome of a candidate."""
 
     promoted: bool
     version: str

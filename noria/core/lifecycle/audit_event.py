@@ -16,7 +16,7 @@ APPROVED_BY = "approved_by"
 
 
 class Action(StrEnum):
-    """What an event says."""
+    """The kind of an event."""
 
     PROMOTION_INTENDED = "promotion_intended"
     PROMOTED = "promoted"
@@ -73,7 +73,7 @@ def approval(approved_by: str) -> dict[str, str]:
 
 
 class AuditEntry(BaseModel):
-    """What happened to a version, who did it and why; the trail makes an event of it."""
+    """Event of a version before it is in the trail: what happened, who did it and why; the trail makes an event of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,7 +91,7 @@ class AuditEntry(BaseModel):
 
     @property
     def approved_by(self) -> str:
-        """Who approved it; empty if no approval was asked for."""
+        """The approver; empty if no approval was asked for."""
         return self.evidence.get(APPROVED_BY, "")
 
 

@@ -1,4 +1,4 @@
-"""What was found about one interval: stored with the verdict, so that the e-mail needs no second computation."""
+"""Drift, quality and money of one interval: stored with the verdict, so that the e-mail needs no second computation."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class LedgerEntry(_Model):
 
     @property
     def gain(self) -> float:
-        """What the model brought above the baseline, less the cost."""
+        """Gain of the model above the baseline, less the cost."""
         return self.value - self.baseline_value - self.cost
 
 

@@ -1,4 +1,4 @@
-"""What monitoring concludes about an interval."""
+"""Verdict of monitoring about an interval."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class QualityComparison:
 
 @dataclass(frozen=True)
 class MonitoringFindings:
-    """What a verdict is made from.
+    """Facts that a verdict is made from.
 
     Attributes:
         rows: predictions of the interval.

@@ -74,7 +74,7 @@ def decide_retrain(policy: RetrainPolicy, interval: Interval, evidence: RetrainE
 
 
 def _hold_back(policy: RetrainPolicy, as_of: datetime, evidence: RetrainEvidence) -> RetrainDecision | None:
-    """What keeps a justified request from being made, if anything."""
+    """Reason that keeps a justified request from being made; empty if there is none."""
     if later := [request for request in evidence.requests if request >= as_of]:
         return RetrainDecision(False, f"training was already requested as of {day(max(later))}")
     if evidence.requests and as_of - max(evidence.requests) < policy.cooldown:

@@ -41,7 +41,7 @@ def assign(key: str, seed: str, share: float) -> bool:
 
 
 class RolloutState(StrEnum):
-    """Where a rollout stands."""
+    """State of a rollout."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -64,7 +64,7 @@ _LIVE = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHING)
 
 
 class RolloutEvent(StrEnum):
-    """What the last write to the document did; each is an event of the audit trail."""
+    """Effect of the last write to the document; each is an event of the audit trail."""
 
     STARTED = "started"
     STEPPED = "stepped"
@@ -169,7 +169,7 @@ class GuardReport(_Document):
 
 
 class RolloutResult(Result):
-    """Where a rollout stands, as tasks hand it on."""
+    """State of a rollout, as tasks hand it on."""
 
     id: str
     champion: str

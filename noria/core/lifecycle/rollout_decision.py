@@ -1,4 +1,4 @@
-"""What is to be done with a rollout next: decided from its document and what is known now, and done elsewhere."""
+"""Next step of a rollout: decided from its document and what is known now, and done elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from noria.core.use_case.rollout import RolloutMode
 
 
 class RolloutAction(Enum):
-    """What is to be done."""
+    """Step to take."""
 
     WAIT = auto()
     STEP = auto()
@@ -36,7 +36,7 @@ class RolloutDecision:
 
 @dataclass(frozen=True)
 class RolloutComparison:
-    """What the judge says, in words; an empty text says no.
+    """Verdict of the judge, in words; an empty text says no.
 
     Attributes:
         worse: why the challenger must go.
@@ -51,7 +51,7 @@ class RolloutComparison:
 
 @dataclass(frozen=True)
 class RolloutContext:
-    """What a decision is made from.
+    """Facts that a decision is made from.
 
     Attributes:
         champion: the version that the registry calls champion now.
@@ -71,7 +71,7 @@ class RolloutContext:
 
 
 def decide_rollout(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
-    """What a rollout's next turn is; asked again and again, it acts once."""
+    """Next step of a rollout; asked again and again, it acts once."""
     if not rollout.is_live:
         return RolloutDecision(RolloutAction.WAIT, rollout.reason)
     if (ended := _ended_from_outside(rollout, situation)) is not None:

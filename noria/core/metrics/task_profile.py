@@ -1,4 +1,4 @@
-"""What follows from a task, in one table: the metrics that stand for it, and the words for what it predicts."""
+"""Consequences of a task, in one table: the metrics that stand for it, and the words for what it predicts."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class _Model(BaseModel):
 
 
 class Provenance(_Model):
-    """What a model was made from."""
+    """Origin of a model."""
 
     as_of: datetime
     """Nothing that became known after this instant was used."""
@@ -52,7 +52,7 @@ class Provenance(_Model):
 
 
 class Manifest(_Model):
-    """What a bundle is and how to run it."""
+    """Description of a bundle, and how to run it."""
 
     format: Literal[1] = 1
     use_case: str

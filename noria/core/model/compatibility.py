@@ -10,7 +10,7 @@ from noria.core.use_case import UseCase
 
 
 def breaking_changes(serving: Manifest, following: Manifest, use_case: UseCase) -> tuple[str, ...]:
-    """What an app that is answered now could no longer send, or would read wrongly; empty where there is nothing.
+    """Changes by which an app could no longer send what it sends, or would misread answers; empty if there are none.
 
     Args:
         serving: of the version that answers.

@@ -76,7 +76,7 @@ def policy_of(use_case: UseCase, threshold: float = 0.5) -> DecisionPolicy:
 
 
 def money(value: Value, labels: Labels, decisions: Decisions, classes: Sequence[str] = ()) -> Money:
-    """What each decision was worth, in the use case's currency; shape ``(rows,)``.
+    """Value of each decision, in the use case's currency; shape ``(rows,)``.
 
     Args:
         value: money per outcome.

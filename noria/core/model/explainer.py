@@ -1,4 +1,4 @@
-"""What moved a model's margins, column by column: SHAP values from arrays that a bundle carries, never unpickled.
+"""Contributions to a model's margins, column by column: SHAP values from arrays that a bundle carries, never unpickled.
 
 A model is a sum of parts, each over some neighbouring encoded columns:
 
@@ -148,7 +148,7 @@ class Explainer:
 
     @property
     def steps(self) -> int:
-        """What a row costs, roughly in units of five nanoseconds."""
+        """Cost of a row, roughly in units of five nanoseconds."""
         return sum(shap.steps for _, shap in self._trees) + self._outputs * self._width
 
     def contributions(self, matrix: Matrix) -> Numbers:
@@ -180,7 +180,7 @@ def write_explainer(parts: Sequence[ExplainerPart], outputs: int, width: int) ->
 
 
 def read_explainer(content: bytes) -> Explainer:
-    """What `write_explainer` wrote, ready to explain.
+    """An explainer read from the files of `write_explainer`.
 
     Raises:
         BundleError: it is something else.

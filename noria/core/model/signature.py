@@ -1,4 +1,4 @@
-"""What a model expects of a row: names, kinds, ranges and known categories."""
+"""Signature of a model: names, kinds, ranges and known categories."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Field(BaseModel):
     example: float | str | None = None
 
     def problem(self, value: object) -> str | None:
-        """What a value should have been; None where it is right."""
+        """Description of the right value; None if the value is right."""
         if value is None:
             return "a value (it is required)" if self.required else None
         or_null = "" if self.required else " or null"

@@ -136,7 +136,7 @@ class TreeShap:
 
     @property
     def steps(self) -> int:
-        """What a row costs: edges times points."""
+        """Cost of a row: edges times points."""
         return len(self._features) * len(self._quadrature)
 
     def contributions(self, row: npt.NDArray[np.float32]) -> Numbers:

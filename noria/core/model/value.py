@@ -42,6 +42,6 @@ def best_threshold(value: ConfusionValue) -> float:
 
 
 def running_cost(costs: Costs, interval: Interval, predictions: int, training_runs: int = 0) -> float:
-    """What an interval cost to run, in the use case's currency: its share of a month, its predictions, its trainings."""
+    """Running cost of an interval, in the use case's currency: its share of a month, its predictions, its trainings."""
     months = interval.days / DAYS_PER_MONTH
     return costs.monthly * months + costs.per_1000_predictions * predictions / 1000 + costs.training_run * training_runs

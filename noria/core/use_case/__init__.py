@@ -99,7 +99,7 @@ class UseCase(Frozen):
     known_before: Duration = timedelta(0)
     """A feature may use only what was known this long before `event_time`."""
     label: Label
-    """What is predicted, and when it is known."""
+    """The label, and when it is known."""
     features: Features
     """Features of the model."""
     sources: tuple[Source, ...] = Field(min_length=1)
@@ -121,13 +121,13 @@ class UseCase(Frozen):
     gates: tuple[Gate, ...] = ()
     """Conditions that a model must meet before it may be promoted."""
     approval: Approval = Approval.AUTOMATIC
-    """Who approves a model whose gates passed."""
+    """Approval of a model whose gates passed: by a person, or automatic."""
     rollout: RolloutPolicy | None = None
     """How a promoted version takes over: in steps, beside the champion; null for at once."""
     serving: Serving = Serving()
     """Limits of requests, and how to handle values that are out of distribution."""
     monitoring: Monitoring
-    """Who gets the reports, and what counts as drift."""
+    """Receivers of the reports, and limits of drift."""
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What no single field of a use case can know: task, label, money, rule, gates and search must fit each other."""
+"""Checks across fields of a use case: task, label, money, rule, gates and search must fit each other."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _check_split(use_case: UseCase) -> Iterator[Finding]:
 
 
 def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
-    """What a number is a multiple of reads features, and is itself a number above 0."""
+    """The anchor of a number reads features, and is itself a number above 0."""
     where, anchor = "training.anchor", use_case.training.anchor
     if anchor is None:
         return
@@ -160,7 +160,7 @@ def _check_rollout(use_case: UseCase) -> Iterator[Finding]:
 
 
 def suggest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """What would be right instead of a name that is not known.
+    """Suggestion instead of a name that is not known.
 
     Example:
         >>> suggest("wieght", ["weight", "hour"])

@@ -1,4 +1,4 @@
-"""What the fields of a use case are made of: names, addresses, durations."""
+"""Types of a use case's fields: names, addresses, durations."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from noria.core.use_case.metric_catalog import MetricName
 
 
 class GateMode(StrEnum):
-    """What a failed gate does."""
+    """Effect of a failed gate."""
 
     OFF = "off"
     DRY_RUN = "dry_run"
@@ -89,7 +89,7 @@ class Gate(Frozen):
 
 
 class Approval(StrEnum):
-    """Who approves a model whose gates passed."""
+    """Approval of a model whose gates passed: by a person, or automatic."""
 
     AUTOMATIC = "automatic"
     MANUAL = "manual"

@@ -130,7 +130,7 @@ else:
 
 
 def gate_metrics(task: Task) -> tuple[str, ...]:
-    """What a gate can ask of a task.
+    """Metrics that a gate can name for a task.
 
     Example:
         >>> "recall" in gate_metrics(Task.BINARY_CLASSIFICATION), "recall" in gate_metrics(Task.REGRESSION)
@@ -140,7 +140,7 @@ def gate_metrics(task: Task) -> tuple[str, ...]:
 
 
 def search_metrics(task: Task) -> tuple[str, ...]:
-    """What a search of a task can optimise; `pinball` is the loss of the quantile that the two unit costs make best.
+    """Metrics that a search of a task can optimise; `pinball` is the loss of the quantile that the two unit costs make best.
 
     Example:
         >>> search_metrics(Task.REGRESSION)

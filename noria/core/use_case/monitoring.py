@@ -81,7 +81,7 @@ class RetrainPolicy(Frozen):
 
 
 class Monitoring(Frozen):
-    """Who gets the reports, and what counts as drift."""
+    """Receivers of the reports, and limits of drift."""
 
     email: tuple[Email, ...] = Field(min_length=1)
     """E-mail addresses that get the reports."""

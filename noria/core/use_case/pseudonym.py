@@ -49,7 +49,7 @@ def check_key(use_case: UseCase, key: str) -> None:
 
 
 def check_privacy(use_case: UseCase) -> Iterator[tuple[str, str, str]]:
-    """What privacy takes away from the use case and something else of it needs; field, found and expected of each.
+    """Columns that privacy removes and that the use case needs elsewhere; field, found and expected of each.
 
     Example:
         >>> private = use_case.model_copy(update={"privacy": {"weight": Privacy.PSEUDONYMISE}})

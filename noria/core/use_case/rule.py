@@ -79,11 +79,11 @@ class Rule:
         return tuple(_outcomes(self._tree))
 
     def value(self, row: Mapping[str, Any]) -> Any:
-        """What the rule says of a row: True or False, a text, a number, or None where what it needs is missing."""
+        """Value of the expression for a row: True or False, a text, a number, or None where what it needs is missing."""
         return self._evaluate(row)
 
     def values(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[Any]:
-        """What the rule says of many rows given as equally long columns."""
+        """Values of the expression for many rows given as equally long columns."""
         if not self.reads:
             return [self.value({})] * rows
         # Plain numbers, as a single row has them: NumPy's divide by zero without an error.

@@ -1,4 +1,4 @@
-"""What is predicted: the task and the label."""
+"""The prediction target: task and label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from noria.core.use_case.fields import Duration, Frozen, Name
 
 
 class Task(StrEnum):
-    """What a model predicts."""
+    """The kind of prediction."""
 
     BINARY_CLASSIFICATION = "binary_classification"
     """Yes or no."""
@@ -43,7 +43,7 @@ DEFAULT_TASK = Task.BINARY_CLASSIFICATION
 
 
 class Label(Frozen):
-    """What is predicted, and when it is known."""
+    """The label, and when it is known."""
 
     model: Name
     """dbt model that holds the label, one row per entity."""

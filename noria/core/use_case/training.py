@@ -35,7 +35,7 @@ class Split(Frozen):
 
 
 class Engine(StrEnum):
-    """Where gradient boosting is trained."""
+    """The place where gradient boosting is trained."""
 
     LOCAL = "local"
     """One process, in bounded memory."""

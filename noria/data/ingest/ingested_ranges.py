@@ -26,7 +26,7 @@ def gaps(covered: Sequence[Interval], window: Interval) -> tuple[Interval, ...]:
 
 
 def remainders(stretch: Interval, replaced: Interval) -> tuple[Interval, ...]:
-    """What is left of a stretch when an interval is cut out of it."""
+    """Parts of a stretch that are left when an interval is cut out of it."""
     found: list[Interval] = []
     if stretch.start < replaced.start:
         found.append(Interval(stretch.start, min(stretch.end, replaced.start)))

@@ -1,4 +1,4 @@
-"""What becomes of personal columns on the way into the warehouse: kept, pseudonymised or dropped."""
+"""Personal columns on the way into the warehouse: kept, pseudonymised or dropped."""
 
 from __future__ import annotations
 

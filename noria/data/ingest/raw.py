@@ -17,7 +17,7 @@ from noria.data.postgres.warehouse import Table, append, columns, quote
 
 
 def raw_table(use_case: UseCase, source: Source) -> Table:
-    """Where a source's rows live."""
+    """The raw table of a source."""
     return Table("raw", f"{use_case.name}__{source.name}")
 
 

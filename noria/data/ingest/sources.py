@@ -210,7 +210,7 @@ def _zipped(path: Path) -> Iterator[bytes]:
 
 
 def _origins(path: Path, rows: int) -> pa.Array:
-    """Where each row stands; a CSV's header is line 1."""
+    """Position of each row; a CSV's header is line 1."""
     first, noun = (1, "row") if ".parquet" in path.suffixes else (2, "line")
     numbers = pc.cast(pa.array(range(first, first + rows), pa.int64()), pa.string())
     return pc.binary_join_element_wise(f"{path.name} {noun} ", numbers, "")

@@ -20,7 +20,7 @@ FEATURES = "features"
 
 
 class ExpectationSeverity(StrEnum):
-    """What becomes of rows that do not meet an expectation."""
+    """Fate of rows that do not meet an expectation."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -51,7 +51,7 @@ class Suite:
 
     @staticmethod
     def suggest(name: str, known: Iterable[str]) -> str:
-        """What may have been meant."""
+        """Suggestion of the name that was meant."""
         close = difflib.get_close_matches(name, list(known), 1)
         return f"did you mean {close[0]}?" if close else "see the gallery of Great Expectations"
 

@@ -17,12 +17,12 @@ LABEL_KNOWN_AT = "label_known_at"
 
 
 def feature_table(use_case: UseCase) -> Table:
-    """Where dbt puts the features."""
+    """Table of the features that dbt makes."""
     return Table("features", use_case.features.model)
 
 
 def label_table(use_case: UseCase) -> Table:
-    """Where dbt puts the labels."""
+    """Table of the labels that dbt makes."""
     return Table("labels", use_case.label.model)
 
 

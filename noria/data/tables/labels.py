@@ -1,4 +1,4 @@
-"""What a label is in Arrow, by task: a boolean, the name of a class, or a number."""
+"""Type of a label in Arrow, by task: a boolean, the name of a class, or a number."""
 
 from __future__ import annotations
 

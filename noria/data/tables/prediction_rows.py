@@ -37,7 +37,7 @@ def prediction_rows(  # noqa: PLR0917 - the parts of one result
 
 
 def score_result(version: str, entities: pa.ChunkedArray, scores: Scores) -> ScoreResult:
-    """What was scored, with a digest of entities and scores."""
+    """Summary of what was scored, with a digest of entities and scores."""
     lines = (f"{entity}\t{score!r}\n" for entity, score in zip(entities.to_pylist(), scores.tolist(), strict=True))
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     return ScoreResult(version=version, rows=len(entities), digest=digest)

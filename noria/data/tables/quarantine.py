@@ -49,7 +49,7 @@ def refuse_quarantined(warehouse: Warehouse, use_case: UseCase, interval: Interv
 
 
 def quarantined(warehouse: Warehouse, use_case: UseCase, interval: Interval) -> tuple[Interval, ...]:
-    """What is in quarantine of an interval, in order."""
+    """Quarantined rows of an interval, in order."""
     with warehouse.transaction() as connection:
         query = text(f"select start_at, end_at from ops.quarantined where {_TOUCHING} order by start_at")
         return tuple(Interval(row.start_at, row.end_at) for row in connection.execute(query, _bind(use_case, interval)))

@@ -68,7 +68,7 @@ class DbtProject:
 
 
 def check_models(use_case: UseCase, project: DbtProject) -> Iterator[Problem]:
-    """What the use case names and its dbt models do not have."""
+    """Columns that the use case names and its dbt models do not have."""
     features, label = use_case.features, use_case.label
     wanted = {f"features.{kind}.{name}": name for kind in ("numeric", "categorical") for name in getattr(features, kind)}
     yield from _check_model(use_case, project, "features", features.model, wanted)

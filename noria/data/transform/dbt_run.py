@@ -174,7 +174,7 @@ def _count(warehouse: Warehouse, use_case: UseCase, interval: Interval) -> dict[
 
 
 def _connection(url: str) -> Mapping[str, str]:
-    """What profiles.yml reads."""
+    """Variables that profiles.yml reads."""
     parts = make_url(url)
     return {
         "NORIA_DBT_HOST": parts.host or "127.0.0.1",

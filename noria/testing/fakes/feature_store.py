@@ -26,11 +26,11 @@ class InMemoryFeatureStore:
         self._quarantined: dict[str, set[Interval]] = {}
 
     def put_features(self, use_case: UseCase, rows: pa.Table) -> None:
-        """What dbt has made: entity, event time and features, in place of what was there."""
+        """Features as dbt makes them: entity, event time and features, in place of what was there."""
         self._features[use_case.name] = rows
 
     def put_labels(self, use_case: UseCase, rows: pa.Table) -> None:
-        """What dbt has made: entity, event time, the label's column and `label_known_at`, in place of what was there."""
+        """Labels as dbt makes them: entity, event time, label and `label_known_at`, in place of what was there."""
         self._labels[use_case.name] = rows
 
     def read_features(self, use_case: UseCase, interval: Interval) -> pa.Table:

@@ -22,7 +22,7 @@ class InMemoryVersionHistory:
         self.done: dict[tuple[str, str], Operations] = {}
 
     def lineage(self, use_case: UseCase, snapshot: SnapshotRef) -> Lineage:
-        """What every source had brought to a training set."""
+        """Sources of a training set and what each had brought."""
         as_of = parse_instant(snapshot.as_of)
         sources = [
             self.sources.get((use_case.name, source.name), source_of(use_case, source)) for source in use_case.sources

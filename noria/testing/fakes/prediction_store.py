@@ -99,7 +99,7 @@ class InMemoryServedPredictions:
         self._rows: dict[str, list[ServedRow]] = {}
 
     def serve(self, use_case: UseCase, rows: Sequence[ServedRow]) -> None:
-        """What serving has scored, in addition to what is there."""
+        """Scores of serving, in addition to what is there."""
         self._rows.setdefault(use_case.name, []).extend(rows)
 
     def rows_since(self, use_case: UseCase, versions: tuple[str, str], since: datetime, as_of: datetime) -> pa.Table:

@@ -145,7 +145,7 @@ class InMemoryRegistry:
         self._rollouts[rollout.use_case] = Rollout.model_validate_json(rollout.model_dump_json())
 
     def guard_report(self, use_case: str) -> GuardReport | None:
-        """What serving reported when it last rolled back a challenger by itself."""
+        """Report of serving when it last rolled back a challenger by itself."""
         self.alias_state(use_case)
         return self.guard_reports.get(use_case)
 

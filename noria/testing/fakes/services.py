@@ -75,7 +75,7 @@ class InMemoryServices(Services):
 
     @cached_property
     def history(self) -> InMemoryVersionHistory:
-        """What is known of versions."""
+        """Facts about versions."""
         return InMemoryVersionHistory()
 
     @cached_property

@@ -235,7 +235,7 @@ def _checked(plan: SplitPlan, fold: Fold, where: str) -> Fold:
 
 
 def _shortage(plan: SplitPlan, rows: TrainingSet, least: int) -> str:
-    """What the rows have too few of, in words; empty if they are enough."""
+    """Shortages of the rows, in words; empty if they are enough."""
     if plan.task.is_multiclass:
         return _missing_classes(plan.classes, rows, least)
     if plan.task.is_regression:

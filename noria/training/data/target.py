@@ -12,7 +12,7 @@ _EDGE = 0.01
 
 @dataclass(frozen=True)
 class PredictionTarget:
-    """What is predicted.
+    """The prediction target.
 
     Attributes:
         task: binary classification, multiclass or regression.

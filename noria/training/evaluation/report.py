@@ -67,7 +67,7 @@ def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts)
 
 
 def _subject(evaluated: EvaluationInput, candidate: ScoredSlice, references: Sequence[ReferenceModel]) -> dict[str, Any]:
-    """What was evaluated: the slice of rows, the policy and the notes."""
+    """Facts of the evaluation: the slice of rows, the policy and the notes."""
     policy, fold = evaluated.policy, evaluated.fold
     multiclass = policy.task.is_multiclass
     counts = np.bincount(candidate.labels, minlength=len(policy.classes)).tolist() if multiclass else []

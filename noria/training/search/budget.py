@@ -12,7 +12,7 @@ from noria.core.use_case import UseCase
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """Where a search ends; the first limit that is reached ends it.
+    """Limits of a search; the first limit that is reached ends it.
 
     Attributes:
         trials: number of trials.
@@ -71,7 +71,7 @@ class Budget:
         return self.began + self.seconds - time.monotonic()
 
     def in_words(self) -> str:
-        """What is left, such as `2.4 min and EUR 0.31 left`; empty if there is no limit."""
+        """The remaining budget, such as `2.4 min and EUR 0.31 left`; empty if there is no limit."""
         if math.isinf(self.seconds):
             return ""
         left, limits = max(self.left, 0.0), self.limits

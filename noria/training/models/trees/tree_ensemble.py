@@ -46,7 +46,7 @@ class TreeArrays(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LeafWeights:
-    """What the leaves of one tree add to the outputs; all of shape ``(weights,)``.
+    """Weights that the leaves of one tree add to the outputs; all of shape ``(weights,)``.
 
     Attributes:
         nodes: positions of the leaves.
