@@ -72,10 +72,10 @@ def notify(services: Services, use_case: UseCase, interval: Interval) -> NotifyR
     name = f"{use_case.name}-{_folder_name(interval)}-drift"
     attachment, where = attach(Path(stored.report), name) if stored.report else (None, "")
     decision = retraining(services, use_case).preview(interval)
-    letter = report_email(use_case, stored.assessment, decision, services.settings, where)
+    mail = report_email(use_case, stored.assessment, decision, services.settings, where)
     ledger = services.verdicts.ledger(use_case, interval.end, _LINES_SHOWN)
     message = compose(
-        letter,
+        mail,
         use_case.monitoring.email,
         chart=draw_money(use_case, ledger),
         chart_words=describe_money(use_case, ledger),
@@ -98,7 +98,7 @@ def decide_retrain(services: Services, use_case: UseCase, interval: Interval, ru
 
 
 def report_path(services: Services, use_case: UseCase, interval: Interval, version: str) -> Path:
-    """Where the drift report of an interval lies; the same for every replay."""
+    """Path of an interval's drift report; the same for every replay."""
     return services.settings.reports / use_case.name / _folder_name(interval) / f"drift-{version}.html"
 
 

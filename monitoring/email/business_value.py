@@ -1,4 +1,4 @@
-"""What decisions were worth, in words. A number that is predicted is never worth more than nothing: its errors cost."""
+"""Value of decisions, in words. A number that is predicted is never worth more than nothing: its errors cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Figure:
 
 
 def worth_in_a_sentence(assessment: DriftReport) -> str:
-    """What the model brought: against the baseline, and against its own evaluation."""
+    """Gain of the model: against the baseline, and against its own evaluation."""
     currency, line = assessment.money.currency, assessment.money
     if not line.labelled:
         return "No label has arrived yet, so no money can be counted."
@@ -33,7 +33,7 @@ def worth_in_a_sentence(assessment: DriftReport) -> str:
 
 
 def rule_in_a_headline(assessment: DriftReport) -> str:
-    """What the baseline's decisions were worth, where it serves."""
+    """Value of the baseline's decisions, where it serves."""
     amount, currency = assessment.money.value, assessment.money.currency
     if _errs(assessment):
         return f"the baseline serves, its errors cost {money(-amount, currency)}"

@@ -1,4 +1,4 @@
-"""What the e-mail says, in words; how it looks is in the templates under `email/`."""
+"""Words of the e-mail; its layout is in the templates under `email/`."""
 
 from __future__ import annotations
 

@@ -47,22 +47,22 @@ def attach(report: Path, name: str) -> tuple[Attachment | None, str]:
 
 
 def compose(
-    letter: ReportEmail, recipients: Sequence[str], *, chart: bytes, chart_words: str, attachment: Attachment | None
+    mail: ReportEmail, recipients: Sequence[str], *, chart: bytes, chart_words: str, attachment: Attachment | None
 ) -> EmailMessage:
     """Build the message; sender, date and id are the mailer's.
 
     Args:
-        letter: what it says.
+        mail: what it says.
         recipients: who gets it.
         chart: PNG shown inside the HTML.
         chart_words: the same in words.
         attachment: the full report, if any.
     """
     message = EmailMessage()
-    message["Subject"] = letter.subject
+    message["Subject"] = mail.subject
     message["To"] = ", ".join(recipients)
-    message.set_content(render("report.txt", letter=letter))
-    page = render("report.html", letter=letter, chart=_CHART, chart_words=chart_words)
+    message.set_content(render("report.txt", mail=mail))
+    page = render("report.html", mail=mail, chart=_CHART, chart_words=chart_words)
     message.add_alternative(page, subtype="html", cte="quoted-printable")
     body = message.get_body(("html",))
     if body is None:

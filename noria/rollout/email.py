@@ -84,18 +84,18 @@ def rollout_email(use_case: UseCase, rollout: Rollout, *, airflow_url: str, serv
     )
 
 
-def compose(use_case: UseCase, letter: RolloutEmail) -> EmailMessage:
+def compose(use_case: UseCase, mail: RolloutEmail) -> EmailMessage:
     """The message as text and HTML; sender, date and id are the mailer's."""
     message = EmailMessage()
-    message["Subject"] = letter.subject
+    message["Subject"] = mail.subject
     message["To"] = ", ".join(recipients_of(use_case))
-    message.set_content(_render("email.txt", letter))
-    message.add_alternative(_render("email.html", letter), subtype="html", cte="quoted-printable")
+    message.set_content(_render("email.txt", mail))
+    message.add_alternative(_render("email.html", mail), subtype="html", cte="quoted-printable")
     return message
 
 
-def _render(template: str, letter: RolloutEmail) -> str:
-    return environment(_TEMPLATES).get_template(template).render(letter=letter)
+def _render(template: str, mail: RolloutEmail) -> str:
+    return environment(_TEMPLATES).get_template(template).render(mail=mail)
 
 
 def _headline(rollout: Rollout) -> str:

@@ -207,6 +207,6 @@ def test_the_report_draws_predictions_and_labels_as_what_they_are(task: Task, tm
 
 def letter_of(use_case: UseCase, found: DriftReport) -> str:
     decision = RetrainDecision(False, "1 of the last 3 verdicts on version 3 ask for it; 2 needed")
-    letter = report_email(use_case, found, decision, Settings(), "")
-    assert letter.reason in render("report.html", letter=letter, chart="c", chart_words="words")
-    return render("report.txt", letter=letter)
+    mail = report_email(use_case, found, decision, Settings(), "")
+    assert mail.reason in render("report.html", mail=mail, chart="c", chart_words="words")
+    return render("report.txt", mail=mail)

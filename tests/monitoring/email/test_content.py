@@ -34,7 +34,7 @@ def use_case(tmp_path: Path) -> UseCase:
     return a_use_case(tmp_path)
 
 
-def a_letter(
+def a_mail(
     use_case: UseCase, assessment: DriftReport, decision: RetrainDecision | None = None, report: str = ""
 ) -> ReportEmail:
     decision = decision or RetrainDecision(False, "1 of the last 3 verdicts on version 3 ask for it; 2 needed")
@@ -43,15 +43,13 @@ def a_letter(
 
 def test_the_text_is_as_agreed(use_case: UseCase) -> None:
     decision = RetrainDecision(True, "2 of the last 3 verdicts on version 3 say drift or loss of quality", FIRST_OF_JUNE)
-    letter = a_letter(
-        use_case, an_assessment(), decision, "attached as parcels-2013-05-01-drift.html; open it in a browser."
-    )
-    assert render("report.txt", letter=letter) == GOLDEN.read_text(encoding="utf-8")
+    mail = a_mail(use_case, an_assessment(), decision, "attached as parcels-2013-05-01-drift.html; open it in a browser.")
+    assert render("report.txt", mail=mail) == GOLDEN.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("task", "found"), [("regression", numbers_that_got_worse()), ("multiclass", classes_that_moved())])
 def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, found: DriftReport) -> None:
-    text = render("report.txt", letter=a_letter(a_use_case(tmp_path, task=task), found))
+    text = render("report.txt", mail=a_mail(a_use_case(tmp_path, task=task), found))
     assert text == (HERE / f"report.{task}.golden.txt").read_text(encoding="utf-8")
 
 
@@ -76,22 +74,22 @@ def test_the_text_of_the_other_tasks_is_as_agreed(tmp_path: Path, task: str, fou
     ],
 )
 def test_the_subject_says_the_verdict_first(use_case: UseCase, changes: dict[str, Any], subject: str) -> None:
-    letter = a_letter(use_case, an_assessment(**changes))
-    assert letter.subject == subject
+    mail = a_mail(use_case, an_assessment(**changes))
+    assert mail.subject == subject
     for template in ("report.txt", "report.html"):
-        assert letter.period in render(template, letter=letter, chart="c", chart_words="words")
+        assert mail.period in render(template, mail=mail, chart="c", chart_words="words")
 
 
 def test_money_is_said_both_ways(use_case: UseCase) -> None:
-    assert a_letter(use_case, an_assessment()).cost == (
+    assert a_mail(use_case, an_assessment()).cost == (
         "The model's decisions were worth EUR 14,868 more than the baseline's on the same rows. "
         "Per 1,000 decisions it made EUR 186 less than in its own evaluation: EUR 5,181 over this period."
     )
     worse = an_assessment(money=an_assessment().money.model_copy(update={"value": -4_000.0}))
-    assert a_letter(use_case, worse).cost.startswith("The model's decisions were worth EUR 638 less than the baseline's")
+    assert a_mail(use_case, worse).cost.startswith("The model's decisions were worth EUR 638 less than the baseline's")
     unknown = Performance(labelled=0, positives=0, metrics={}, promised={}, baseline={})
     nothing = an_assessment(performance=unknown, money=an_assessment().money.model_copy(update={"labelled": 0}), label=None)
-    assert a_letter(use_case, nothing).cost == "No label has arrived yet, so no money can be counted."
+    assert a_mail(use_case, nothing).cost == "No label has arrived yet, so no money can be counted."
 
 
 @pytest.mark.parametrize(
@@ -107,19 +105,19 @@ def test_money_is_said_both_ways(use_case: UseCase) -> None:
     ],
 )
 def test_what_happens_next(use_case: UseCase, verdict: Verdict, decision: RetrainDecision, words: str) -> None:
-    assert a_letter(use_case, an_assessment(verdict=verdict), decision).next.startswith(words)
+    assert a_mail(use_case, an_assessment(verdict=verdict), decision).next.startswith(words)
 
 
 def test_text_from_data_cannot_become_html(use_case: UseCase) -> None:
     nasty = an_assessment(features=(moved("depot", 0.5, '<img src="http://evil.example.com">: 1 % → 50 %'),))
-    page = render("report.html", letter=a_letter(use_case, nasty), chart="c", chart_words='"><script>')
+    page = render("report.html", mail=a_mail(use_case, nasty), chart="c", chart_words='"><script>')
     assert '<img src="http' not in page
     assert "<script" not in page
     assert "&lt;img" in page
 
 
 def test_the_html_is_made_for_mail_programs(use_case: UseCase) -> None:
-    page = render("report.html", letter=a_letter(use_case, an_assessment()), chart="c", chart_words="words")
+    page = render("report.html", mail=a_mail(use_case, an_assessment()), chart="c", chart_words="words")
     for forbidden in ("<style", "<link", "<script", "display:flex", "display:grid", "position:", "data:image"):
         assert forbidden not in page
     assert 'alt="words"' in page
@@ -156,7 +154,7 @@ def test_a_large_report_is_zipped_and_a_huge_one_stays_where_it_lies(
     zipped, words = attach(report, "parcels-drift")
     assert zipped is not None
     assert zipfile.ZipFile(BytesIO(zipped.content)).read("parcels-drift.html") == report.read_bytes()
-    mail = compose(a_letter(use_case, an_assessment()), ["a@example.com"], chart=b"", chart_words="", attachment=zipped)
+    mail = compose(a_mail(use_case, an_assessment()), ["a@example.com"], chart=b"", chart_words="", attachment=zipped)
     assert [part.get_content_type() for part in mail.iter_attachments()] == ["application/zip"]
     monkeypatch.setattr(message_module, "LARGEST", 10)
     assert attach(report, "parcels-drift") == (None, f"too large for a mail; it lies at {report}")
