@@ -40,7 +40,7 @@ ORDINAL = {f"place_{index}": tuple(f"p{value}" for value in range(50)) for index
 FeatureRow = dict[str, float | str | None]
 _ROWS, _COMPARED, _SEED = 20_000, 2_000, 7
 _FORMAT = "1"
-"""Number of the recipe; another number trains the model again."""
+"""Number of the training; another number trains the model again."""
 
 
 @dataclass(frozen=True)

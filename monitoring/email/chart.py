@@ -52,7 +52,7 @@ def describe_money(use_case: UseCase, ledger: Sequence[LedgerRow]) -> str:
     currency, sign = use_case.business.currency, -1 if _errs(use_case) else 1
     lines = (
         f"{_start(use_case, line.start)}: {money(sign * line.value, currency)}, "
-        f"rule {money(sign * line.baseline_value, currency)}"
+        f"baseline {money(sign * line.baseline_value, currency)}"
         for line in ledger
     )
     return f"{_title(use_case)}. " + "; ".join(lines)
@@ -69,7 +69,7 @@ def _errs(use_case: UseCase) -> bool:
 
 
 def _title(use_case: UseCase) -> str:
-    return "Cost of errors" if _errs(use_case) else "Worth of decisions"
+    return "Cost of errors" if _errs(use_case) else "Value of decisions"
 
 
 def _start(use_case: UseCase, start: datetime) -> str:

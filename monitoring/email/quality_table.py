@@ -10,7 +10,7 @@ from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case.metric_catalog import definition, figure
 
 _OF_PROBABILITIES = frozenset({"log_loss"})
-"""Metrics that say nothing about a rule, which gives no probabilities."""
+"""Metrics that say nothing about a baseline, which gives no probabilities."""
 
 
 @dataclass(frozen=True)

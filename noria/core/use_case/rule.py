@@ -63,19 +63,19 @@ class Rule:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The features that the rule reads."""
+        """The features that the expression reads."""
         return frozenset(self.reads)
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
-        """The features that the rule reads, in the order in which it names them first."""
+        """The features that the expression reads, in the order in which it names them first."""
         found = [node for node in ast.walk(self._tree) if isinstance(node, ast.Name)]
         found.sort(key=lambda node: (node.lineno, node.col_offset))
         return tuple(dict.fromkeys(node.id for node in found if node.id != _FIRST or not self._calls_first))
 
     @property
     def outcomes(self) -> tuple[Any, ...]:
-        """Every value that the rule can end in, where it is written in the rule itself; None for one that is computed."""
+        """Every value that the expression can end in, where it is written in it; None for one that is computed."""
         return tuple(_outcomes(self._tree))
 
     def value(self, row: Mapping[str, Any]) -> Any:

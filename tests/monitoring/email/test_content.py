@@ -128,7 +128,7 @@ def test_the_html_is_made_for_mail_programs(use_case: UseCase) -> None:
 def test_errors_are_drawn_as_what_they_cost(tmp_path: Path) -> None:
     ledger = [LedgerRow(MAY.start, "1", -9_000, -12_000, 10)]
     assert describe_money(a_use_case(tmp_path, task="regression"), ledger) == (
-        "Cost of errors. 2013-05-01: EUR 9,000, rule EUR 12,000"
+        "Cost of errors. 2013-05-01: EUR 9,000, baseline EUR 12,000"
     )
 
 
@@ -138,7 +138,7 @@ def test_the_picture_is_a_png_of_the_same_bytes_every_time(use_case: UseCase) ->
     assert picture.startswith(b"\x89PNG")
     assert picture == draw_money(use_case, ledger)
     assert describe_money(use_case, ledger) == (
-        "Worth of decisions. 2013-05-01: EUR −9,000, rule EUR −9,000; 2013-06-01: EUR 11,506, rule EUR −3,362"
+        "Value of decisions. 2013-05-01: EUR −9,000, baseline EUR −9,000; 2013-06-01: EUR 11,506, baseline EUR −3,362"
     )
 
 
