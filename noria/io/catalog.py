@@ -17,8 +17,7 @@ from pydantic_core import ErrorDetails
 
 from noria.core.base.errors import Problem, UseCaseError
 from noria.core.use_case import UseCase
-from noria.core.use_case.cross_checks import Finding, check_gates_section, check_rule, check_task, suggest
-from noria.core.use_case.pseudonym import check_privacy
+from noria.core.use_case.cross_checks import cross_check, suggest
 
 FILE_NAME = "use_case.yaml"
 _TAGS = frozenset(
@@ -142,58 +141,12 @@ def load_use_case(path: Path) -> UseCase:
         use_case = UseCase.model_validate(raw)
     except ValidationError as error:
         raise UseCaseError([_explain(where, detail) for detail in error.errors()]) from error
-    problems = [Problem(f"{where}: {field}", *rest) for field, *rest in _cross_checks(use_case, path.parent.name)]
-    if problems:
+    folder, findings = path.parent.name, list(cross_check(use_case))
+    if use_case.name != folder:
+        findings.insert(0, ("name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"))
+    if problems := [Problem(f"{where}: {field}", found, expected) for field, found, expected in findings]:
         raise UseCaseError(problems)
     return use_case
-
-
-def _cross_checks(use_case: UseCase, folder: str) -> Iterator[Finding]:
-    """Checks across fields: names that must agree with each other."""
-    if use_case.name != folder:
-        yield "name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"
-    yield from _check_features(use_case)
-    yield from check_task(use_case)
-    yield from check_rule(use_case)
-    yield from check_privacy(use_case)
-    yield from check_gates_section(use_case)
-    yield from _check_sources(use_case)
-    yield from _check_schedule(use_case)
-
-
-def _check_features(use_case: UseCase) -> Iterator[Finding]:
-    features = use_case.features
-    if not features.names:
-        yield "features", "no feature is listed", "list at least one under numeric or categorical"
-    for name in sorted(set(features.numeric) & set(features.categorical)):
-        yield f"features.categorical.{name}", "also listed as numeric", "list a feature once"
-    for name in features.names:
-        if name in {use_case.entity, use_case.event_time, use_case.label.column}:
-            yield f"features.{name}", "is the entity, the event time or the label", "a model may not look at it; remove it"
-    for field in ("segments", "protected"):
-        for index, name in enumerate(getattr(use_case, field)):
-            if name not in features.categorical:
-                yield f"{field}[{index}]", f"{name!r} is no categorical feature", suggest(name, features.categorical)
-
-
-def _check_sources(use_case: UseCase) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for index, source in enumerate(use_case.sources):
-        if source.name in seen:
-            yield f"sources[{index}].name", f"{source.name!r} is used twice", "give each source its own name"
-        seen.add(source.name)
-    if all(source.event_time is None for source in use_case.sources):
-        yield "sources", "no source has an event_time", "set event_time on the source that brings new rows each interval"
-
-
-def _check_schedule(use_case: UseCase) -> Iterator[Finding]:
-    schedule, retrain = use_case.schedule, use_case.monitoring.retrain
-    if schedule.end is not None and schedule.end <= schedule.start:
-        yield "schedule.end", f"found {schedule.end}", f"expected a day after schedule.start ({schedule.start})"
-    if len(schedule.train.split()) != 5:
-        yield "schedule.train", f"found {schedule.train!r}", "expected a cron expression of five fields: '0 6 2 */3 *'"
-    if not 1 <= retrain.needed <= retrain.window:
-        yield "monitoring.retrain.after", f"found {retrain.after!r}", "expected k of n with 1 <= k <= n, such as 2 of 3"
 
 
 def _explain(where: str, detail: ErrorDetails) -> Problem:

@@ -1,4 +1,4 @@
-"""Checks across fields of a use case: task, label, money, rule, gates and search must fit each other."""
+"""Checks across fields of a use case: names and values must agree with each other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from noria.core.base.errors import RuleError
 from noria.core.use_case import ConfusionValue, SplitBy, Task, UnitValue, UseCase, Value
 from noria.core.use_case.metric_catalog import gate_metrics, search_metrics
+from noria.core.use_case.pseudonym import check_privacy
 from noria.core.use_case.rule import Rule
 
 Finding = tuple[str, str, str]
@@ -24,14 +25,63 @@ _RULES = {
 }
 
 
-def check_task(use_case: UseCase) -> Iterator[Finding]:
-    """Label, money and search metric must be those of the task.
+def cross_check(use_case: UseCase) -> Iterator[Finding]:
+    """Findings across the fields of a use case: field, what was found, what was expected.
 
     Example:
+        >>> wrong = use_case.gates[0].model_copy(update={"metric": "recal"})
+        >>> list(cross_check(use_case.model_copy(update={"gates": (wrong,)})))
+        [('gates[0].metric', "'recal' is not of binary_classification", 'did you mean recall?')]
         >>> training = use_case.training.model_copy(update={"metric": "rmse"})
-        >>> next(check_task(use_case.model_copy(update={"training": training})))[:2]
+        >>> next(cross_check(use_case.model_copy(update={"training": training})))[:2]
         ('training.metric', "'rmse' is not of binary_classification")
     """
+    yield from _check_features(use_case)
+    yield from _check_task(use_case)
+    yield from _check_rule(use_case)
+    yield from check_privacy(use_case)
+    yield from _check_gates_section(use_case)
+    yield from _check_sources(use_case)
+    yield from _check_schedule(use_case)
+
+
+def _check_features(use_case: UseCase) -> Iterator[Finding]:
+    features = use_case.features
+    if not features.names:
+        yield "features", "no feature is listed", "list at least one under numeric or categorical"
+    for name in sorted(set(features.numeric) & set(features.categorical)):
+        yield f"features.categorical.{name}", "also listed as numeric", "list a feature once"
+    for name in features.names:
+        if name in {use_case.entity, use_case.event_time, use_case.label.column}:
+            yield f"features.{name}", "is the entity, the event time or the label", "a model may not look at it; remove it"
+    for field in ("segments", "protected"):
+        for index, name in enumerate(getattr(use_case, field)):
+            if name not in features.categorical:
+                yield f"{field}[{index}]", f"{name!r} is no categorical feature", suggest(name, features.categorical)
+
+
+def _check_sources(use_case: UseCase) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, source in enumerate(use_case.sources):
+        if source.name in seen:
+            yield f"sources[{index}].name", f"{source.name!r} is used twice", "give each source its own name"
+        seen.add(source.name)
+    if all(source.event_time is None for source in use_case.sources):
+        yield "sources", "no source has an event_time", "set event_time on the source that brings new rows each interval"
+
+
+def _check_schedule(use_case: UseCase) -> Iterator[Finding]:
+    schedule, retrain = use_case.schedule, use_case.monitoring.retrain
+    if schedule.end is not None and schedule.end <= schedule.start:
+        yield "schedule.end", f"found {schedule.end}", f"expected a day after schedule.start ({schedule.start})"
+    if len(schedule.train.split()) != 5:
+        yield "schedule.train", f"found {schedule.train!r}", "expected a cron expression of five fields: '0 6 2 */3 *'"
+    if not 1 <= retrain.needed <= retrain.window:
+        yield "monitoring.retrain.after", f"found {retrain.after!r}", "expected k of n with 1 <= k <= n, such as 2 of 3"
+
+
+def _check_task(use_case: UseCase) -> Iterator[Finding]:
+    """Label, money and search metric must be those of the task."""
     task, value = use_case.task, use_case.business.value
     kind = _task_of(value)
     if kind is not task:
@@ -84,14 +134,8 @@ def _check_anchor(use_case: UseCase) -> Iterator[Finding]:
         yield where, f"gives {empty!r} where everything is missing", f"expected a number above 0; {example}"
 
 
-def check_rule(use_case: UseCase) -> Iterator[Finding]:
-    """The baseline reads features, and ends in what the task predicts, even where everything is missing.
-
-    Example:
-        >>> business = use_case.business.model_copy(update={"baseline": "houre >= 18"})
-        >>> list(check_rule(use_case.model_copy(update={"business": business})))
-        [('business.baseline', "'houre' is not a feature", 'did you mean hour?')]
-    """
+def _check_rule(use_case: UseCase) -> Iterator[Finding]:
+    """The baseline reads features, and ends in what the task predicts, even where everything is missing."""
     example = _RULES[use_case.task]
     try:
         rule = Rule(use_case.business.baseline)
@@ -111,14 +155,8 @@ def check_rule(use_case: UseCase) -> Iterator[Finding]:
                 yield "business.baseline", found, f"expected a class of label.classes, as in: {example}"
 
 
-def check_gates_section(use_case: UseCase) -> Iterator[Finding]:
-    """Gates have one condition each, on a metric of the task; segments and risks that they speak of are there.
-
-    Example:
-        >>> wrong = use_case.gates[0].model_copy(update={"metric": "recal"})
-        >>> list(check_gates_section(use_case.model_copy(update={"gates": (wrong,)})))
-        [('gates[0].metric', "'recal' is not of binary_classification", 'did you mean recall?')]
-    """
+def _check_gates_section(use_case: UseCase) -> Iterator[Finding]:
+    """Gates have one condition each, on a metric of the task; segments and risks that they speak of are there."""
     fairness = ("demographic_parity", "equalised_odds", "disparate_impact")
     for index, gate in enumerate(use_case.gates):
         where, conditions = f"gates[{index}]", gate.conditions
