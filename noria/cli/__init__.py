@@ -9,7 +9,19 @@ import sys
 
 import typer
 
-from noria.cli import contract, database, governance, keys, pipeline, rollout, stack
+from noria.cli import (
+    access,
+    contract,
+    data,
+    evidence,
+    migration,
+    monitoring,
+    release,
+    rollout,
+    scoring,
+    stack,
+    training,
+)
 from noria.cli.console import explain, show_error
 
 _HELP = """
@@ -40,7 +52,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (stack, database, contract, pipeline, governance, rollout, keys):
+for part in (stack, migration, contract, data, training, scoring, monitoring, release, evidence, rollout, access):
     part.register(app)
 
 

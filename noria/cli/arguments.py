@@ -25,6 +25,10 @@ Start = Annotated[str, typer.Option("--start", metavar="DATE", help="First insta
 End = Annotated[str, typer.Option("--end", metavar="DATE", help="Instant after the last, such as 2013-02-01 (UTC).")]
 AsOf = Annotated[str, typer.Option("--as-of", metavar="DATE", help="Nothing that became known later is used.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit trail.")]
+ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
+AllowBreaking = Annotated[
+    bool, typer.Option("--allow-breaking", help="Even if requests that apps send now would be refused.")
+]
 
 
 def open_services() -> Services:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from noria.core.base.errors import NoriaError, first_line
+
+if TYPE_CHECKING:
+    from noria.core.base.results import Result
 
 out = Console()
 err = Console(stderr=True)
@@ -41,3 +46,17 @@ def facts(title: str, rows: dict[str, object]) -> Table:
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(str(value)))
     return table
+
+
+def show(title: str, result: Result) -> None:
+    """Print what a step returned as a table of names and values."""
+    rows: dict[str, object] = {}
+    for name, value in result.model_dump(mode="json").items():
+        rows[name] = _words(value)
+    out.print(facts(title, rows))
+
+
+def _words(value: object) -> object:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item:,}" for key, item in value.items())
+    return "; ".join(map(str, value)) if isinstance(value, list) else value

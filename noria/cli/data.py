@@ -1,4 +1,4 @@
-"""The pipeline's steps from a shell: the same jobs as Airflow's tasks run."""
+"""The data steps from a shell: the same jobs as Airflow's tasks run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.cli.arguments import AsOf, End, Start, UseCaseName, interval, opened
-from noria.cli.console import facts, out, say
+from noria.cli.arguments import End, Start, UseCaseName, interval, opened
+from noria.cli.console import out, say, show
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from rich.progress import Progress
 
     from noria.bootstrap import Services
     from noria.core.base.interval import Interval
-    from noria.core.base.results import Result
     from noria.core.use_case import UseCase
 
 
@@ -34,8 +31,7 @@ _StageOption = Annotated[DataStage, typer.Option("--stage", help="Raw data, or t
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (data, train, score, monitor):
-        app.command(rich_help_panel="Pipeline")(command)
+    app.command(rich_help_panel="Pipeline")(data)
     for command in (ingest, validate, transform):
         app.command(rich_help_panel="Single steps")(command)
 
@@ -48,7 +44,7 @@ def ingest(use_case: UseCaseName, start: Start, end: End) -> None:
     from noria.jobs import data as data_jobs
 
     services, chosen = opened(use_case)
-    _show("ingest", data_jobs.ingest(services, chosen, interval(chosen, start, end)))
+    show("ingest", data_jobs.ingest(services, chosen, interval(chosen, start, end)))
 
 
 def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption = DataStage.RAW) -> None:
@@ -56,7 +52,7 @@ def validate(use_case: UseCaseName, start: Start, end: End, stage: _StageOption 
     from noria.jobs import data as data_jobs
 
     services, chosen = opened(use_case)
-    _show(f"validate {stage}", data_jobs.validate(services, chosen, interval(chosen, start, end), stage.value))
+    show(f"validate {stage}", data_jobs.validate(services, chosen, interval(chosen, start, end), stage.value))
 
 
 def transform(use_case: UseCaseName, start: Start, end: End) -> None:
@@ -64,7 +60,7 @@ def transform(use_case: UseCaseName, start: Start, end: End) -> None:
     from noria.jobs import data as data_jobs
 
     services, chosen = opened(use_case)
-    _show("transform", data_jobs.transform(services, chosen, interval(chosen, start, end)))
+    show("transform", data_jobs.transform(services, chosen, interval(chosen, start, end)))
 
 
 def data(
@@ -87,81 +83,6 @@ def data(
                 step(services, chosen, piece)
                 progress.advance(bar)
     say(f"{chosen.name}: {len(intervals)} interval{'s' if len(intervals) > 1 else ''} ingested, checked and transformed")
-
-
-def train(
-    use_case: UseCaseName,
-    as_of: AsOf,
-    version: Annotated[
-        str | None,
-        typer.Option("--verify", metavar="VERSION", help="Make this version again, and say whether it comes out the same."),
-    ] = None,
-) -> None:
-    """Train on what was known at a date: snapshot, search, evaluation, gates, registration. Promotes nothing.
-
-    Example: `noria train flight_delays --as-of 2013-05-01`, then `noria promote flight_delays VERSION`
-
-    With `--verify` nothing is registered: training set, fit and (one worker's) search are repeated and compared; exit code 1
-    where anything differs.
-    """
-    from noria.cli.search import search_all
-    from noria.core.base.interval import parse_instant
-    from noria.jobs import training
-
-    services, chosen = opened(use_case)
-    instant = parse_instant(as_of)
-    if version is not None:
-        _verify(services, chosen, instant, version)
-        return
-    with out.status("registering the baseline as version 0"):
-        training.ensure_baseline(services, chosen)
-    with out.status("freezing the training set"):
-        snapshot = training.take_snapshot(services, chosen, instant)
-    say(f"training set: {snapshot.rows:,} rows known at {as_of}, digest {snapshot.digest[:16]}")
-    search_all(chosen, snapshot)
-    with out.status("fitting, judging on the last slice of time, registering"):
-        registered = training.fit_and_register(services, chosen, snapshot)
-    _show(f"version {registered.version}", registered)
-    if registered.passed:
-        say(f"Every gate passed: noria promote {chosen.name} {registered.version}")
-
-
-def _verify(services: Services, use_case: UseCase, as_of: datetime, version: str) -> None:
-    from noria.jobs.verification import verify
-
-    with out.status(f"making version {version} again"):
-        result = verify(services, use_case, as_of, version)
-    words = {True: "the same", False: "different", None: "not repeated: several workers or the clock drew its trials"}
-    found = {"training set": result.same_snapshot, "bundle": result.same_bundle, "search": result.same_search}
-    out.print(facts(f"version {version}", {name: words[same] for name, same in found.items()}))
-    for line in result.differences:
-        say(line)
-    if not result.reproduced:
-        raise typer.Exit(1)
-
-
-def score(use_case: UseCaseName, start: Start, end: End) -> None:
-    """Predict every entity of an interval with the version that was in force when it began."""
-    from noria.jobs import scoring
-
-    services, chosen = opened(use_case)
-    _show("score", scoring.score(services, chosen, interval(chosen, start, end)))
-
-
-def monitor(
-    use_case: UseCaseName,
-    start: Start,
-    end: End,
-    mail: Annotated[bool, typer.Option("--mail", help="Send the report to the use case's owners, once.")] = False,
-) -> None:
-    """Judge an interval: drift, performance on labels that have arrived, money. Writes the verdict and the report."""
-    from monitoring import jobs
-
-    services, chosen = opened(use_case)
-    piece = interval(chosen, start, end)
-    _show("verdict", jobs.monitor(services, chosen, piece))
-    if mail:
-        _show("e-mail", jobs.notify(services, chosen, piece))
 
 
 def _data_steps() -> dict[str, Callable[[Services, UseCase, Interval], object]]:
@@ -194,16 +115,3 @@ def _progress() -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out)
-
-
-def _show(title: str, result: Result) -> None:
-    rows: dict[str, object] = {}
-    for name, value in result.model_dump(mode="json").items():
-        rows[name] = _words(value)
-    out.print(facts(title, rows))
-
-
-def _words(value: object) -> object:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {item:,}" for key, item in value.items())
-    return "; ".join(map(str, value)) if isinstance(value, list) else value

@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.cli.arguments import Reason, UseCaseName, actor, open_services, opened
+from noria.cli.arguments import AllowBreaking, ApprovedBy, Reason, UseCaseName, actor, open_services, opened
 from noria.cli.console import facts, out, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from noria.core.lifecycle.audit_event import AuditEvent
-    from noria.core.lifecycle.check_line import ChecklistItem
 
 _PANEL = "Versions"
-ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
-Version = Annotated[
-    str | None,
-    typer.Argument(metavar="VERSION", help="Default: the champion, or the newest version while the baseline serves."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(versions)
     app.command(rich_help_panel=_PANEL)(promote)
     app.command("roll-back", rich_help_panel=_PANEL)(roll_back)
-    for command in (rehearse, card, checklist):
-        app.command(rich_help_panel=_PANEL)(command)
+    app.command(rich_help_panel=_PANEL)(rehearse)
     audit = typer.Typer(help="Who promoted what, when and why: an append-only trail.", no_args_is_help=True)
     audit.command("list")(audit_list)
     audit.command("verify")(audit_verify)
@@ -43,12 +36,13 @@ def versions(use_case: UseCaseName) -> None:
     from noria.core.base.formatting import day, money
     from noria.core.metrics.task_profile import profile_of
     from noria.core.use_case.metric_catalog import definition
+    from noria.jobs import release
 
     services, chosen = opened(use_case)
     metric, currency = definition(profile_of(chosen.task).headline), chosen.business.currency
     columns = ("version", "stage", "as of", metric.title, "value per 1,000", "snapshot", "gates")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
-    for version in services.registry.versions(chosen.name):
+    for version in release.versions(services, chosen):
         table.add_row(
             version.version,
             str(version.stage),
@@ -66,26 +60,18 @@ def promote(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A version of `noria versions`.")],
     reason: Reason = "",
     approved_by: ApprovedBy = "",
-    allow_breaking: Annotated[
-        bool, typer.Option("--allow-breaking", help="Even if requests that apps send now would be refused.")
-    ] = False,
+    allow_breaking: AllowBreaking = False,
 ) -> None:
     """Make a version champion, if its gates passed and the champion it was compared with still serves.
 
     Serving takes it up within seconds, without dropping a request. With a reason, a version that was rolled back returns.
     A use case with `approval: manual` needs another person's approval: `--approved-by`.
     """
-    from noria.core.lifecycle.promotion import PromotionRequest
     from noria.jobs import release
 
     services, chosen = opened(use_case)
-    request = PromotionRequest(
-        services.registry.version(chosen.name, version).reference(),
-        actor=actor(),
-        approved_by=approved_by,
-        reason=reason,
-        allow_retired=bool(reason),
-        allow_breaking=allow_breaking,
+    request = release.request_of(
+        services, chosen, version, actor=actor(), reason=reason, approved_by=approved_by, allow_breaking=allow_breaking
     )
     result = release.promote(services, chosen, request)
     out.print(facts("promoted" if result.promoted else "not promoted", result.model_dump()))
@@ -121,60 +107,16 @@ def rehearse(use_case: UseCaseName) -> None:
         say(step)
 
 
-def card(use_case: UseCaseName, version: Version = None) -> None:
-    """Write a version's model card with what has happened since it was made, and say where it is.
-
-    Example: `noria card flight_delays 2`
-    """
-    from noria.jobs import release
-
-    services, chosen = opened(use_case)
-    with out.status("reading registry, audit trail and warehouse"):
-        page = release.write_card(services, chosen, version)
-    say(f"{chosen.name}: {page}")
-
-
-def checklist(use_case: UseCaseName, version: Version = None) -> None:
-    """Show what must be in place before a version decides: computed, with evidence and what to do.
-
-    Exit code 1 where a line says no. Example: `noria checklist flight_delays`
-    """
-    from noria.core.lifecycle.check_line import CheckState
-    from noria.jobs import release
-
-    services, chosen = opened(use_case)
-    with out.status("reading registry, audit trail and warehouse"):
-        found, lines = release.checklist(services, chosen, version)
-    ready = sum(line.state is CheckState.YES for line in lines)
-    say(f"{chosen.name} version {found.version}: {ready} of {len(lines)}")
-    for line in lines:
-        out.print(_checked(line))
-    if any(line.state is CheckState.NO for line in lines):
-        raise typer.Exit(1)
-
-
-def _checked(line: ChecklistItem) -> RenderableType:
-    """State and what on the first line; evidence and what to do below it, where they have the whole width."""
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.text import Text
-
-    style = {"yes": "green", "no": "red"}.get(line.state, "yellow")
-    first = Text.assemble((f"{line.state.value:8}", style), (line.what, "bold"))
-    below = [line.evidence, *([f"to do: {line.to_do}"] if line.to_do else [])]
-    return Group(first, *(Padding(Text(text), (0, 0, 0, 8)) for text in below))
-
-
 def audit_list(
     use_case: Annotated[str | None, typer.Argument(metavar="USE_CASE", help="Only this one's; all when left out.")] = None,
 ) -> None:
     """List who promoted, or rolled back, which version, when and why; oldest first."""
+    from noria.jobs import release
 
     services = open_services()
-    chosen = services.catalog.get(use_case).name if use_case else None
-    events = services.audit.events(chosen)
+    events = release.audit_events(services, services.catalog.get(use_case) if use_case else None)
     if not events:
-        say(f"nothing has been promoted or rolled back{f' in {chosen}' if chosen else ''} yet")
+        say(f"nothing has been promoted or rolled back{f' in {use_case}' if use_case else ''} yet")
     for event in events:
         out.print(_event_lines(event))
 
@@ -200,6 +142,7 @@ def _event_lines(event: AuditEvent) -> RenderableType:
 
 def audit_verify() -> None:
     """Recompute the trail's chain of hashes. Exit code 1, and which event, where it was altered."""
+    from noria.jobs import release
 
-    events = open_services().audit.verify()
+    events = release.verify_audit(open_services())
     say(f"the audit trail is whole: {events} events", "green")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noria.cli.arguments import Reason, UseCaseName, actor, opened
+from noria.cli.arguments import AllowBreaking, ApprovedBy, Reason, UseCaseName, actor, opened
 from noria.cli.console import facts, out, say
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 _PANEL = "Versions"
 Candidate = Annotated[
     str | None, typer.Argument(metavar="VERSION", help="A version of `noria versions`. Default: the challenger that waits.")
-]
-ApprovedBy = Annotated[str, typer.Option("--approved-by", metavar="NAME", help="Who else agreed; kept in the audit trail.")]
-AllowBreaking = Annotated[
-    bool, typer.Option("--allow-breaking", help="Although apps that are answered now would not be answered any more.")
 ]
 
 
@@ -42,26 +38,16 @@ def start(
     With a reason, a version that was rolled back before is tried again. `noria rollout advance` takes the next steps; the
     training DAG does so by itself for the versions that it trains.
     """
-    from noria.core.base.errors import RolloutError
-    from noria.core.lifecycle.promotion import PromotionRequest
-    from noria.core.model.bundle import BASELINE_VERSION
+    from noria.jobs import release
     from noria.jobs import rollout as rollout_jobs
 
     services, chosen = opened(use_case)
-    number = version or services.registry.alias_state(chosen.name).challenger
-    if number == BASELINE_VERSION:
-        raise RolloutError(f"{chosen.name} has no challenger that waits: name a version of `noria versions {chosen.name}`")
-    request = PromotionRequest(
-        services.registry.version(chosen.name, number).reference(),
-        actor=actor(),
-        approved_by=approved_by,
-        reason=reason,
-        allow_retired=bool(reason),
-        allow_breaking=allow_breaking,
+    request = release.request_of(
+        services, chosen, version, actor=actor(), reason=reason, approved_by=approved_by, allow_breaking=allow_breaking
     )
     result = rollout_jobs.start(services, chosen, request)
     if result is None:
-        say(f"version {number} of {chosen.name} is champion already")
+        say(f"version {request.candidate.version} of {chosen.name} is champion already")
     else:
         _show(result)
 

@@ -1,88 +1,76 @@
-"""Steps that decide whether a version may serve, beside the pipeline's own in `noria.jobs.training`: evidence, approval,
-promotion, roll-back, rehearsal, and the model card and checklist of any version. Airflow tasks and the command line call
-these."""
+"""Steps that decide which version serves: approval, promotion, roll-back, rehearsal, and the trail of who did what.
+
+Airflow tasks and the command line call these."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noria.bootstrap import Services
 from noria.core.base.errors import RegistryError
-from noria.core.base.results import PromotionResult, SnapshotRef, VersionRef
-from noria.core.lifecycle.evaluation import EvaluationReport, GateResult
-from noria.core.lifecycle.gates import check_gates
+from noria.core.base.results import PromotionResult, VersionRef
 from noria.core.lifecycle.promotion import PromotionRequest
-from noria.core.lifecycle.registry import EVIDENCE, ModelVersion
-from noria.core.model.bundle import BASELINE_VERSION, EVALUATION, Manifest, baseline_manifest
+from noria.core.lifecycle.registry import ModelVersion
+from noria.core.model.bundle import BASELINE_VERSION, Manifest, baseline_manifest
 from noria.core.use_case import UseCase
 from noria.io.bundle_files import read_manifest
 
 if TYPE_CHECKING:
-    from noria.core.lifecycle.check_line import ChecklistItem
+    from noria.core.lifecycle.audit_event import AuditEvent
     from noria.release.rollback_drill import RollbackDrill
-    from noria.reports.model_card import ModelCard
-    from noria.training.bundle.build import ModelBundle
-
-EVALUATION_PAGE = "evaluation.html"
 
 
-@dataclass(frozen=True)
-class EvidenceRequest:
-    """Evidence of a bundle that is about to be registered.
-
-    Attributes:
-        use_case: specification of the model.
-        snapshot: the training set.
-        bundle: its files, evaluation and parameters.
-        gates: results of the gates.
-        environment: versions of the libraries that computed it.
-        folder: where the pages are written.
-    """
-
-    use_case: UseCase
-    snapshot: SnapshotRef
-    bundle: ModelBundle
-    gates: Sequence[GateResult]
-    environment: Mapping[str, str]
-    folder: Path
-
-
-def write_evidence(services: Services, request: EvidenceRequest) -> Path:
-    """Write model card and evaluation page of a bundle that is about to be registered; returns the folder.
-
-    Args:
-        services: their history has the lineage of the training set.
-        request: the bundle, and where the pages are written.
+def versions(services: Services, use_case: UseCase) -> tuple[ModelVersion, ...]:
+    """Every version of a use case; version 0 is the baseline.
 
     Example:
-        >>> gates = check_gates(use_case.gates, bundle.report)
-        >>> request = EvidenceRequest(use_case, snapshot, bundle, gates, {"xgboost": "3.2.0"}, folder / "pages")
-        >>> sorted(path.name for path in write_evidence(services, request).iterdir())
-        ['card.html', 'card.json', 'evaluation.html']
+        >>> [version.version for version in versions(services, use_case)], candidate.version
+        (['0', '1'], '1')
     """
-    from noria.reports import evaluation_page
-    from noria.reports.model_card import make_card
-    from noria.reports.model_card_files import write_card
+    return tuple(services.registry.versions(use_case.name))
 
-    use_case, snapshot, bundle = request.use_case, request.snapshot, request.bundle
-    card = make_card(
-        use_case,
-        read_manifest(bundle.folder, bundle.digest),
-        bundle.report,
-        bundle_digest=bundle.digest,
-        written_at=services.clock.now(),
-        gates=request.gates,
-        lineage=services.history.lineage(use_case, snapshot),
-        params=bundle.params,
-        environment=request.environment,
+
+def request_of(
+    services: Services,
+    use_case: UseCase,
+    version: str | None,
+    *,
+    actor: str,
+    reason: str = "",
+    approved_by: str = "",
+    allow_breaking: bool = False,
+) -> PromotionRequest:
+    """A person's request to promote a version, at once or in steps. With a reason, one that was rolled back may return.
+
+    Args:
+        services: the registry knows the version.
+        use_case: whose version it is.
+        version: None takes the challenger that waits.
+        actor: who asks.
+        reason: why; the version's summary where it is empty.
+        approved_by: who else agreed; empty where no one was asked.
+        allow_breaking: whether the version may refuse requests that apps send now.
+
+    Raises:
+        RegistryError: there is no such version, or no challenger waits.
+
+    Example:
+        >>> request_of(services, use_case, candidate.version, actor="ana", reason="reviewed").allow_retired
+        True
+    """
+    number = version or services.registry.alias_state(use_case.name).challenger
+    if number == BASELINE_VERSION and not version:
+        raise RegistryError(
+            f"{use_case.name} has no challenger that waits: name a version of `noria versions {use_case.name}`"
+        )
+    return PromotionRequest(
+        services.registry.version(use_case.name, number).reference(),
+        actor=actor,
+        approved_by=approved_by,
+        reason=reason,
+        allow_retired=bool(reason),
+        allow_breaking=allow_breaking,
     )
-    write_card(request.folder, _brought_up_to_date(services, use_case, card, version=""))
-    evaluation_page.write(bundle.report, use_case, request.folder / EVALUATION_PAGE, request.gates)
-    return request.folder
 
 
 def set_challenger(services: Services, use_case: UseCase, candidate: VersionRef, *, actor: str) -> None:
@@ -182,107 +170,26 @@ def rehearse(services: Services, use_case: UseCase, *, actor: str) -> RollbackDr
     return run(services.registry, services.audit, use_case, cache=services.settings.bundles, actor=actor)
 
 
-def checklist(
-    services: Services, use_case: UseCase, version: str | None = None
-) -> tuple[ModelVersion, tuple[ChecklistItem, ...]]:
-    """Checklist of a version before it decides, as of now.
-
-    Args:
-        services: registry, audit trail and warehouse are asked.
-        use_case: as it is written now.
-        version: None takes the champion, or the newest version while the baseline serves.
-
-    Raises:
-        RegistryError: there is no such version, or none but the baseline.
+def audit_events(services: Services, use_case: UseCase | None) -> tuple[AuditEvent, ...]:
+    """Events of the audit trail, oldest first; of one use case, or of all where it is None.
 
     Example:
-        >>> version, lines = checklist(services, use_case, candidate.version)
-        >>> print(lines[1].what, lines[1].state, lines[1].evidence, sep=" | ")
-        Every enforced gate passed | yes | roc_auc at least 0.6
+        >>> reject(services, use_case, candidate, actor="ben", reason="odd answers")
+        >>> [(event.action.words, event.actor) for event in audit_events(services, use_case)]
+        [('rejected', 'ben')]
     """
-    found = _chosen(services, use_case, version)
-    card, _ = _card_of(services, use_case, found)
-    return found, _brought_up_to_date(services, use_case, card, version=found.version).checklist
+    return services.audit.events(use_case.name if use_case else None)
 
 
-def write_card(services: Services, use_case: UseCase, version: str | None = None) -> Path:
-    """Write a version's model card again, with what has happened since it was made; returns the page's path.
-
-    A version that was registered without a card gets one from its bundle, without lineage.
+def verify_audit(services: Services) -> int:
+    """Recompute the audit trail's chain of hashes; returns the number of events.
 
     Raises:
-        RegistryError: there is no such version, or none but the baseline.
+        AuditError: an event was altered, removed or inserted; names the first one that does not fit.
 
     Example:
-        >>> path = write_card(services, use_case, candidate.version)
-        >>> path.name, "Warn customers of a late parcel" in path.read_text(encoding="utf-8")
-        ('card.html', True)
+        >>> _ = promote(services, use_case, PromotionRequest(candidate, actor="ana"))
+        >>> verify_audit(services)
+        2
     """
-    from noria.reports.model_card_files import write_card as write
-
-    found = _chosen(services, use_case, version)
-    card, folder = _card_of(services, use_case, found)
-    return write(folder, _brought_up_to_date(services, use_case, card, version=found.version))
-
-
-def _chosen(services: Services, use_case: UseCase, version: str | None) -> ModelVersion:
-    registry = services.registry
-    if version is not None:
-        found = registry.version(use_case.name, version)
-    else:
-        champion = registry.champion(use_case.name)
-        found = champion if champion.version != BASELINE_VERSION else registry.versions(use_case.name)[-1]
-    if found.version == BASELINE_VERSION:
-        raise RegistryError(
-            f"version 0 of {use_case.name} is the baseline in its use_case.yaml and has no card; train a version first"
-        )
-    return found
-
-
-def _card_of(services: Services, use_case: UseCase, version: ModelVersion) -> tuple[ModelCard, Path]:
-    """The card as it was when the version was made, and the folder that its pages are in."""
-    from noria.reports.model_card_files import read_card
-
-    into = services.settings.reports / use_case.name / "cards" / version.version
-    folder = services.registry.download_evidence(version, into) or into / EVIDENCE
-    return read_card(folder) or _card_from_bundle(services, use_case, version, folder), folder
-
-
-def _card_from_bundle(services: Services, use_case: UseCase, version: ModelVersion, folder: Path) -> ModelCard:
-    from noria.reports import evaluation_page
-    from noria.reports.model_card import make_card
-
-    bundle = services.registry.download(version, services.settings.bundles)
-    report = EvaluationReport.model_validate_json((bundle / EVALUATION).read_bytes())
-    gates = check_gates(use_case.gates, report)
-    evaluation_page.write(report, use_case, folder / EVALUATION_PAGE, gates)
-    return make_card(
-        use_case,
-        read_manifest(bundle, version.bundle_digest),
-        report,
-        bundle_digest=version.bundle_digest,
-        written_at=services.clock.now(),
-        gates=gates,
-    )
-
-
-def _brought_up_to_date(services: Services, use_case: UseCase, card: ModelCard, *, version: str) -> ModelCard:
-    from noria.reports.checklist import ChecklistFacts, compute_checklist
-    from noria.reports.model_card import brought_up_to_date
-    from noria.reports.operations import Operations
-
-    now: datetime = services.clock.now()
-    events = services.audit.events(use_case.name)
-    lines = compute_checklist(
-        ChecklistFacts(
-            use_case=use_case,
-            report=card.report,
-            gates=card.gates,
-            lineage=card.lineage,
-            operations=services.history.operations(use_case.name, version) if version else Operations(),
-            events=events,
-            version=version,
-            now=now,
-        )
-    )
-    return brought_up_to_date(card, version=version, checklist=lines, events=events, now=now)
+    return services.audit.verify()

@@ -18,7 +18,7 @@ from noria.core.lifecycle.registry import GateOutcome, ModelVersion, Stage
 from noria.core.model.bundle import baseline_manifest, specification_digest
 from noria.core.use_case import UseCase
 from noria.io.bundle_files import write_bundle
-from noria.jobs.release import EvidenceRequest, write_evidence
+from noria.jobs.evidence import EvidenceRequest, write_evidence
 
 if TYPE_CHECKING:
     from noria.training.bundle.build import ModelBundle

@@ -162,6 +162,7 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
 def mail_question(run: TaskContext, version: str, summary: str) -> None:
     """Mail the owner that a version waits; once per run. A mail that cannot be sent does not keep people from answering."""
     from noria.core.base.errors import NotifyError
+    from noria.jobs import mail
 
     dag_id = run.context["dag_run"].dag_id
     page = f"{run.services.settings.airflow_url.rstrip('/')}/dags/{dag_id}/runs/{quote(run.run_id, safe='')}"
@@ -173,7 +174,7 @@ def mail_question(run: TaskContext, version: str, summary: str) -> None:
         evidence=evidence_page(run, version),
     )
     try:
-        run.services.mailer.deliver(message, key=f"question/{dag_id}/{run.run_id}", use_case=run.use_case.name)
+        mail.send(run.services, run.use_case, message, key=f"question/{dag_id}/{run.run_id}")
     except NotifyError:
         _LOG.exception("version %s waits for an answer, and the mail to the owner could not be sent", version)
 

@@ -32,6 +32,7 @@ def mail_owner(use_case: UseCase) -> Callable[[Mapping[str, Any]], None]:
 
     def on_failure(context: Mapping[str, Any]) -> None:
         from noria.bootstrap import bootstrap
+        from noria.jobs import mail
 
         # Airflow leaves `dag_run` out when no task of the run is left that it could describe.
         run, dag_id, run_id = context.get("dag_run"), context["dag"].dag_id, context["run_id"]
@@ -43,7 +44,7 @@ def mail_owner(use_case: UseCase) -> Callable[[Mapping[str, Any]], None]:
             partition_key=run.partition_key if run else None,
             url=services.settings.airflow_url.rstrip("/"),
         )
-        result = services.mailer.deliver(message, key=f"failed/{dag_id}/{run_id}", use_case=use_case.name)
+        result = mail.send(services, use_case, message, key=f"failed/{dag_id}/{run_id}")
         _LOG.info("mailed %s that %s failed: %s", use_case.owner, run_id, result.message_id)
 
     return on_failure

@@ -16,7 +16,7 @@ from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import EVALUATION, baseline_manifest
 from noria.core.model.signature import Field, Kind, Signature
 from noria.io.bundle_files import write_bundle
-from noria.jobs import release
+from noria.jobs import evidence, release
 from noria.reports.model_card_files import read_card
 from noria.settings import Settings
 from noria.training.bundle.build import ModelBundle
@@ -45,11 +45,11 @@ def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> Versio
     gates = judged(use_case)
     snapshot = SnapshotRef(digest=SNAPSHOT, path="s.parquet", as_of=JUNE.isoformat(), rows=50_000, positives=12_000)
     fitted = ModelBundle(bundle, digest, a_report(), {"max_depth": "6"})
-    request = release.EvidenceRequest(use_case, snapshot, fitted, gates, {"python": "3.11"}, tmp_path / "evidence")
-    evidence = release.write_evidence(services, request)
+    request = evidence.EvidenceRequest(use_case, snapshot, fitted, gates, {"python": "3.11"}, tmp_path / "evidence")
+    pages = evidence.write_evidence(services, request)
     outcome = GateOutcome(passed=True, summary="roc_auc 0.71", judged_against="0")
     version = services.registry.register(
-        use_case.name, bundle, digest, key="1", params={}, outcome=outcome, evidence=evidence if with_evidence else None
+        use_case.name, bundle, digest, key="1", params={}, outcome=outcome, evidence=pages if with_evidence else None
     )
     return VersionRef(
         version=version.version,
@@ -62,7 +62,7 @@ def train(services, use_case, tmp_path, *, with_evidence: bool = True) -> Versio
 
 
 def states(services, use_case, what: str) -> CheckState:
-    _, lines = release.checklist(services, use_case)
+    _, lines = evidence.checklist(services, use_case)
     (found,) = (line for line in lines if what in line.what)
     return found.state
 
@@ -76,7 +76,7 @@ def test_a_version_goes_from_training_to_a_card_that_says_who_approved_it(servic
     release.promote(services, use_case, PromotionRequest(candidate, actor="ana", approved_by="ben", reason="reviewed"))
     assert states(services, use_case, "approval that is needed") is CheckState.YES
 
-    page = release.write_card(services, use_case)
+    page = evidence.write_card(services, use_case)
     assert {path.name for path in page.parent.iterdir()} == {"card.html", "card.json", "evaluation.html"}
     card = read_card(page.parent)
     assert card is not None
@@ -108,7 +108,7 @@ def test_a_version_that_would_break_apps_is_refused_until_somebody_allows_it(ser
 
 def test_a_version_registered_without_evidence_gets_a_card_from_its_bundle(services, use_case, tmp_path):
     train(services, use_case, tmp_path, with_evidence=False)
-    page = release.write_card(services, use_case, "1")
+    page = evidence.write_card(services, use_case, "1")
     card = read_card(page.parent)
     assert card is not None
     assert (card.lineage, card.report.rows, len(card.gates)) == (None, 12_000, 5)
@@ -143,6 +143,6 @@ def test_a_rehearsal_that_was_killed_half_way_is_cleared_by_the_next(services, u
 
 def test_the_rule_has_no_card_and_nothing_to_rehearse_with(services, use_case):
     with pytest.raises(RegistryError, match="has no card; train a version first"):
-        release.write_card(services, use_case)
+        evidence.write_card(services, use_case)
     with pytest.raises(RegistryError, match="has no trained version to rehearse with"):
         release.rehearse(services, use_case, actor="ana")

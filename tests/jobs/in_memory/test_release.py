@@ -9,7 +9,7 @@ from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import Provenance, baseline_manifest
 from noria.core.model.signature import Field, Kind, Signature
 from noria.io.bundle_files import write_bundle
-from noria.jobs import release
+from noria.jobs import evidence, release
 from noria.reports.operations import Operations
 from noria.testing.fakes.interruption import Killed
 from tests.release.candidates import AS_OF, a_candidate
@@ -149,21 +149,21 @@ def trained(services, tmp_path):
 
 
 def test_checklist_takes_the_newest_version_and_what_it_has_done(services, trained):
-    version, before = release.checklist(services, trained)
+    version, before = evidence.checklist(services, trained)
     services.history.done["parcels", "1"] = Operations(verdicts={"quality_loss": 2})
-    after = release.checklist(services, trained)[1]
+    after = evidence.checklist(services, trained)[1]
     assert version.version == "1"
     changed = [now for was, now in zip(before, after, strict=True) if was != now]
     assert any("2 lost quality" in line.evidence for line in changed)
 
 
 def test_write_card_twice_writes_the_same_page(services, trained):
-    path = release.write_card(services, trained)
+    path = evidence.write_card(services, trained)
     page = path.read_bytes()
-    assert release.write_card(services, trained) == path
+    assert evidence.write_card(services, trained) == path
     assert path.read_bytes() == page
 
 
 def test_checklist_of_the_baseline_is_refused(services, trained):
     with pytest.raises(RegistryError, match="has no card; train a version first"):
-        release.checklist(services, trained, "0")
+        evidence.checklist(services, trained, "0")

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from noria.cli import search as search_bar
+from noria.cli import training as search_bar
 from noria.core.base.errors import NotEnoughDataError
 from noria.training.data.splits import search_folds, split_plan
 from noria.training.search.budget import Budget
@@ -164,7 +164,7 @@ def test_a_trial_s_line_moves_the_bar_in_a_terminal():
         "trial 2: linear, average_precision 0.4510 (best 0.4510), 0.2 s, 4 of 40 trials, linear_c=0.2",
         "trial 9 was interrupted; offering it again (attempt 1)",
     ):
-        search_bar.show(line, progress, bar)
+        search_bar.show_trial(line, progress, bar)
     (task,) = progress.tasks
     assert task.completed == 5  # the line of 4 was overtaken
     assert task.fields["best"] == "best 0.4510"
