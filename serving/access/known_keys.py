@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import psycopg
 
+from noria.io.reopened_connection import ReopenedConnection
+
 _QUERY = """
 select s.digest, k.id, k.name, k.use_cases, k.scopes, k.per_minute, least(k.expires_at, s.valid_until)
 from ops.api_keys as k
@@ -52,8 +54,15 @@ class KeyTable:
     """The tables of keys, over one connection that is opened when needed; do not share it between threads or processes."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = ReopenedConnection(
+            url,
+            "noria-serving-keys",
+            # a revocation must not wait long
+            statement_timeout=5_000,
+            lock_timeout=2_000,
+            tcp_user_timeout=5_000,
+            keepalives_idle=5,
+        )
 
     def read(self) -> KnownKeys:
         """Every key that was not revoked.
@@ -79,33 +88,17 @@ class KeyTable:
 
     def close(self) -> None:
         """Close the connection; the next query opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
         try:
-            connection = self._connect()
+            connection = self._connection.get()
             with connection.transaction():
                 yield connection
         except psycopg.Error:
             self.close()
             raise
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=5,
-                application_name="noria-serving-keys",
-                # a revocation must not wait long for a server that has vanished
-                options="-c statement_timeout=5000 -c lock_timeout=2000",
-                tcp_user_timeout=5000,
-                keepalives_idle=5,
-            )
-        return self._connection
 
 
 def _known(row: tuple[Any, ...]) -> KnownSecret:

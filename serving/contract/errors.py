@@ -12,9 +12,10 @@ NoriaError
 │   ├── TooManyRequestsError   more requests than the key may send
 │   ├── UnknownUseCaseError    a use case that does not exist
 │   ├── NotServedError         a version, or a part of a protocol, that is not served here
-│   ├── UnknownEntityError     an entity without features; lists every one
 │   ├── NoReasonsError         reasons wanted from a version that cannot give any
-│   └── UnscorableError        an instance that fits the signature and has no score; lists every instance
+│   └── ListedError            instances that cannot be answered; lists every one
+│       ├── UnknownEntityError an entity without features
+│       └── UnscorableError    an instance that fits the signature and has no score
 ├── TooSlowError               a prediction that took longer than the use case allows
 ├── OnlineStoreError           features cannot be looked up at the moment
 └── JournalError               the prediction cannot be recorded, so it is not given
@@ -90,12 +91,20 @@ class TooManyRequestsError(RequestError):
         super().__init__(message)
 
 
-class UnknownEntityError(RequestError):
-    """Entities that have no features; lists every one."""
+class ListedError(RequestError):
+    """Instances that cannot be answered; lists every one.
+
+    Attributes:
+        problems: of each, in order.
+    """
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UnknownEntityError(ListedError):
+    """Entities that have no features; lists every one."""
 
 
 class NoReasonsError(RequestError):
@@ -113,12 +122,8 @@ class OnlineStoreError(NoriaError):
     """Features cannot be looked up at the moment."""
 
 
-class UnscorableError(RequestError):
+class UnscorableError(ListedError):
     """Instances that fit the signature and have no score: numbers too large, or values missing that a baseline needs."""
-
-    def __init__(self, problems: Sequence[FieldProblem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class UnknownUseCaseError(RequestError):

@@ -21,6 +21,7 @@ from serving.contract.errors import (
     ForbiddenError,
     JournalError,
     JournalFullError,
+    ListedError,
     MalformedBodyError,
     MethodError,
     NoReasonsError,
@@ -84,7 +85,7 @@ _TITLES = {
 }
 _log = logging.getLogger(__name__)
 _Headers = tuple[tuple[bytes, bytes], ...]
-_LISTING = (InstanceError, UnscorableError, UnknownEntityError)
+_LISTING = (InstanceError, ListedError)
 
 # Errors of the predict route, for the documentation.
 PREDICT_RESPONSES: dict[str, dict[str, object]] = {

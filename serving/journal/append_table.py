@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 
+from noria.io.reopened_connection import ReopenedConnection
+
 
 class AppendTable:
     """One table, over one connection that is opened when needed.
@@ -18,10 +20,16 @@ class AppendTable:
     """
 
     def __init__(self, url: str, name: str, columns: Sequence[str]) -> None:
-        self._url = url
         self._name = name
         self._columns = ", ".join(columns)
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = ReopenedConnection(
+            url,
+            "noria-serving",
+            statement_timeout=60_000,
+            lock_timeout=30_000,
+            tcp_user_timeout=30_000,
+            keepalives_idle=10,
+        )
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
         """Store rows in one transaction; rows that exist already stay as they are. Returns the number of new ones.
@@ -29,7 +37,7 @@ class AppendTable:
         Raises:
             psycopg.Error: nothing was stored.
         """
-        connection = self._connect()
+        connection = self._connection.get()
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 self._store(cursor, rows)
@@ -50,20 +58,4 @@ class AppendTable:
 
     def close(self) -> None:
         """Close the connection; the next insert opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=5,
-                application_name="noria-serving",
-                # a server that has vanished must be noticed, not waited for
-                options="-c statement_timeout=60000 -c lock_timeout=30000",
-                tcp_user_timeout=30000,
-                keepalives_idle=10,
-            )
-        return self._connection
+        self._connection.close()
