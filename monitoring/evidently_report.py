@@ -26,7 +26,7 @@ from monitoring.assessment.outcomes import label_values, prediction_field, predi
 from monitoring.assessment.rows import ScoredRows
 from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.model.signature import Kind, Signature
-from noria.core.stats.drift import MISSING
+from noria.core.stats.fairness import MISSING_GROUP
 from noria.core.use_case import DriftPolicy, UseCase
 from noria.io.atomic import SHARED, write_atomically
 
@@ -125,7 +125,7 @@ def _frame(use_case: UseCase, signature: Signature, rows: ScoredRows, prediction
         if field.kind is Kind.NUMERIC:
             columns[field.name] = np.asarray(values, dtype=np.float64)
         else:
-            columns[field.name] = [f"({MISSING})" if value is None else str(value) for value in values]
+            columns[field.name] = [MISSING_GROUP if value is None else str(value) for value in values]
     columns[prediction] = prediction_values(use_case, rows)
     if labelled:
         labels = pd.Series(label_values(use_case, rows))

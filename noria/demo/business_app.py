@@ -13,7 +13,7 @@ import httpx
 
 
 @dataclass
-class Traffic:
+class AppTraffic:
     """Answers that the app has seen so far."""
 
     answered: int = 0
@@ -48,7 +48,7 @@ class BusinessApp:
         self._pause = 1.0 / per_second
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="business-app", daemon=True)
-        self.traffic = Traffic()
+        self.traffic = AppTraffic()
 
     def ask_about(self, instances: Sequence[Mapping[str, Any]]) -> None:
         """Go on with other instances."""

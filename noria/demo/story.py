@@ -21,7 +21,7 @@ from noria.core.lifecycle.registry import ModelVersion
 from noria.core.lifecycle.rollout import RolloutState
 from noria.core.use_case import UseCase
 from noria.demo.airflow_api import AirflowApi, PipelineError, Run
-from noria.demo.business_app import BusinessApp, Traffic
+from noria.demo.business_app import AppTraffic, BusinessApp
 from noria.demo.rollout_teller import RolloutTeller
 
 _KINDS = ("data", "score", "monitor")
@@ -50,7 +50,7 @@ FLIGHTS_OF_2013 = Script(
 class StoryOutcome:
     """Figures of the demo, for the closing table."""
 
-    traffic: Traffic
+    traffic: AppTraffic
     first: ModelVersion
     last: ModelVersion
     swap_seconds: tuple[float, ...]

@@ -12,7 +12,7 @@ from noria.core.base.formatting import UNKNOWN, day, money
 from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case import UseCase
 from noria.core.use_case.metric_catalog import definition, figure
-from noria.demo.business_app import Traffic
+from noria.demo.business_app import AppTraffic
 from noria.demo.story import StoryOutcome
 
 _LEDGER = """
@@ -42,7 +42,7 @@ def show_summary(console: Console, services: Services, use_case: UseCase, outcom
         console.print(f"[bold]Swaps[/]     {swaps} after promotion")
 
 
-def _describe(traffic: Traffic) -> str:
+def _describe(traffic: AppTraffic) -> str:
     versions = ", ".join(f"version {version}: {count:,}" for version, count in sorted(traffic.versions.items()))
     return (
         f"{traffic.answered:,} answered, {traffic.failed} failed ({versions}); "

@@ -24,7 +24,7 @@ MONTHS = [f"2013-{month:02}-01" for month in range(1, 4)]
 DAGS = {kind: f"parcels__{kind}" for kind in ("data", "score", "monitor", "train")}
 
 
-class Stage:
+class LiveUseCase:
     """A running Airflow with one use case whose data ended in March 2013."""
 
     def __init__(self, airflow: LiveAirflow, home: Path, mailbox: Catcher) -> None:
@@ -70,7 +70,7 @@ def stage(
     migrated_database: str,
     airflow_environment: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stage]:
+) -> Iterator[LiveUseCase]:
     folder = tmp_path_factory.mktemp("stage")
     schedule = {"data": "@monthly", "train": "0 6 2 */3 *", "start": "2013-01-01", "end": "2013-04-01"}
     write_use_case(folder / "use_cases", name="parcels", schedule=schedule)
@@ -95,14 +95,14 @@ def stage(
         try:
             airflow.start()
             airflow.wait(lambda: len(airflow.call("GET", "/api/v2/dags")[1]["dags"]) == 12, "the DAGs")
-            yield Stage(airflow, folder / "noria", mailbox)
+            yield LiveUseCase(airflow, folder / "noria", mailbox)
         finally:
             airflow.stop()
             for database in ("airflow_stage", "noria_stage"):
                 postgres.drop_database(database)
 
 
-def test_the_pipelines_of_one_use_case(stage: Stage) -> None:
+def test_the_pipelines_of_one_use_case(stage: LiveUseCase) -> None:
     """One story, since each step starts from what the one before left."""
     airflow = stage.airflow
 
@@ -137,7 +137,7 @@ def test_the_pipelines_of_one_use_case(stage: Stage) -> None:
     assert stage.counts() == {"data": 3, "score": 6, "monitor": 6, "train": 1}
 
 
-def test_one_interval_again_after_a_failed_expectation(stage: Stage) -> None:
+def test_one_interval_again_after_a_failed_expectation(stage: LiveUseCase) -> None:
     airflow, switch = stage.airflow, stage.home / "bad_raw"
     before = stage.counts()
     switch.touch()
@@ -168,13 +168,13 @@ def test_one_interval_again_after_a_failed_expectation(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("key", "says"), [("2013-02-02", "starts at 2013-02-01"), ("2013-2-1", "must be written"), ("2014-02-01", "not part of")]
 )
-def test_a_wrong_interval_is_refused_when_it_is_asked_for(stage: Stage, key: str, says: str) -> None:
+def test_a_wrong_interval_is_refused_when_it_is_asked_for(stage: LiveUseCase, key: str, says: str) -> None:
     status, answer = stage.trigger("data", partition_key=key)
     assert status == 400
     assert says in answer["detail"]
 
 
-def test_a_model_that_fails_a_gate_is_not_promoted(stage: Stage) -> None:
+def test_a_model_that_fails_a_gate_is_not_promoted(stage: LiveUseCase) -> None:
     switch = stage.home / "bad_model"
     switch.touch()
     _, run = stage.trigger("train", conf={"as_of": "2013-02-20"})
@@ -190,7 +190,7 @@ class Question:
 
     dag_id = "asked__train"
 
-    def __init__(self, stage: Stage, *, reason: str = "") -> None:
+    def __init__(self, stage: LiveUseCase, *, reason: str = "") -> None:
         self.airflow = stage.airflow
         before = {run["dag_run_id"] for run in self.airflow.runs(self.dag_id)}
         if reason:
@@ -219,7 +219,7 @@ class Question:
         self.airflow.wait(done, f"{task} to be {state}")
 
 
-def test_person_who_asked_cannot_approve(stage: Stage) -> None:
+def test_person_who_asked_cannot_approve(stage: LiveUseCase) -> None:
     asked = Question(stage)
     body = stage.airflow.call("GET", asked.question)[1]["body"]
     assert "roc_auc 0.71" in body
@@ -230,7 +230,7 @@ def test_person_who_asked_cannot_approve(stage: Stage) -> None:
     assert stage.calls()[-1] == ("refuse", "Anonymous, Anonymous: planned; roc_auc 0.71; looks good")
 
 
-def test_a_no_fails_the_run_with_its_reason_and_is_written_down(stage: Stage) -> None:
+def test_a_no_fails_the_run_with_its_reason_and_is_written_down(stage: LiveUseCase) -> None:
     asked = Question(stage)
     asked.answer("Reject", "Newark looks odd", "approve", "failed")
     stage.airflow.settle(asked.dag_id)
@@ -238,13 +238,13 @@ def test_a_no_fails_the_run_with_its_reason_and_is_written_down(stage: Stage) ->
     assert stage.calls()[-1] == ("reject", "Anonymous: version 1: Newark looks odd")
 
 
-def test_what_an_event_started_is_approved_by_a_person_who_is_named(stage: Stage) -> None:
+def test_what_an_event_started_is_approved_by_a_person_who_is_named(stage: LiveUseCase) -> None:
     asked = Question(stage, reason="2 of 3 say drift")
     asked.answer("Approve", "looks good", "promote", "success")
     assert stage.calls()[-1] == ("promote", "airflow, Anonymous: 2 of 3 say drift; roc_auc 0.71; looks good")
 
 
-def roll_out(stage: Stage) -> str:
+def roll_out(stage: LiveUseCase) -> str:
     """A training run of the use case whose versions take over in steps; returns its id when nothing more happens."""
     path, body = "/api/v2/dags/stepped__train/dagRuns", {"logical_date": None, "partition_key": "2013-03-01"}
     status, run = stage.airflow.call("POST", path, body)
@@ -253,7 +253,7 @@ def roll_out(stage: Stage) -> str:
     return str(run["dag_run_id"])
 
 
-def test_a_rollout_is_waited_for_and_announced_when_it_has_won(stage: Stage) -> None:
+def test_a_rollout_is_waited_for_and_announced_when_it_has_won(stage: LiveUseCase) -> None:
     states = stage.airflow.tasks("stepped__train", roll_out(stage))
     assert (states["start_rollout"], states["await_rollout"]) == ("success", "success")
     assert "promote" not in states
@@ -266,7 +266,7 @@ def test_a_rollout_is_waited_for_and_announced_when_it_has_won(stage: Stage) -> 
     assert [event["extra"]["version"] for event in events] == ["1"]
 
 
-def test_challenger_that_is_rolled_back_fails_the_run(stage: Stage) -> None:
+def test_challenger_that_is_rolled_back_fails_the_run(stage: LiveUseCase) -> None:
     (stage.home / "bad_challenger").touch()
     run_id = roll_out(stage)
     assert stage.airflow.tasks("stepped__train", run_id)["await_rollout"] == "failed"

@@ -28,6 +28,7 @@ from noria.data.tables.verdicts import PostgresVerdictStore
 from noria.io.bundle_files import write_bundle
 from noria.settings import Settings
 from noria.testing.builders import a_use_case
+from noria.testing.clock import ManualClock
 from noria.testing.fakes.registry import InMemoryRegistry
 from tests.monitoring.made_up import Parcels, make_bundle, make_up
 from tests.notify.catcher import Catcher, mail_catcher
@@ -45,11 +46,6 @@ FIRST = datetime(2024, 1, 8, tzinfo=UTC)
 _LABEL_TYPES = {Task.BINARY_CLASSIFICATION: "boolean", Task.MULTICLASS: "text", Task.REGRESSION: "double precision"}
 FEATURES, LABELS = Table("features", "ftr_parcels"), Table("labels", "lbl_parcels")
 MAY = Interval.parse("2013-05-01", "2013-06-01")
-
-
-class Frozen:
-    def now(self) -> datetime:
-        return NOW
 
 
 def day(number: int) -> Interval:
@@ -241,7 +237,7 @@ def world_of(warehouse_url: str, tmp_path: Path, catcher: Catcher) -> Iterator[C
         airflow_url="http://airflow.example.com",
         serving_url="http://serving.example.com",
     )
-    services = Services(settings=settings, clock=Frozen())
+    services = Services(settings=settings, clock=ManualClock(NOW))
 
     def build(task: Task) -> World:
         use_case = a_use_case(tmp_path / "use_cases", task=task.value, monitoring=MONITORING)

@@ -9,6 +9,7 @@ from noria.core.lifecycle.registry import GateOutcome
 from noria.core.model.bundle import Manifest, Provenance
 from noria.core.model.signature import Field, Kind, Signature
 from noria.io.bundle_files import write_bundle
+from noria.testing.fakes.interruption import Killed
 
 AS_OF = {"1": datetime(2024, 5, 1, tzinfo=UTC), "2": datetime(2024, 6, 1, tzinfo=UTC), "3": datetime(2024, 7, 1, tzinfo=UTC)}
 
@@ -44,10 +45,6 @@ def a_candidate(registry, folder: Path, version: str, *, champion: str = "0", pa
 
 def actions(audit) -> list[tuple[Action, str]]:
     return [(event.action, event.version) for event in audit.events("parcels")]
-
-
-class Killed(BaseException):
-    """Nothing catches it, as nothing catches kill -9."""
 
 
 def killed(*_args: object) -> None:

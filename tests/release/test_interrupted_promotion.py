@@ -5,8 +5,9 @@ import pytest
 from noria.core.lifecycle.audit_event import Action
 from noria.core.lifecycle.promotion import PromotionRequest
 from noria.release.promotion import promote, reject, roll_back
+from noria.testing.fakes.interruption import Killed
 from noria.testing.fakes.registry import InMemoryRegistry
-from tests.release.candidates import Killed, a_candidate, actions, killed
+from tests.release.candidates import a_candidate, actions, killed
 
 
 def test_killed_after_the_alias_moved_the_next_call_writes_the_outcome(registry, audit, use_case, tmp_path, monkeypatch):

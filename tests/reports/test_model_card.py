@@ -19,7 +19,7 @@ from tests.reports.made_up import JUNE, MAY, a_lineage, a_manifest, a_report, a_
 from tests.training.evaluation.evaluated_rows import EXPORT, evaluated_candidate, parcels_of, training_set
 
 
-class Page(HTMLParser):
+class CardPage(HTMLParser):
     """Text, anchors and every address that a browser would fetch."""
 
     def __init__(self, content: str) -> None:
@@ -75,8 +75,8 @@ def up_to_date(card, use_case, version, events=()):
     return brought_up_to_date(card, version=version, checklist=compute_checklist(facts), events=events, now=JUNE)
 
 
-def page_of(folder, card) -> Page:
-    return Page(write_card(folder, card).read_text(encoding="utf-8"))
+def page_of(folder, card) -> CardPage:
+    return CardPage(write_card(folder, card).read_text(encoding="utf-8"))
 
 
 def test_the_card_says_what_it_is_for_made_of_and_worth(use_case, tmp_path):

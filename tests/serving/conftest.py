@@ -134,7 +134,7 @@ def settings(tmp_path: Path, use_cases: Path) -> Settings:
 
 
 @dataclass
-class Server:
+class StartedServing:
     """A serving process."""
 
     settings: Settings
@@ -165,11 +165,11 @@ class Server:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[Settings], Server]]:
+def serve(tmp_path: Path) -> Iterator[Callable[[Settings], StartedServing]]:
     """Starts a serving process; it is stopped after the test."""
-    servers: list[Server] = []
+    servers: list[StartedServing] = []
 
-    def start(settings: Settings) -> Server:
+    def start(settings: Settings) -> StartedServing:
         port = free_port()
         environment = os.environ | {
             "NORIA_HOME": str(settings.home),
@@ -182,7 +182,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Settings], Server]]:
         log = tmp_path / f"serving-{len(servers)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment, stdout=output, stderr=output)
-        server = Server(settings, port, log, process)
+        server = StartedServing(settings, port, log, process)
         servers.append(server)
         wait_until(lambda: _is_alive(server), log.read_text)
         return server
@@ -195,7 +195,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Settings], Server]]:
             server.process.wait()
 
 
-def _is_alive(server: Server) -> bool:
+def _is_alive(server: StartedServing) -> bool:
     assert server.process.poll() is None, server.log.read_text()
     try:
         return server.client.get("/healthz").status_code == 200

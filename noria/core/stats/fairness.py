@@ -21,7 +21,7 @@ from noria.core.metrics.direction import finite
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.str_] | Sequence[str | None]
-MISSING = "(missing)"
+MISSING_GROUP = "(missing)"
 """The group of rows that name none."""
 FEWEST_ROWS = 200
 """Fewest rows for a group to count."""
@@ -179,7 +179,7 @@ class _Counter:
 
 def _numbered(groups: Groups) -> tuple[list[str], npt.NDArray[np.intp]]:
     """Names in order, and the number of each row's name among them."""
-    named = np.array([MISSING if name is None else name for name in groups], dtype=np.str_)
+    named = np.array([MISSING_GROUP if name is None else name for name in groups], dtype=np.str_)
     names, number = np.unique(named, return_inverse=True)
     return names.tolist(), number
 

@@ -19,14 +19,13 @@ from noria.core.metrics.resampling import (
     regression_statistic,
 )
 from noria.core.model.decision import DecisionPolicy, Decisions, Labels, Money, Scores, money
+from noria.core.stats.fairness import MISSING_GROUP
 from noria.core.use_case import Value
 from noria.training.data.columns import Categories
 
 Positions = npt.NDArray[np.intp]
 PER = 1000.0
 """Money is reported per this many decisions."""
-MISSING = "(missing)"
-"""Stands for a missing category."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,9 @@ class RowGroups:
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> RowGroups:
-        """Groups of a categorical column; rows without a text form the group `MISSING`."""
+        """Groups of a categorical column; rows without a text form the group `MISSING_GROUP`."""
         if isinstance(values, Categories):
-            names, rank = np.unique(np.array([*values.names, MISSING], dtype=np.str_), return_inverse=True)
+            names, rank = np.unique(np.array([*values.names, MISSING_GROUP], dtype=np.str_), return_inverse=True)
             return cls(names, rank[values.codes]).used
         names, number = np.unique(texts(values), return_inverse=True)
         return cls(names, number)
@@ -126,5 +125,5 @@ class RowGroups:
 
 
 def texts(values: Sequence[Any]) -> npt.NDArray[np.str_]:
-    """A categorical column as an array of texts, `MISSING` for a missing value; shape ``(rows,)``."""
-    return np.array([MISSING if value is None else value for value in values], dtype=np.str_)
+    """A categorical column as an array of texts, `MISSING_GROUP` for a missing value; shape ``(rows,)``."""
+    return np.array([MISSING_GROUP if value is None else value for value in values], dtype=np.str_)

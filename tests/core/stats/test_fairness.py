@@ -8,7 +8,7 @@ from fairlearn import metrics as reference
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from noria.core.stats.fairness import FOUR_FIFTHS, MISSING, compare_groups, compare_means
+from noria.core.stats.fairness import FOUR_FIFTHS, MISSING_GROUP, compare_groups, compare_means
 
 ROWS = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from(["a", "b", "c"])), min_size=2, max_size=60)
 
@@ -103,7 +103,7 @@ def test_rate_of_few_outcomes_is_undefined():
 
 def test_rows_without_a_group_are_a_group():
     found = compare_groups(np.array([True, False, True]), np.array([True, True, False]), ["a", None, None])
-    assert [(part.group, part.rows) for part in found.groups] == [(MISSING, 2), ("a", 1)]
+    assert [(part.group, part.rows) for part in found.groups] == [(MISSING_GROUP, 2), ("a", 1)]
 
 
 def test_undefined_figures_are_left_out():

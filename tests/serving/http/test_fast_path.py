@@ -15,7 +15,7 @@ import pytest
 
 from noria.settings import Settings
 from tests.serving.bundles import INSTANCE, USE_CASE, Bundle
-from tests.serving.conftest import Server
+from tests.serving.conftest import StartedServing
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,11 @@ PATH = f"/v1/{USE_CASE}/predict"
 
 @pytest.fixture
 def server(
-    serve: Callable[[Settings], Server], settings: Settings, on_disk: Callable[..., None], make_bundle: Callable[..., Bundle]
-) -> Iterator[Server]:
+    serve: Callable[[Settings], StartedServing],
+    settings: Settings,
+    on_disk: Callable[..., None],
+    make_bundle: Callable[..., Bundle],
+) -> Iterator[StartedServing]:
     """A server with a trained version, from disk."""
     on_disk(make_bundle(1), "3")
     return serve(settings)
@@ -77,7 +80,7 @@ def score_of(answer: tuple[int, dict[str, str], dict[str, Any]]) -> float:
     return float(prediction["score"])
 
 
-def test_requests_on_one_connection_are_answered_in_their_order(server: Server) -> None:
+def test_requests_on_one_connection_are_answered_in_their_order(server: StartedServing) -> None:
     expected = [server.predict(hour=hour)["score"] for hour in range(24)]
     assert len(set(expected)) > 10
     with Wire(server.port) as wire:
@@ -85,7 +88,7 @@ def test_requests_on_one_connection_are_answered_in_their_order(server: Server) 
         assert [score_of(wire.answer()) for _ in range(24)] == expected
 
 
-def test_slow_request_among_quick_ones_keeps_its_place(server: Server) -> None:
+def test_slow_request_among_quick_ones_keeps_its_place(server: StartedServing) -> None:
     many = [INSTANCE] * 150
     with Wire(server.port) as wire:
         wire.send(request(INSTANCE) + request(*many) + request(INSTANCE) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -95,7 +98,7 @@ def test_slow_request_among_quick_ones_keeps_its_place(server: Server) -> None:
     assert [len(content.get("predictions", ())) for _, _, content in found] == [1, 150, 1, 0, 0, 1]
 
 
-def test_a_request_in_pieces_is_answered_when_it_is_whole(server: Server) -> None:
+def test_a_request_in_pieces_is_answered_when_it_is_whole(server: StartedServing) -> None:
     with Wire(server.port) as wire:
         for byte in request(INSTANCE):
             wire.send(bytes([byte]))
@@ -111,7 +114,7 @@ def test_a_request_in_pieces_is_answered_when_it_is_whole(server: Server) -> Non
         ("Expect: 100-continue\r\n", False),
     ],
 )
-def test_the_connection_is_kept_or_closed_as_asked(server: Server, head: str, closes: bool) -> None:
+def test_the_connection_is_kept_or_closed_as_asked(server: StartedServing, head: str, closes: bool) -> None:
     with Wire(server.port) as wire:
         wire.send(request(INSTANCE, head=head))
         if "Expect" in head:
@@ -126,7 +129,7 @@ def test_the_connection_is_kept_or_closed_as_asked(server: Server, head: str, cl
             assert wire.answer()[0] == 200
 
 
-def test_a_body_that_is_not_announced_is_read_too(server: Server) -> None:
+def test_a_body_that_is_not_announced_is_read_too(server: StartedServing) -> None:
     content = json.dumps({"instances": [INSTANCE]}).encode()
     with Wire(server.port) as wire:
         wire.send(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -136,7 +139,7 @@ def test_a_body_that_is_not_announced_is_read_too(server: Server) -> None:
         assert score_of(wire.answer()) == server.predict()["score"]
 
 
-def test_the_quick_way_and_the_slow_way_look_the_same(server: Server) -> None:
+def test_the_quick_way_and_the_slow_way_look_the_same(server: StartedServing) -> None:
     """A body in gzip goes through ASGI; a response must not show which way it took."""
     plain = server.client.post(PATH, json={"instances": [INSTANCE]})
     packed = gzip.compress(json.dumps({"instances": [INSTANCE]}).encode())
@@ -147,7 +150,7 @@ def test_the_quick_way_and_the_slow_way_look_the_same(server: Server) -> None:
     assert {**one, "id": ""} == {**other, "id": ""}
 
 
-def test_many_callers_at_once_get_the_answers_of_single_requests(server: Server) -> None:
+def test_many_callers_at_once_get_the_answers_of_single_requests(server: StartedServing) -> None:
     instances = [{**INSTANCE, "hour": number % 24, "weight": number / 7} for number in range(300)]
     expected = [server.predict(**instance)["score"] for instance in instances]
 
@@ -161,7 +164,7 @@ def test_many_callers_at_once_get_the_answers_of_single_requests(server: Server)
     assert asyncio.run(ask()) == pytest.approx(expected, abs=1e-6)
 
 
-def test_one_bad_request_among_many_spoils_no_other(server: Server) -> None:
+def test_one_bad_request_among_many_spoils_no_other(server: StartedServing) -> None:
     bad = [{**INSTANCE, "hour": "19"}, {**INSTANCE, "weight": True}, {**INSTANCE, "unknown": 1}]
 
     async def ask() -> list[int]:
@@ -173,7 +176,7 @@ def test_one_bad_request_among_many_spoils_no_other(server: Server) -> None:
     assert asyncio.run(ask()) == [200, 422, 422, 422] * 15
 
 
-def test_each_prediction_is_in_the_journal_under_its_own_request(server: Server) -> None:
+def test_each_prediction_is_in_the_journal_under_its_own_request(server: StartedServing) -> None:
     async def ask() -> dict[str, str]:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=120) as client:
             names = [f"request-{number}" for number in range(40)]
@@ -191,13 +194,13 @@ def test_each_prediction_is_in_the_journal_under_its_own_request(server: Server)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_other_method_gets_405_with_the_right_one(server: Server, method: str) -> None:
+def test_other_method_gets_405_with_the_right_one(server: StartedServing, method: str) -> None:
     answer = server.client.request(method, PATH)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["type"] == "urn:noria:problem:method-not-allowed"
 
 
-def test_a_request_id_is_taken_over_if_it_is_sane(server: Server) -> None:
+def test_a_request_id_is_taken_over_if_it_is_sane(server: StartedServing) -> None:
     for name, kept in (("order-7:a.b_c", True), ("a b", False), ("x" * 200, False)):
         answer = server.client.post(PATH, json={"instances": [INSTANCE]}, headers={"X-Request-Id": name})
         assert (answer.headers["x-request-id"] == name) is kept
@@ -205,14 +208,14 @@ def test_a_request_id_is_taken_over_if_it_is_sane(server: Server) -> None:
             assert uuid.UUID(answer.headers["x-request-id"]).version == 7
 
 
-def test_gzip_that_is_none_and_gzip_that_unpacks_to_too_much_are_refused(server: Server) -> None:
+def test_gzip_that_is_none_and_gzip_that_unpacks_to_too_much_are_refused(server: StartedServing) -> None:
     bomb = gzip.compress(b" " * 50_000_000)
     for body, status in ((b"{}", 400), (bomb, 413), (gzip.compress(b"{}")[:-4], 400)):
         answer = server.client.post(PATH, content=body, headers={"content-encoding": "gzip"})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
-def test_large_response_is_packed_for_callers_that_unpack(server: Server) -> None:
+def test_large_response_is_packed_for_callers_that_unpack(server: StartedServing) -> None:
     body = {"instances": [INSTANCE] * 300}
     packed = server.client.post(PATH, json=body)
     plain = server.client.post(PATH, json=body, headers={"accept-encoding": "identity"})

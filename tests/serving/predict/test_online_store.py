@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from noria.settings import Settings
 from tests.serving.bundles import INSTANCE, USE_CASE, Bundle
-from tests.serving.conftest import Server
+from tests.serving.conftest import StartedServing
 
 pytestmark = pytest.mark.slow
 
@@ -36,22 +36,22 @@ def fill(url: str, kind: str = "text", names: tuple[str, ...] = ("'P-1'", "'P-2'
 
 @pytest.fixture
 def served(
-    serve: Callable[[Settings], Server],
+    serve: Callable[[Settings], StartedServing],
     settings: Settings,
     table: str,
     on_disk: Callable[..., None],
     make_bundle: Callable[..., Bundle],
-) -> Iterator[Server]:
+) -> Iterator[StartedServing]:
     """A server of a trained version, whose warehouse has Noria's tables and no features yet."""
     on_disk(make_bundle(1), "3")
     return serve(settings.model_copy(update={"warehouse_url": SecretStr(table)}))
 
 
-def ask(server: Server, *entities: str | int, query: str = "") -> httpx.Response:
+def ask(server: StartedServing, *entities: str | int, query: str = "") -> httpx.Response:
     return server.client.post(f"{PATH}{query}", json={"entities": list(entities)})
 
 
-def test_an_app_may_send_only_the_id(served: Server, table: str) -> None:
+def test_an_app_may_send_only_the_id(served: StartedServing, table: str) -> None:
     fill(table)
     answer = ask(served, "P-1", "P-2", "P-1")
     assert answer.status_code == 200, answer.text
@@ -60,7 +60,7 @@ def test_an_app_may_send_only_the_id(served: Server, table: str) -> None:
     assert scores == pytest.approx([expected[0], expected[1], expected[0]], abs=1e-6)
 
 
-def test_looked_up_features_are_in_the_log(served: Server, table: str, eventually: Callable[..., None]) -> None:
+def test_looked_up_features_are_in_the_log(served: StartedServing, table: str, eventually: Callable[..., None]) -> None:
     fill(table)
     identity = ask(served, "P-1").json()["predictions"][0]["id"]
 
@@ -72,14 +72,14 @@ def test_looked_up_features_are_in_the_log(served: Server, table: str, eventuall
     assert found() == ("P-1", {"weight": 3.5, "hour": 19.0, "depot": "north"})
 
 
-def test_unknown_entities_are_named_all_at_once(served: Server, table: str) -> None:
+def test_unknown_entities_are_named_all_at_once(served: StartedServing, table: str) -> None:
     fill(table)
     answer = ask(served, "P-9", "P-1", "P-8")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:noria:problem:unknown-entity")
     assert [error["where"] for error in answer.json()["errors"]] == ["entities[0]", "entities[2]"]
 
 
-def test_an_interval_in_quarantine_is_left_alone(served: Server, table: str) -> None:
+def test_an_interval_in_quarantine_is_left_alone(served: StartedServing, table: str) -> None:
     """P-1 has a newer row there; the one before it counts."""
     fill(table)
     with psycopg.connect(table, autocommit=True) as connection:
@@ -88,14 +88,14 @@ def test_an_interval_in_quarantine_is_left_alone(served: Server, table: str) -> 
     assert score == pytest.approx(served.predict(**INSTANCE)["score"], abs=1e-6)
 
 
-def test_keys_may_be_numbers_and_a_text_among_them_is_unknown(served: Server, table: str) -> None:
+def test_keys_may_be_numbers_and_a_text_among_them_is_unknown(served: StartedServing, table: str) -> None:
     fill(table, "bigint", ("1", "2", "3"))
     assert ask(served, 1, "2").status_code == 200
     answer = ask(served, 1, "two", str(10**30))
     assert [error["where"] for error in answer.json()["errors"]] == ["entities[1]", "entities[2]"]
 
 
-def test_entities_before_dbt_built_the_features_is_503_with_the_remedy(served: Server, table: str) -> None:
+def test_entities_before_dbt_built_the_features_is_503_with_the_remedy(served: StartedServing, table: str) -> None:
     answer = ask(served, "P-1")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:noria:problem:features-unavailable")
     assert "parcels__data" in answer.json()["detail"]
@@ -103,7 +103,9 @@ def test_entities_before_dbt_built_the_features_is_503_with_the_remedy(served: S
     assert ask(served, "P-1").status_code == 200
 
 
-def test_without_a_warehouse_instances_are_still_answered(serve: Callable[[Settings], Server], settings: Settings) -> None:
+def test_without_a_warehouse_instances_are_still_answered(
+    serve: Callable[[Settings], StartedServing], settings: Settings
+) -> None:
     server = serve(settings)
     answer = ask(server, "P-1")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -122,11 +124,11 @@ def test_without_a_warehouse_instances_are_still_answered(serve: Callable[[Setti
     ],
 )
 def test_entities_malformed_names_the_mistake(
-    serve: Callable[[Settings], Server], settings: Settings, body: object, status: int
+    serve: Callable[[Settings], StartedServing], settings: Settings, body: object, status: int
 ) -> None:
     assert serve(settings).client.post(PATH, json=body).status_code == status
 
 
-def test_entities_may_be_explained_too(served: Server, table: str) -> None:
+def test_entities_may_be_explained_too(served: StartedServing, table: str) -> None:
     fill(table)
     assert ask(served, "P-1", query="?reasons=2").json()["type"] == "urn:noria:problem:no-reasons"
