@@ -135,8 +135,8 @@ def _metrics(manifest: Manifest, bundle: Path) -> Iterator[tuple[str, float]]:
         return
     report = EvaluationReport.model_validate_json((bundle / EVALUATION).read_bytes())
     yield from (("rows", float(report.rows)), ("parity", report.parity), ("threshold", report.threshold))
-    for rival in report.rivals:
-        yield from ((f"{rival.name}/{metric}", value) for metric, value in rival.metrics.items())
+    for reference in report.rivals:
+        yield from ((f"{reference.name}/{metric}", value) for metric, value in reference.metrics.items())
     for part in report.segments:
         if part.judged:
             name = _FORBIDDEN.sub("_", f"{part.segment}/{part.value}")

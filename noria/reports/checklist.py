@@ -56,7 +56,7 @@ def compute_checklist(facts: ChecklistFacts) -> tuple[ChecklistItem, ...]:
 def _kpi(facts: ChecklistFacts) -> ChecklistItem:
     what = "The KPI and the baseline are documented, and measured on the same rows"
     use_case = facts.use_case
-    rule = facts.report.rival("baseline") if facts.report else None
+    rule = facts.report.reference("baseline") if facts.report else None
     ours, theirs = (found.metrics.get(MONEY) if found else None for found in (facts.report, rule))
     if ours is None or theirs is None:
         return _no(

@@ -75,7 +75,7 @@ def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateRes
         gates=tuple(gates),
         headline=_headline(report, currency),
         subline=_subline(report, currency),
-        rivals=tuple(_rival_name(report, rival) for rival in rivals),
+        rivals=tuple(_reference_name(report, reference) for reference in rivals),
         value_lines=tuple(_value_lines(_lines(report), report, currency)),
         quality=tuple(_quality(report, rivals)),
         segments=tuple(_segment_tables(report, use_case)),
@@ -93,21 +93,22 @@ def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateRes
 
 def _rivals(report: EvaluationReport) -> tuple[ReferenceResult, ...]:
     """The serving model, then the baseline; once where the baseline is what serves."""
-    return tuple(rival for rival in (report.rival("champion"), report.rival("baseline")) if rival and not _is_rule(rival))
+    both = report.reference("champion"), report.reference("baseline")
+    return tuple(reference for reference in both if reference and not _is_rule(reference))
 
 
-def _is_rule(rival: ReferenceResult) -> bool:
-    return rival.name == "champion" and rival.version == "0"
+def _is_rule(reference: ReferenceResult) -> bool:
+    return reference.name == "champion" and reference.version == "0"
 
 
 def _rule_serves(report: EvaluationReport) -> bool:
-    champion = report.rival("champion")
+    champion = report.reference("champion")
     return champion is not None and _is_rule(champion)
 
 
-def _rival_name(report: EvaluationReport, rival: ReferenceResult) -> str:
-    if rival.name == "champion":
-        return f"{LINE_NAMES['champion']} (version {rival.version})"
+def _reference_name(report: EvaluationReport, reference: ReferenceResult) -> str:
+    if reference.name == "champion":
+        return f"{LINE_NAMES['champion']} (version {reference.version})"
     serving = ", which serves now" if _rule_serves(report) else ""
     return f"{LINE_NAMES['baseline']}{serving}"
 
@@ -125,11 +126,11 @@ def _headline(report: EvaluationReport, currency: str) -> str:
 
 
 def _subline(report: EvaluationReport, currency: str) -> str:
-    rival = next(iter(_rivals(report)), None)
-    difference = rival.differences.get("value") if rival else None
-    if rival is None or difference is None:
+    reference = next(iter(_rivals(report)), None)
+    difference = reference.differences.get("value") if reference else None
+    if reference is None or difference is None:
         return "Nobody could be compared with it on the same rows."
-    name = "the serving model" if rival.name == "champion" else "the baseline"
+    name = "the serving model" if reference.name == "champion" else "the baseline"
     word = "better" if difference.value >= 0 else "worse"
     span = f"95 % interval of the difference: {interval(difference.low, difference.high, money)}"
     chance = "; that may be chance" if difference.low <= 0 <= difference.high else ""
@@ -151,8 +152,8 @@ def _quality(report: EvaluationReport, rivals: Sequence[ReferenceResult]) -> Ite
             direction=definition(metric).direction,
             candidate=figure(metric, found),
             interval=bounds(metric, report.intervals.get(metric)),
-            rivals=tuple(figure(metric, rival.metrics[metric]) if metric in rival.metrics else "" for rival in rivals),
-            leads=tuple(lead(metric, rival.differences.get(metric)) for rival in rivals),
+            rivals=tuple(figure(metric, other.metrics[metric]) if metric in other.metrics else "" for other in rivals),
+            leads=tuple(lead(metric, other.differences.get(metric)) for other in rivals),
         )
 
 

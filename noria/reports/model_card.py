@@ -174,7 +174,7 @@ def _condensed(report: EvaluationReport) -> EvaluationReport:
             "metrics": _finite(report.metrics),
             "intervals": _defined(report.intervals),
             "segments": tuple(map(_segment, report.segments)),
-            "rivals": tuple(map(_rival, report.rivals)),
+            "rivals": tuple(map(_reference, report.rivals)),
             "values": tuple(line for line in report.values if _is_defined(line.per_1000)),
         }
     )
@@ -184,9 +184,9 @@ def _segment(part: SegmentMetrics) -> SegmentMetrics:
     return part.model_copy(update={"metrics": _finite(part.metrics), "intervals": _defined(part.intervals)})
 
 
-def _rival(rival: ReferenceResult) -> ReferenceResult:
-    differences = {name: found for name, found in rival.differences.items() if _is_defined(found)}
-    return rival.model_copy(update={"metrics": _finite(rival.metrics), "differences": differences})
+def _reference(reference: ReferenceResult) -> ReferenceResult:
+    differences = {name: found for name, found in reference.differences.items() if _is_defined(found)}
+    return reference.model_copy(update={"metrics": _finite(reference.metrics), "differences": differences})
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -123,7 +123,7 @@ def _last_move(card: ModelCard) -> HistoryLine | None:
 
 
 def _headline(report: EvaluationReport, currency: str) -> str:
-    rule = report.rival("baseline")
+    rule = report.reference("baseline")
     ours, theirs = report.metrics.get(MONEY), rule.metrics.get(MONEY) if rule else None
     if ours is None:
         return "Its money could not be measured"
@@ -135,7 +135,7 @@ def _headline(report: EvaluationReport, currency: str) -> str:
 
 def _lines(report: EvaluationReport) -> tuple[ValueLine, ...]:
     """While the baseline serves, it is one line and not two."""
-    champion = report.rival("champion")
+    champion = report.reference("champion")
     rule_serves = champion is not None and champion.version == "0"
     return tuple(line for line in report.values if not (rule_serves and line.name == "champion"))
 
@@ -187,7 +187,7 @@ def _payoffs(value: Value, currency: str) -> list[tuple[str, str]]:
 
 
 def _metric_rows(report: EvaluationReport) -> list[CardMetricRow]:
-    champion, rule = report.rival("champion"), report.rival("baseline")
+    champion, rule = report.reference("champion"), report.reference("baseline")
     rows = []
     for name, found in report.metrics.items():
         rows.append(

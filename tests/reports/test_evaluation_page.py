@@ -110,7 +110,7 @@ def test_money_comes_first(judged):
     page = Page(html)
     verb = "earn" if report.metrics["value"] >= 0 else "cost"
     assert f"decisions {verb} {money(abs(report.metrics['value']), 'EUR')} per 1,000" in page.text
-    baseline = report.rival("baseline")
+    baseline = report.reference("baseline")
     assert baseline is not None
     lead = money(baseline.differences["value"].value, "EUR")
     assert f"That is {lead} better than the baseline on the same rows" in page.text

@@ -125,7 +125,7 @@ def test_flight_outcomes(services, catcher):
     live = Interval.parse("2013-04-01", "2013-05-01")
     report = turn(services, use_case, Interval.parse("2013-02-01", "2013-04-01"), live)
     assert [gate.metric for gate in check_gates(shipped.gates, report)] == [gate.metric for gate in shipped.gates]
-    assert report.metrics["roc_auc"] > report.rival("baseline").metrics["roc_auc"]
+    assert report.metrics["roc_auc"] > report.reference("baseline").metrics["roc_auc"]
     assert tuple(report.classes) == use_case.label.classes
     predictions = read_batch_predictions(services.warehouse, use_case, live, live.end)
     assert set(predictions["decision"].to_pylist()) <= set(use_case.label.classes)

@@ -228,17 +228,17 @@ class EvaluationReport(_Model):
     note: str = ""
     """What exactly was measured, where that is not the shipped model itself."""
 
-    def rival(self, name: str) -> ReferenceResult | None:
+    def reference(self, name: str) -> ReferenceResult | None:
         """The reference model of that name; None if it was not measured.
 
         Example:
-            >>> baseline = bundle.report.rival("baseline")
+            >>> baseline = bundle.report.reference("baseline")
             >>> baseline.version, baseline.differences["value"].value > 0
             ('0', True)
-            >>> bundle.report.rival("yesterday's") is None
+            >>> bundle.report.reference("yesterday's") is None
             True
         """
-        return next((rival for rival in self.rivals if rival.name == name), None)
+        return next((found for found in self.rivals if found.name == name), None)
 
 
 class GateResult(_Model):

@@ -56,7 +56,7 @@ class ConditionResult:
 def check_condition(gate: Gate, report: EvaluationReport) -> ConditionResult:
     """Hold a gate's one condition against the report."""
     for condition, bound in gate.conditions.items():
-        found = _JUDGES[condition](gate, bound, report)
+        found = _CHECKS[condition](gate, bound, report)
         return found if not found.passed else replace(found, cost=None)
     return ConditionResult(False, "the gate has no condition")
 
@@ -138,7 +138,7 @@ def _months(gate: Gate, bound: float | str, report: EvaluationReport) -> Conditi
     return _worst_part(gate, float(bound), [part for part in report.segments if part.segment == MONTH], report.rows, "month")
 
 
-_JUDGES: dict[str, Callable[[Gate, float | str, EvaluationReport], ConditionResult]] = {
+_CHECKS: dict[str, Callable[[Gate, float | str, EvaluationReport], ConditionResult]] = {
     "at_least": _bounded,
     "at_most": _bounded,
     "better_than": _better,
@@ -180,32 +180,34 @@ class _Compared:
 
 
 def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | ConditionResult:
-    ours, rival = report.metrics.get(gate.metric, math.nan), report.rival(name)
+    ours, reference = report.metrics.get(gate.metric, math.nan), report.reference(name)
     if math.isnan(ours):
         return ConditionResult(False, f"no {gate.metric}: the evaluation slice cannot give it")
-    theirs = rival.metrics.get(gate.metric, math.nan) if rival else math.nan
-    if rival is None or math.isnan(theirs):
+    theirs = reference.metrics.get(gate.metric, math.nan) if reference else math.nan
+    if reference is None or math.isnan(theirs):
         return ConditionResult(False, f"{_shown(gate.metric, ours)}, but the {name} was not measured")
-    difference = _difference(gate.metric, rival, report)
-    who = "" if name == "baseline" else " of the baseline" if rival.version == "0" else f" of version {rival.version}"
+    difference = _difference(gate.metric, reference, report)
+    who = (
+        "" if name == "baseline" else " of the baseline" if reference.version == "0" else f" of version {reference.version}"
+    )
     per = " per 1,000" if gate.metric == MONEY else ""
     words = f"{_shown(gate.metric, ours)} against {_shown(gate.metric, theirs)}{per}{who}{_gap(gate.metric, difference)}"
-    return _Compared(ours, theirs, difference, words, _loss(rival, report))
+    return _Compared(ours, theirs, difference, words, _loss(reference, report))
 
 
-def _difference(metric: str, rival: ReferenceResult, report: EvaluationReport) -> Difference | None:
+def _difference(metric: str, reference: ReferenceResult, report: EvaluationReport) -> Difference | None:
     """The paired difference; while the baseline serves, the one against the baseline is the same."""
-    rule = report.rival("baseline")
-    same = rule.differences.get(metric) if rule and rival.version == "0" else None
-    return rival.differences.get(metric) or same
+    rule = report.reference("baseline")
+    same = rule.differences.get(metric) if rule and reference.version == "0" else None
+    return reference.differences.get(metric) or same
 
 
-def _loss(rival: ReferenceResult, report: EvaluationReport) -> float | None:
+def _loss(reference: ReferenceResult, report: EvaluationReport) -> float | None:
     """Money per 1,000 decisions that the reference model earns more; 0 where they are not."""
-    difference = _difference(MONEY, rival, report)
+    difference = _difference(MONEY, reference, report)
     if difference is not None and math.isfinite(difference.value):
         return max(0.0, -difference.value)
-    gap = rival.metrics.get(MONEY, math.nan) - report.metrics.get(MONEY, math.nan)
+    gap = reference.metrics.get(MONEY, math.nan) - report.metrics.get(MONEY, math.nan)
     return max(0.0, gap) if math.isfinite(gap) else None
 
 

@@ -91,7 +91,7 @@ def _beside(metric: str, value: float | None, rule: Mapping[str, float], unit: s
 
 
 def _rule(report: EvaluationReport) -> Mapping[str, float]:
-    baseline = report.rival("baseline")
+    baseline = report.reference("baseline")
     return baseline.metrics if baseline else {}
 
 

@@ -70,65 +70,63 @@ class RolloutContext:
     now: datetime
 
 
-def decide_rollout(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
+def decide_rollout(rollout: Rollout, context: RolloutContext) -> RolloutDecision:
     """Next step of a rollout; asked again and again, it acts once."""
     if not rollout.is_live:
         return RolloutDecision(RolloutAction.WAIT, rollout.reason)
-    if (ended := _ended_from_outside(rollout, situation)) is not None:
+    if (ended := _ended_from_outside(rollout, context)) is not None:
         return ended
     if rollout.state is RolloutState.FINISHING:  # its promotion was interrupted, or is about to be made
         return RolloutDecision(RolloutAction.FINISH, rollout.reason)
     if rollout.state is RolloutState.PAUSED:
         return RolloutDecision(RolloutAction.WAIT, f"paused: {rollout.reason}")
-    return _turn_of_running(rollout, situation)
+    return _turn_of_running(rollout, context)
 
 
-def _ended_from_outside(rollout: Rollout, situation: RolloutContext) -> RolloutDecision | None:
+def _ended_from_outside(rollout: Rollout, context: RolloutContext) -> RolloutDecision | None:
     """Another champion, or serving's guard."""
-    if situation.champion == rollout.challenger.version:
+    if context.champion == rollout.challenger.version:
         why = rollout.reason if rollout.state is RolloutState.FINISHING else "it was promoted meanwhile"
         return RolloutDecision(RolloutAction.COMPLETE, why)
-    if situation.guard is not None and situation.guard.rollout == rollout.id:
-        return RolloutDecision(RolloutAction.ROLL_BACK, f"serving rolled it back: {situation.guard.reason}")
-    if situation.champion != rollout.champion.version:
-        return RolloutDecision(RolloutAction.ABORT, f"version {situation.champion} became champion meanwhile")
+    if context.guard is not None and context.guard.rollout == rollout.id:
+        return RolloutDecision(RolloutAction.ROLL_BACK, f"serving rolled it back: {context.guard.reason}")
+    if context.champion != rollout.champion.version:
+        return RolloutDecision(RolloutAction.ABORT, f"version {context.champion} became champion meanwhile")
     return None
 
 
-def _turn_of_running(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
-    if situation.comparison.worse:
-        return RolloutDecision(RolloutAction.ROLL_BACK, situation.comparison.worse)
+def _turn_of_running(rollout: Rollout, context: RolloutContext) -> RolloutDecision:
+    if context.comparison.worse:
+        return RolloutDecision(RolloutAction.ROLL_BACK, context.comparison.worse)
     if rollout.policy.mode is RolloutMode.AB and not rollout.shadow:
-        return _turn_of_ab(rollout, situation)
-    return _turn_of_canary(rollout, situation)
+        return _turn_of_ab(rollout, context)
+    return _turn_of_canary(rollout, context)
 
 
-def _turn_of_canary(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
-    policy, waited = rollout.policy, situation.now - rollout.since
+def _turn_of_canary(rollout: Rollout, context: RolloutContext) -> RolloutDecision:
+    policy, waited = rollout.policy, context.now - rollout.since
     bake = policy.shadow_for if rollout.shadow else policy.bake
     least = policy.guard.min_requests
-    if waited >= bake and (situation.rows >= least or situation.idle):
-        what = situation.comparison.summary or f"{situation.rows:,} rows without harm"
-        if situation.rows < least and policy.idle:
+    if waited >= bake and (context.rows >= least or context.idle):
+        what = context.comparison.summary or f"{context.rows:,} rows without harm"
+        if context.rows < least and policy.idle:
             what = f"nobody asked for {format_duration(policy.idle)}; {what}"
         return RolloutDecision(RolloutAction.FINISH if rollout.is_last_step else RolloutAction.STEP, what)
-    if situation.now - rollout.started_at >= policy.stop.at_most:
+    if context.now - rollout.started_at >= policy.stop.at_most:
         return RolloutDecision(
-            RolloutAction.ABORT, f"its time is over: it scored {situation.rows:,} of {least:,} rows that the next step needs"
+            RolloutAction.ABORT, f"its time is over: it scored {context.rows:,} of {least:,} rows that the next step needs"
         )
     if waited < bake:
         left = timedelta(seconds=math.ceil((bake - waited).total_seconds()))
         return RolloutDecision(RolloutAction.WAIT, f"the time of this step: {left} left")
-    return RolloutDecision(RolloutAction.WAIT, f"more requests: it scored {situation.rows:,} of {least:,} rows in this step")
+    return RolloutDecision(RolloutAction.WAIT, f"more requests: it scored {context.rows:,} of {least:,} rows in this step")
 
 
-def _turn_of_ab(rollout: Rollout, situation: RolloutContext) -> RolloutDecision:
-    if situation.comparison.better:
-        return RolloutDecision(RolloutAction.FINISH, situation.comparison.better)
-    if situation.now - rollout.started_at >= rollout.policy.stop.at_most:
+def _turn_of_ab(rollout: Rollout, context: RolloutContext) -> RolloutDecision:
+    if context.comparison.better:
+        return RolloutDecision(RolloutAction.FINISH, context.comparison.better)
+    if context.now - rollout.started_at >= rollout.policy.stop.at_most:
         return RolloutDecision(
-            RolloutAction.KEEP_CHAMPION, f"no difference was shown: {situation.comparison.summary or 'no label came'}"
+            RolloutAction.KEEP_CHAMPION, f"no difference was shown: {context.comparison.summary or 'no label came'}"
         )
-    return RolloutDecision(
-        RolloutAction.WAIT, f"a sure difference: {situation.comparison.summary or 'no label has come yet'}"
-    )
+    return RolloutDecision(RolloutAction.WAIT, f"a sure difference: {context.comparison.summary or 'no label has come yet'}")

@@ -35,7 +35,7 @@ def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts)
         >>> report = evaluate(use_case, evaluated, export)
         >>> report.rows, round(report.metrics["roc_auc"], 2)
         (1039, 0.66)
-        >>> report.rival("baseline").differences["value"].low > 0  # better than the baseline, by more than chance
+        >>> report.reference("baseline").differences["value"].low > 0  # better than the baseline, by more than chance
         True
         >>> {line.name: round(line.per_1000.value) for line in report.values}  # money of 1,000 decisions
         {'candidate': 621, 'champion': -337, 'baseline': -337, 'nothing': -808, 'perfect': 1347}

@@ -94,7 +94,7 @@ def test_bundle_is_evaluated_on_last_slice_against_baseline(use_case, rows, fitt
     fold = final_split(split_plan(use_case), rows)
     assert (report.rows, report.positives) == (len(fold.validation), int(fold.validation.labels.sum()))
     assert report.metrics["roc_auc"] > 0.65
-    baseline, champion = report.rival("baseline"), report.rival("champion")
+    baseline, champion = report.reference("baseline"), report.reference("champion")
     assert baseline is not None
     assert champion is not None
     assert baseline.metrics == champion.metrics
@@ -159,7 +159,7 @@ def test_registered_model_is_reference_of_the_next(use_case, snapshot, tmp_path)
     first = fit(use_case, snapshot, tmp_path / "a", "linear")
     champion = ("1", load_predictor(first.folder))
     second = fit(use_case, snapshot, tmp_path / "b", "gradient_boosting", champion)
-    rival = second.report.rival("champion")
+    rival = second.report.reference("champion")
     assert rival is not None
     assert rival.version == "1"
     assert rival.metrics["roc_auc"] > 0.65

@@ -60,7 +60,7 @@ def test_every_metric_lies_in_its_interval(evaluated_of_task):
 
 def test_references_are_compared_in_gated_metrics_and_money(evaluated_of_task):
     use_case, _, report = evaluated_of_task
-    baseline = report.rival("baseline")
+    baseline = report.reference("baseline")
     assert baseline is not None
     asked = {"value", GATES[use_case.task], search_metric(use_case)}
     assert set(baseline.differences) == asked

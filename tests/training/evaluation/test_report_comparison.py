@@ -21,7 +21,7 @@ def test_champion_with_a_removed_feature_is_compared_with_it_missing(tmp_path, c
     references = (("baseline", "0", baseline_predictor(use_case)), ("champion", "4", RulePredictor(gone)))
     candidate = evaluated_candidate(use_case, training_set(use_case.task, 3000), references=references)
     report = evaluate(use_case, candidate, EXPORT)
-    champion = report.rival("champion")
+    champion = report.reference("champion")
     assert champion is not None
     assert champion.metrics["recall"] == 0
     assert "champion reads rain, which is no feature any more" in report.note
@@ -42,7 +42,7 @@ def test_a_champion_that_predicts_something_else_is_not_compared(tmp_path, chang
     report = evaluate(
         use_case, evaluated_candidate(use_case, training_set(use_case.task, 3000), references=references), EXPORT
     )
-    assert report.rival("champion") is None
+    assert report.reference("champion") is None
     assert "champion" not in {line.name for line in report.values}
     assert f"The champion (version 3) {reason}: it is not compared" in report.note
 
@@ -71,6 +71,6 @@ def test_intervals_are_wider_where_rows_of_a_day_resemble_one_another(tmp_path):
 def test_a_strict_gate_gets_enough_draws_to_be_passed(tmp_path):
     gates = [{"metric": "value", "better_than": "baseline", "confidence": 0.999}]
     _, report = evaluated(tmp_path, gates=gates)
-    baseline = report.rival("baseline")
+    baseline = report.reference("baseline")
     assert baseline is not None
     assert baseline.differences["value"].p_not_better <= 0.001
