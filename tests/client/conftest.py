@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from noria.client import AsyncNoriaClient, NoriaClient, Retries
-from tests.serving.conftest import Server, serve, settings, use_cases
+from tests.serving.conftest import StartedServing, serve, settings, use_cases
 
-__all__ = ["Server", "serve", "settings", "use_cases"]
+__all__ = ["StartedServing", "serve", "settings", "use_cases"]
 
 
 @dataclass(frozen=True)
