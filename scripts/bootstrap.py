@@ -77,7 +77,7 @@ def is_installed() -> bool:
 
 def write_stamp() -> None:
     """Say that `.venv` is installed, from which lock and for which place."""
-    draft = STAMP.with_suffix(".new")
+    draft = STAMP.with_suffix(f".{os.getpid()}")  # of another setup at the same time: another
     draft.write_bytes(os.fsencode(f"{fingerprint()}\n{ROOT}\n"))
     draft.replace(STAMP)
 

@@ -1,6 +1,8 @@
 """The embedded PostgreSQL server, also where its folder is awkward."""
 
 import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -83,6 +85,28 @@ def test_a_killed_start_leaves_nothing_half_made(server):
     (server.folder / "initdb-killed" / "base").mkdir(parents=True)
     server.prepare()
     assert {path.name for path in server.folder.iterdir()} == {"data", "password"}
+
+
+def test_a_start_killed_while_it_made_the_password_makes_another(server):
+    server.folder.mkdir(parents=True)
+    (server.folder / "password").touch(mode=0o600)
+    server.prepare()
+    assert len(server.password) > 20
+
+
+def test_two_starts_at_once_make_one_server(server):
+    twin = PostgresServer(server.folder, server.port)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda each: each.start(durable=False), (server, twin)))
+    assert server.is_running()
+    assert {path.name for path in server.folder.iterdir()} == {"data", "password", "postgres.log"}
+
+
+def test_a_failed_start_leaves_no_draft(server, monkeypatch):
+    monkeypatch.setattr(PostgresServer, "_run", lambda *_: subprocess.CompletedProcess([], 1, "", "No space left on device"))
+    with pytest.raises(StackError, match="No space left"):
+        server.prepare()
+    assert {path.name for path in server.folder.iterdir()} == {"password"}
 
 
 def test_a_taken_port_is_the_message(server, tmp_path):

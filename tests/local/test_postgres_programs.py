@@ -1,7 +1,9 @@
 """The copy of PostgreSQL's programs that other accounts run."""
 
 import base64
+import errno
 import hashlib
+import os
 import shutil
 import stat
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from noria.core.base.errors import StackError
+from noria.io.file_lock import file_lock
 from noria.local.postgres.programs import Programs
 
 PARTS = {"bin/initdb": b"#!/bin/sh\n", "bin/postgres": b"#!/bin/sh\n", "lib/vector.so": b"library", "share/words": b"words"}
@@ -70,15 +73,56 @@ def test_many_at_once_make_one_copy(programs, store):
     with ThreadPoolExecutor(8) as pool:
         copies = list(pool.map(lambda _: programs.public(store), range(16)))
     assert {copy.root for copy in copies} == {copies[0].root}
-    assert {path.name for path in store.iterdir()} == {copies[0].root.name}
+    assert {path.name for path in store.iterdir()} == {copies[0].root.name, "lock"}
 
 
-def test_a_copy_that_lost_files_is_made_again_and_drafts_go(programs, store):
+@pytest.mark.parametrize("content", [b"", b"\0" * len(PARTS["bin/postgres"])])
+def test_a_copy_that_lost_content_is_made_again_and_drafts_go(programs, store, content):
     copy = programs.public(store)
-    (copy.folder / "postgres").write_bytes(b"")
+    (copy.folder / "postgres").write_bytes(content)
     (store / "draft-killed" / "half").mkdir(parents=True)
     assert programs.public(store).are_whole()
-    assert {path.name for path in store.iterdir()} == {copy.root.name}
+    assert {path.name for path in store.iterdir()} == {copy.root.name, "lock"}
+
+
+def test_a_copy_that_fails_leaves_the_disk_as_it_was(programs, store, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StackError, match="No space left"):
+        programs.public(store)
+    assert [path.name for path in store.iterdir()] == ["lock"]
+
+
+def test_a_copy_in_use_is_not_locked_by_who_reads_the_store(programs, store):
+    programs.public(store)
+    assert stat.S_IMODE((store / "lock").stat().st_mode) == 0o600
+    shutil.rmtree(store / next(store.glob("postgresql-*")))
+    with file_lock(store):
+        assert programs.public(store).are_whole()
+
+
+def test_a_copy_that_others_can_change_is_made_again(programs, store):
+    copy = programs.public(store)
+    (copy.folder / "postgres").chmod(0o757)
+    (copy.root / programs.files[2]).parent.chmod(0o777)
+    assert not copy.are_closed()
+    assert programs.public(store).are_closed()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_a_copy_of_another_user_is_made_again(programs, store):
+    copy = programs.public(store)
+    os.chown(copy.folder / "postgres", 65534, 65534)
+    assert programs.public(store).are_closed()
+    assert (copy.folder / "postgres").stat().st_uid == 0
+
+
+def test_a_link_above_the_store_is_followed(programs, store):
+    link = store.with_name("link")
+    link.symlink_to(store.parent)
+    assert programs.public(link / "noria").root.parent == store
 
 
 def test_other_content_is_another_copy(programs, store):
@@ -100,9 +144,10 @@ def test_changed_programs_are_not_given_to_other_clones(programs, store):
     assert [path.name for path in store.iterdir() if path.name.startswith("postgresql-")] == []
 
 
-def test_a_store_that_others_can_change_is_refused(programs, store):
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_store_that_others_can_change_is_refused(programs, store, mode):
     store.mkdir()
-    store.chmod(0o777)
+    store.chmod(mode)
     with pytest.raises(StackError, match=f"other users can change {store}"):
         programs.public(store)
     store.chmod(0o755)

