@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +12,19 @@ from dataclasses import field as default
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from noria.core.base.errors import Problem, UseCaseError
+from noria.core.base.errors import Problem, UseCaseError, first_line
 from noria.core.use_case import UseCase
 from noria.core.use_case.cross_checks import cross_check, suggest
+from noria.io.yaml_file import entries, read_yaml
 
 FILE_NAME = "use_case.yaml"
 _TAGS = frozenset(
     {("sources", "files"), ("sources", "sql"), ("business", "confusion"), ("business", "unit"), ("business", "classes")}
 )
 """Names of variants that pydantic puts into the place of an error; no file contains them."""
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's safe loader is ten times as fast, and Airflow reads these files again and again."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,31 @@ def load_catalog(root: Path, names: Sequence[str] = ()) -> Catalog:
     """
     use_cases: dict[str, UseCase] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
-    for path in [root / name / FILE_NAME for name in names] or sorted(root.glob(f"*/{FILE_NAME}")):
+    try:
+        found = names or [folder.name for folder in entries(root, str(root)) if _has_file(folder)]
+    except UseCaseError as error:
+        return Catalog(root, {}, {root.name: error.problems})
+    for name in found:
         try:
-            use_cases[path.parent.name] = load_use_case(path)
+            if name in {"", ".", ".."} or "/" in name:
+                raise UseCaseError([Problem(str(root), f"no use case {name!r}", "give the name of a folder in it")])
+            use_cases[name] = load_use_case(root / name / FILE_NAME)
         except UseCaseError as error:
-            problems[path.parent.name] = error.problems
+            problems[name] = error.problems
     return Catalog(root, use_cases, problems)
+
+
+def _has_file(folder: Path) -> bool:
+    """Whether a use case is there, or something that hides whether there is one, such as a folder one may not enter."""
+    try:
+        os.lstat(folder / FILE_NAME)
+    except NotADirectoryError:
+        return False
+    except FileNotFoundError:
+        return folder.is_symlink() and not folder.exists()
+    except OSError:
+        return True
+    return True
 
 
 def load_use_case(path: Path) -> UseCase:
@@ -124,24 +142,17 @@ def load_use_case(path: Path) -> UseCase:
         use_cases/parcels/use_case.yaml: titel: is not a field; did you mean title?
     """
     where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UseCaseError([Problem(where, f"cannot be read ({error.strerror})", "put a use_case.yaml there")]) from error
-    try:
-        raw = yaml.load(text, Loader=_LOADER)  # noqa: S506  # both are safe loaders
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or "cannot be parsed"
-        raise UseCaseError([Problem(f"{where}{line}", f"not YAML ({reason})", "mend the syntax")]) from error
+    raw = read_yaml(path, where)
     if not isinstance(raw, dict):
         raise UseCaseError([Problem(where, f"found {_show(raw)}", "expected fields such as name, title, owner")])
     try:
         use_case = UseCase.model_validate(raw)
+        findings = list(cross_check(use_case))
     except ValidationError as error:
         raise UseCaseError([_explain(where, detail) for detail in error.errors()]) from error
-    folder, findings = path.parent.name, list(cross_check(use_case))
+    except (OverflowError, RecursionError) as error:
+        raise UseCaseError([Problem(where, f"a value is too large ({first_line(error)})", "mend the value")]) from error
+    folder = path.parent.name
     if use_case.name != folder:
         findings.insert(0, ("name", f"found {use_case.name!r}", f"expected the folder's name {folder!r}"))
     if problems := [Problem(f"{where}: {field}", found, expected) for field, found, expected in findings]:

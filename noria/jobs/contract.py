@@ -43,7 +43,7 @@ def check(services: Services, names: Sequence[str] = ()) -> tuple[CheckedUseCase
     from noria.data.transform.dbt_contracts import DbtProject, check_models
 
     catalog, models = load_catalog(services.settings.use_cases, names), DbtProject(services.settings.dbt_project)
-    problems = [problem for found in catalog.problems.values() for problem in found]
+    problems = [problem for found in (*catalog.problems.values(), models.problems) for problem in found]
     checked: list[CheckedUseCase] = []
     for use_case in catalog:
         problems += check_models(use_case, models)

@@ -27,8 +27,8 @@ def raise_problems() -> None:
 
 
 def readme(use_case: UseCase) -> str:
-    """README of the use case; its title and decision where there is none."""
+    """README of the use case; its title and decision where none can be read."""
     try:
         return (bootstrap().folder(use_case) / "README.md").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (OSError, UnicodeDecodeError):
         return f"# {use_case.title}\n\nDecision: {use_case.business.decision}. Owner: {use_case.owner}."

@@ -9,11 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from noria.core.base.errors import Problem, UseCaseError
 from noria.core.use_case import Frozen, Source, UseCase
+from noria.io.yaml_file import read_yaml
 
 FOLDER = "expectations"
 FEATURES = "features"
@@ -77,13 +77,7 @@ def read_suite(path: Path, known: Iterable[str]) -> Suite:
         close = difflib.get_close_matches(path.stem, names, 1)
         hint = f"did you mean {close[0]}.yaml?" if close else f"known: {', '.join(f'{name}.yaml' for name in names)}"
         raise UseCaseError([Problem(where, "is not the suite of any source", hint)])
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or "cannot be parsed"
-        raise UseCaseError([Problem(f"{where}{line}", f"not YAML ({reason})", "mend the syntax")]) from error
+    raw = read_yaml(path, where)
     if not isinstance(raw, list):
         found = type(raw).__name__
         raise UseCaseError([Problem(where, f"found {found}", "expected a list of {type, kwargs, severity}")])

@@ -26,6 +26,7 @@ from noria.data.quality.infinite_values import endless_features
 from noria.data.quality.suites import FOLDER, ExpectationSeverity, Suite, known_files, read_suite
 from noria.data.tables.features import feature_table
 from noria.io.catalog import FILE_NAME, load_use_case
+from noria.io.yaml_file import entries
 from noria.ports.data_steps import CheckedStage
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,9 @@ def read_suites(folder: Path) -> tuple[Suite, ...]:
     use_case = load_use_case(folder / FILE_NAME)
     problems: list[Problem] = []
     suites: list[Suite] = []
-    for path in sorted((folder / FOLDER).glob("*.y*ml")):
+    for path in entries(folder / FOLDER, f"{folder.name}/{FOLDER}"):
+        if not path.match("*.y*ml"):
+            continue
         try:
             suites.append(_checked(read_suite(path, known_files(use_case))))
         except UseCaseError as error:

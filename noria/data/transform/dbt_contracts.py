@@ -9,14 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from noria.core.base.errors import Problem
+from noria.core.base.errors import Problem, UseCaseError
 from noria.core.use_case import Task, UseCase
 from noria.data.tables.features import LABEL_KNOWN_AT
 from noria.io.catalog import FILE_NAME
+from noria.io.yaml_file import read_yaml
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Columns = Mapping[str, Mapping[str, Any]]
 _VERY_CLOSE = 0.85
 """Models of one use case are named alike: `lbl_churn` is no slip for `ftr_churn`."""
 _INSTANT = ("timestamp with time zone", "timestamptz")
@@ -46,25 +45,38 @@ class DbtProject:
         """Types of columns by model and column."""
         return {
             model: {name: str(column.get("data_type", "")) for name, column in columns.items()}
-            for model, columns in self._columns.items()
+            for model, columns in self._read[0].items()
         }
 
     def described(self, model: str) -> frozenset[str]:
         """Columns of a model that its `.yml` describes."""
-        return frozenset(name for name, column in self._columns.get(model, {}).items() if column.get("description"))
+        return frozenset(name for name, column in self._read[0].get(model, {}).items() if column.get("description"))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with `.yml` files that cannot be read; their models have no contract here."""
+        return self._read[1]
 
     @cached_property
-    def _columns(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-        """Columns by model and name; a file that is no YAML is left to dbt, whose error is better."""
-        found: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+    def _read(self) -> tuple[Mapping[str, _Columns], tuple[Problem, ...]]:
+        """Columns by model and name, and what could not be read."""
+        found: dict[str, _Columns] = {}
+        problems: list[Problem] = []
         for path in sorted(self.folder.glob("models/**/*.y*ml")):
+            where = path.relative_to(self.folder.parent).as_posix()
             try:
-                content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # both are safe loaders
-            except yaml.YAMLError:
-                continue
-            for model in content.get("models") or () if isinstance(content, dict) else ():
-                found[model["name"]] = {column["name"]: column for column in model.get("columns") or ()}
-        return found
+                found |= _models_in(read_yaml(path, where))
+            except UseCaseError as error:
+                problems += error.problems
+            except (AttributeError, KeyError, TypeError):
+                expected = "expected a list of {name, columns}, and columns a list of {name, data_type}"
+                problems.append(Problem(f"{where}: models", "found something else than models", expected))
+        return found, tuple(problems)
+
+
+def _models_in(content: Any) -> dict[str, _Columns]:
+    models = (content.get("models") or ()) if isinstance(content, dict) else ()
+    return {model["name"]: {str(column["name"]): column for column in model.get("columns") or ()} for model in models}
 
 
 def check_models(use_case: UseCase, project: DbtProject) -> Iterator[Problem]:
@@ -112,7 +124,8 @@ def _check_model(
         yield Problem(f"{where}: {part}.model", f"there is no dbt model {model!r}", hint)
         return
     if model not in project.contracts:
-        yield Problem(f"{where}: {part}.model", f"no .yml states the columns of {model!r}", f"add {path}.yml")
+        hint = f"mend {project.problems[0]}" if project.problems else f"add {path}.yml"
+        yield Problem(f"{where}: {part}.model", f"no .yml states the columns of {model!r}", hint)
         return
     columns = project.contracts[model]
     for field, name in {"entity": use_case.entity, "event_time": use_case.event_time, **wanted}.items():

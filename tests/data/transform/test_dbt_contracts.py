@@ -125,3 +125,24 @@ def test_a_label_must_be_of_its_task(tmp_path: Path, use_case: UseCase, task: Ta
     problems = [str(problem) for problem in found if "label" in problem.where]
     assert len(problems) == (expected is not None)
     assert expected is None or expected in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"models: \xe9", "not text in UTF-8"),
+        (b"models: []\nmodels: []", "'models' is written twice"),
+        (b"models: {name: x}", "found something else than models"),
+        (b"models: [{name: x, columns: [y]}]", "found something else than models"),
+    ],
+)
+def test_a_contract_that_cannot_be_read_is_named(tmp_path: Path, use_case: UseCase, content: bytes, reason: str) -> None:
+    folder = tmp_path / "dbt_project/models/features"
+    folder.mkdir(parents=True)
+    (folder / f"{use_case.features.model}.sql").write_text("select 1")
+    (folder / "models.yml").write_bytes(content)
+    project = DbtProject(tmp_path / "dbt_project")
+    (problem,) = project.problems
+    assert problem.where.startswith("dbt_project/models/features/models.yml")
+    assert reason in problem.found
+    assert f"mend {problem}" in next(check_models(use_case, project)).expected
