@@ -19,11 +19,6 @@ from noria.core.use_case import UseCase
 from noria.jobs.release import breaking_changes_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from noria.rollout.analysis import VersionScores
     from noria.rollout.controller import RolloutController
 
 _LOG = logging.getLogger(__name__)
@@ -151,52 +146,15 @@ def _is_idle(services: Services, use_case: UseCase, rollout: Rollout) -> bool:
 
 def _judged(services: Services, use_case: UseCase, rollout: Rollout) -> RolloutComparison:
     from noria.rollout.analysis import compare_versions
+    from noria.rollout.scores import scores_of
 
     now = services.clock.now()
     champion, challenger = rollout.champion.version, rollout.challenger.version
     rows = services.served.rows_since(use_case, (champion, challenger), rollout.started_at, now)
     days = (now - rollout.started_at).total_seconds() / _DAY
     return compare_versions(
-        use_case, rollout, _scored(use_case, rows, champion), _scored(use_case, rows, challenger), days=days
+        use_case, rollout, scores_of(use_case, rows, champion), scores_of(use_case, rows, challenger), days=days
     )
-
-
-def _scored(use_case: UseCase, rows: pa.Table, version: str) -> VersionScores:
-    """What one version has scored, as the judge looks at it."""
-    import pyarrow.compute as pc
-
-    from noria.rollout.analysis import VersionScores
-
-    own = rows.filter(pc.equal(rows["version"], version))
-    return VersionScores(
-        outcomes=own["decision" if use_case.task.is_multiclass else "score"].to_pylist(),
-        entities=own["entity"].to_pylist(),
-        money=_money(use_case, own),
-        segments={name: own[name].to_pylist() for name in use_case.segments},
-    )
-
-
-def _money(use_case: UseCase, rows: pa.Table) -> npt.NDArray[np.float64]:
-    """Money of each decision; NaN where no label has come."""
-    import numpy as np
-
-    from noria.core.model.decision import money
-
-    found = np.full(len(rows), np.nan)
-    labels, decisions = rows["label"].to_pylist(), rows["decision"].to_pylist()
-    known = [place for place, label in enumerate(labels) if label is not None]
-    if not known:
-        return found
-    came, decided = [labels[place] for place in known], [decisions[place] for place in known]
-    if use_case.task.is_multiclass:
-        index = {name: number for number, name in enumerate(use_case.label.classes)}
-        pair = np.array([index[name] for name in came]), np.array([index[name] for name in decided])
-    elif use_case.task.is_regression:
-        pair = np.array(came, dtype=np.float64), np.array([float(text) for text in decided])
-    else:
-        pair = np.array(came, dtype=np.bool_), np.array([text == "true" for text in decided])
-    found[known] = money(use_case.business.value, *pair, use_case.label.classes)
-    return found
 
 
 def _controller(services: Services, use_case: UseCase, actor: str) -> RolloutController:

@@ -62,8 +62,10 @@ class ServedPredictions(Protocol):
     def rows_since(self, use_case: UseCase, versions: tuple[str, str], since: datetime, as_of: datetime) -> pa.Table:
         """Rows that either version scored since an instant, in the order of the requests.
 
-        Columns: `version`, `requested_at`, `entity` (null where the app gave none), `score`, `decision` (text), each segment
-        of the use case under its name (text), and `label` as the task has it (null where none had come by `as_of`).
+        Columns: `version`, `requested_at`, `entity` (null where the app gave none), `score`, `decision` (text), `answered`
+        (false where no app got the answer, in shadow mode), `stands_for` (requests that a row stands for: 1, or more where
+        a sample of the entities was read), each segment of the use case under its name (text), `label` as the task has it
+        and `label_known_at` (both null where none had come by `as_of`).
 
         Args:
             use_case: whose rows.

@@ -1,75 +1,77 @@
 """Holds a challenger against its champion on what both have scored since the rollout began.
 
-Scores are compared as monitoring compares them (an effect size). Money per decision is compared with confidence sequences,
-so that one may look as often as one likes: overall and in each segment. What they may err together is divided among them:
-half to the whole, half to the segments, there in the order in which their values turn up. Entities that both have scored
-(in shadow, or before and after a step) are compared pairwise, all others as two samples.
+Versions are compared within strata of time, since the challenger's share grows while the traffic changes. Scores are held
+against each other as monitoring does it (an effect size). Money per decision is compared with confidence sequences, so that
+one may look as often as one likes: overall and in each segment. What they may err together is divided among them: half to
+the whole, half to the segments, there in the order in which their values turn up. Entities that both have scored at the
+same time (in shadow mode) are compared pairwise, within the bounds of what the decisions can be worth; all others as two
+samples.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from noria.core.base.formatting import money, number
 from noria.core.lifecycle.rollout import Rollout
 from noria.core.lifecycle.rollout_decision import RolloutComparison
 from noria.core.model.bundle import BASELINE_VERSION
+from noria.core.model.decision import bounds_of_difference
 from noria.core.model.signature import Field, Kind
 from noria.core.model.value import DAYS_PER_MONTH
-from noria.core.stats.confidence_sequence import AnytimeInterval, mean_difference, paired_mean, share_of_alpha
+from noria.core.stats.bounded_mean import bounded_mean
+from noria.core.stats.confidence_sequence import AnytimeInterval, mean_difference, share_of_alpha
 from noria.core.stats.drift import compare
+from noria.core.stats.strata import Strata, matched_weights, strata_of
 from noria.core.use_case import RolloutMode, UseCase
+from noria.rollout.scores import VersionScores, values_in_order
 
-Money = npt.NDArray[np.float64]
 _LEAST_DAYS = 1.0
 """A month is not reckoned from less than a day: hours are too unlike each other."""
 
 
 @dataclass(frozen=True)
-class VersionScores:
-    """What one version has scored, in the order of the requests; sequences are equally long.
+class MoneyDifference:
+    """One difference of money that was looked at.
 
     Attributes:
-        outcomes: scores, or for several classes decisions.
-        entities: None where the app gave none.
-        money: of each decision; NaN where no label has come.
-        segments: values, by segment of the use case.
+        where: segment and value; empty for the whole.
+        interval: money per decision, challenger less champion.
+        per_month: 0 where it is too early to tell.
     """
-
-    outcomes: Sequence[float] | Sequence[str]
-    entities: Sequence[str | None]
-    money: Money
-    segments: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.entities)
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One difference of money that was looked at."""
 
     where: str
     interval: AnytimeInterval
     per_month: float
-    """0 where it is too early to tell."""
 
 
 @dataclass(frozen=True)
-class _Sides:
-    """Labelled rows of both, by whether the other has scored the entity too."""
+class _Versions:
+    """Both versions, with the stratum of each row."""
 
-    champion: Mapping[str, int]
-    challenger: Mapping[str, int]
+    use_case: UseCase
+    champion: VersionScores
+    challenger: VersionScores
+    strata: tuple[Strata, Strata]
 
-    @property
-    def both(self) -> tuple[str, ...]:
-        return tuple(entity for entity in self.challenger if entity in self.champion)
+    @classmethod
+    def of(cls, use_case: UseCase, champion: VersionScores, challenger: VersionScores) -> _Versions:
+        strata = strata_of(np.concatenate([champion.times, challenger.times]))
+        return cls(use_case, champion, challenger, (strata[: len(champion)], strata[len(champion) :]))
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """What one comparison may err, and the fewest rows that it needs."""
+
+    alpha: float
+    least: int
+
+    def part(self, share: float) -> _Budget:
+        return _Budget(self.alpha * share, self.least)
 
 
 def compare_versions(
@@ -85,13 +87,14 @@ def compare_versions(
         days: how long that is, to reckon a month.
     """
     currency = use_case.business.currency
-    shift = _shift(use_case, rollout, champion, challenger)
-    cells = list(_cells(use_case, rollout, champion, challenger, days))
+    versions = _Versions.of(use_case, champion, challenger)
+    shift = _shift(rollout, versions)
+    found = list(_differences(rollout, versions, days))
     tolerated = -rollout.policy.judge.quality_drop * _typical(champion)
     if rollout.policy.mode is RolloutMode.AB:
         tolerated = 0.0
-    lost = [cell for cell in cells if cell.interval.is_below and cell.interval.difference <= tolerated]
-    whole = cells[0] if cells and not cells[0].where else None
+    lost = [one for one in found if one.interval.is_below and one.interval.difference <= tolerated]
+    whole = found[0] if found and not found[0].where else None
     return RolloutComparison(
         worse=shift or (_loss(currency, rollout, lost) if lost else ""),
         better=_gain(currency, rollout, whole) if whole and whole.interval.is_above else "",
@@ -99,95 +102,87 @@ def compare_versions(
     )
 
 
-def _shift(use_case: UseCase, rollout: Rollout, champion: VersionScores, challenger: VersionScores) -> str:
+def _shift(rollout: Rollout, versions: _Versions) -> str:
     """Scores that are too different; the baseline has none, so nothing is different from it."""
-    limits = rollout.policy.judge
-    if rollout.champion.version == BASELINE_VERSION or min(len(champion), len(challenger)) < limits.min_rows:
+    limits, sides = rollout.policy.judge, (versions.champion, versions.challenger)
+    places = [np.array(side.first_rows(), dtype=np.int64) for side in sides]
+    if rollout.champion.version == BASELINE_VERSION or min(map(len, places)) < limits.min_rows:
         return ""
-    classes = use_case.task.is_multiclass
+    weights = matched_weights(*(strata[rows] for strata, rows in zip(versions.strata, places, strict=True)))
+    if weights is None or weights.rows < limits.min_rows:
+        return ""
+    classes = versions.use_case.task.is_multiclass
     name, kind = ("decisions", Kind.CATEGORICAL) if classes else ("scores", Kind.NUMERIC)
-    drift = compare(Field(name=name, kind=kind), champion.outcomes, challenger.outcomes, limits.score_shift)
+    before, now = ([side.outcomes[place] for place in rows.tolist()] for side, rows in zip(sides, places, strict=True))
+    drift = compare(Field(name=name, kind=kind), before, now, limits.score_shift, weights)
     if not drift.drifted:
         return ""
     return (
-        f"its {name} are too different from those of version {rollout.champion.version}: distance {drift.distance:.2f}, "
-        f"{number(limits.score_shift)} is the limit ({drift.explanation}; {len(challenger):,} rows against "
-        f"{len(champion):,})"
+        f"its {name} are too different from those of version {rollout.champion.version} at the same times: distance "
+        f"{drift.distance:.2f}, {number(limits.score_shift)} is the limit ({drift.explanation}; {len(now):,} rows against "
+        f"{len(before):,})"
     )
 
 
-def _cells(
-    use_case: UseCase, rollout: Rollout, champion: VersionScores, challenger: VersionScores, days: float
-) -> Iterator[_Cell]:
+def _differences(rollout: Rollout, versions: _Versions, days: float) -> Iterator[MoneyDifference]:
     """The whole first, then every value of every segment that has enough rows."""
-    policy = rollout.policy
+    policy, champion, challenger = rollout.policy, versions.champion, versions.challenger
     confidence = policy.stop.confidence if policy.mode is RolloutMode.AB else policy.judge.confidence
-    alpha, names = 1 - confidence, use_case.segments
-    least = policy.judge.min_rows
-    of_whole = alpha / 2 if names else alpha
+    budget, names = _Budget(1 - confidence, policy.judge.min_rows), versions.use_case.segments
     rate = DAYS_PER_MONTH / days if days >= _LEAST_DAYS else 0.0
-    everything = _labelled(champion), _labelled(challenger)
-    whole = _difference(champion, challenger, everything, alpha=of_whole, least=least)
+    whole = _difference(versions, (champion.labelled(), challenger.labelled()), budget.part(0.5 if names else 1.0))
     if whole is not None:
-        yield _Cell("", whole, whole.difference * (len(champion) + len(challenger)) * rate)
+        requests = champion.requests() + challenger.requests()
+        yield MoneyDifference("", whole, whole.difference * requests * rate)
     for name in names:
-        values = _values(champion, challenger, name)
-        for rank, value in enumerate(values, start=1):
-            places = tuple(_labelled(side, name, value) for side in (champion, challenger))
-            part = alpha / 2 / len(names) * share_of_alpha(rank)
-            found = _difference(champion, challenger, (places[0], places[1]), alpha=part, least=least)
+        for rank, value in enumerate(values_in_order(champion, challenger, name), start=1):
+            places = champion.labelled(name, value), challenger.labelled(name, value)
+            found = _difference(versions, places, budget.part(0.5 / len(names) * share_of_alpha(rank)))
             if found is not None:
-                yield _Cell(f"{name} {value}", found, found.difference * values[value] * rate)
+                requests = champion.requests(name, value) + challenger.requests(name, value)
+                yield MoneyDifference(f"{name} {value}", found, found.difference * requests * rate)
 
 
 def _difference(
-    champion: VersionScores,
-    challenger: VersionScores,
-    places: tuple[Mapping[str, int], Mapping[str, int]],
-    *,
-    alpha: float,
-    least: int,
+    versions: _Versions, places: tuple[Mapping[str, int], Mapping[str, int]], budget: _Budget
 ) -> AnytimeInterval | None:
-    """The surer of two looks, at the rows that both have and at the others; each may err half as often."""
-    sides = _Sides(*places)
-    both = frozenset(sides.both)
+    """The surer of two looks, at entities that both scored at the same time and at the others; each may err half."""
+    theirs, ours = places
+    strata, others = versions.strata
+    both = [entity for entity in ours if entity in theirs and strata[theirs[entity]] == others[ours[entity]]]
     if not both:
-        return _apart(champion, challenger, sides, both, alpha, least)
-    ours = challenger.money[[sides.challenger[entity] for entity in sides.both]]
-    theirs = champion.money[[sides.champion[entity] for entity in sides.both]]
-    pairs = paired_mean(ours - theirs, alpha=alpha / 2, least=least, best_at=5 * least)
-    apart = _apart(champion, challenger, sides, both, alpha / 2, least)
-    found = [interval for interval in (pairs, apart) if interval is not None]
-    return min(found, key=lambda interval: interval.high - interval.low, default=None)
+        return _unpaired(versions, places, budget)
+    pairs = _paired(versions, [theirs[entity] for entity in both], [ours[entity] for entity in both], budget.part(0.5))
+    paired = frozenset(both)
+    left = tuple({entity: place for entity, place in side.items() if entity not in paired} for side in places)
+    found = [pairs, _unpaired(versions, (left[0], left[1]), budget.part(0.5))]
+    return min((one for one in found if one is not None), key=lambda one: one.high - one.low, default=None)
 
 
-def _apart(  # noqa: PLR0917 - one comparison: whose, which rows, how sure
-    champion: VersionScores, challenger: VersionScores, sides: _Sides, both: frozenset[str], alpha: float, least: int
+def _paired(versions: _Versions, theirs: Sequence[int], ours: Sequence[int], budget: _Budget) -> AnytimeInterval | None:
+    champion, challenger, use_case = versions.champion, versions.challenger, versions.use_case
+    order = np.argsort(challenger.known_at[ours], kind="stable")
+    rows, other_rows = np.array(theirs)[order], np.array(ours)[order]
+    lows, highs = bounds_of_difference(
+        use_case.business.value, champion.decisions[rows], challenger.decisions[other_rows], use_case.label.classes
+    )
+    differences = challenger.money[other_rows] - champion.money[rows]
+    return bounded_mean(differences, lows, highs, alpha=budget.alpha, least=budget.least)
+
+
+def _unpaired(
+    versions: _Versions, places: tuple[Mapping[str, int], Mapping[str, int]], budget: _Budget
 ) -> AnytimeInterval | None:
-    theirs = champion.money[[place for entity, place in sides.champion.items() if entity not in both]]
-    ours = challenger.money[[place for entity, place in sides.challenger.items() if entity not in both]]
-    return mean_difference(theirs, ours, alpha=alpha, least=least, best_at=5 * least)
-
-
-def _labelled(side: VersionScores, segment: str = "", value: str = "") -> Mapping[str, int]:
-    """Place of the first row of each entity that has a label, by entity: asking again is no further evidence."""
-    column = side.segments[segment] if segment else None
-    places: dict[str, int] = {}
-    for place in np.flatnonzero(~np.isnan(side.money)).tolist():
-        entity = side.entities[place]
-        if entity is not None and (column is None or column[place] == value):
-            places.setdefault(entity, place)
-    return places
-
-
-def _values(champion: VersionScores, challenger: VersionScores, segment: str) -> Mapping[str, int]:
-    """Rows of each value of a segment, in the order in which the values turned up: an order that no result has chosen."""
-    counts: dict[str, int] = defaultdict(int)
-    for side in (champion, challenger):
-        for value in side.segments[segment]:
-            if value is not None:
-                counts[value] += 1
-    return counts
+    theirs, ours = (np.array(list(side.values()), dtype=np.int64) for side in places)
+    strata, others = versions.strata
+    return mean_difference(
+        versions.champion.money[theirs],
+        versions.challenger.money[ours],
+        strata=(strata[theirs], others[ours]),
+        alpha=budget.alpha,
+        least=budget.least,
+        best_at=5 * budget.least,
+    )
 
 
 def _typical(champion: VersionScores) -> float:
@@ -196,7 +191,7 @@ def _typical(champion: VersionScores) -> float:
     return float(np.abs(known).mean()) if len(known) else 0.0
 
 
-def _loss(currency: str, rollout: Rollout, lost: Sequence[_Cell]) -> str:
+def _loss(currency: str, rollout: Rollout, lost: Sequence[MoneyDifference]) -> str:
     """The loss of the whole, if that is sure, and the segment that loses most."""
     parts = [cell for cell in lost if cell.where]
     worst = min(parts, key=lambda cell: cell.interval.difference, default=None)
@@ -213,7 +208,7 @@ def _loss(currency: str, rollout: Rollout, lost: Sequence[_Cell]) -> str:
     )
 
 
-def _gain(currency: str, rollout: Rollout, cell: _Cell) -> str:
+def _gain(currency: str, rollout: Rollout, cell: MoneyDifference) -> str:
     return (
         f"it is worth {money(cell.interval.difference, currency)} more per decision than version "
         f"{rollout.champion.version} ({_bounds(cell.interval, currency)}, {cell.interval.rows:,} rows)"
@@ -225,7 +220,7 @@ def _a_month(amount: float, currency: str) -> str:
     return f"; that is about {money(amount, currency)} a month" if amount else ""
 
 
-def _summary(currency: str, whole: _Cell | None, champion: VersionScores, challenger: VersionScores) -> str:
+def _summary(currency: str, whole: MoneyDifference | None, champion: VersionScores, challenger: VersionScores) -> str:
     rows = f"{len(challenger):,} rows against {len(champion):,} of the champion"
     if whole is None:
         labelled = int(np.count_nonzero(~np.isnan(challenger.money)))

@@ -97,13 +97,13 @@ class PostgresStores:
     def serve(self, use_case: UseCase, rows: Sequence[ServedRow]) -> None:
         insert = text(
             "insert into ops.predictions (id, use_case, version, requested_at, entity, features, score, decision, "
-            "latency_ms) values (:id, :use_case, :version, :at, :entity, :features, :score, :decision, 1)"
+            "latency_ms, alias) values (:id, :use_case, :version, :at, :entity, :features, :score, :decision, 1, :alias)"
         )
         with self._warehouse.transaction() as connection:
             for row in rows:
                 facts = {"id": str(uuid.uuid4()), "use_case": use_case.name, "features": json.dumps(dict(row.segments))}
                 own = {name: getattr(row, name) for name in ("version", "at", "entity", "score", "decision")}
-                connection.execute(insert, facts | own)
+                connection.execute(insert, facts | own | {"alias": "shadow" if row.shadow else None})
 
     def _replace(self, table: Table, rows: pa.Table) -> None:
         columns = ", ".join(f"{field.name} {_TYPES[field.type]}" for field in rows.schema)

@@ -100,7 +100,7 @@ def served(stores, use_case):
     """Three requests a minute apart: champion, challenger, another version; the last has no entity."""
     at = [day(0).start + timedelta(minutes=minute) for minute in range(3)]
     rows = [
-        ServedRow("2", at[1], "P0-0001", 0.75, "true", {"depot": "south"}),
+        ServedRow("2", at[1], "P0-0001", 0.75, "true", {"depot": "south"}, shadow=True),
         ServedRow("1", at[0], "P0-0000", 0.25, "false", {"depot": "north"}),
         ServedRow("3", at[2], None, 0.5, "true", {}),
     ]
@@ -111,7 +111,10 @@ def served(stores, use_case):
 def test_rows_since_are_in_the_order_of_requests_with_their_segments(stores, use_case):
     at = served(stores, use_case)
     found = stores.served.rows_since(use_case, ("1", "2"), at[0], LATER)
-    assert found.column_names == ["version", "requested_at", "entity", "score", "decision", "depot", "label"]
+    names = ["version", "requested_at", "entity", "score", "decision", "answered", "stands_for", "depot", "label"]
+    assert found.column_names == [*names, "label_known_at"]
+    assert found["answered"].to_pylist() == [True, False]
+    assert found["stands_for"].to_pylist() == [1, 1]
     assert found["version"].to_pylist() == ["1", "2"]
     assert found["depot"].to_pylist() == ["north", "south"]
     assert found["requested_at"].type == MOMENT
@@ -124,6 +127,8 @@ def test_rows_since_have_the_labels_that_had_arrived(stores, use_case):
     stores.put_labels(use_case, label_rows(use_case, [True, False]))
     found = stores.served.rows_since(use_case, ("1", "2"), at[0], LATER)
     assert found["label"].to_pylist() == [True, False]
+    assert found["label_known_at"].type == MOMENT
+    assert found["label_known_at"].null_count == 0
     assert stores.served.rows_since(use_case, ("1", "2"), at[0], at[2])["label"].null_count == 2
 
 

@@ -94,6 +94,30 @@ def money(value: Value, labels: Labels, decisions: Decisions, classes: Sequence[
     return np.asarray(_payoffs(value, classes), dtype=np.float64)[decisions, labels]
 
 
+def bounds_of_difference(value: Value, one: Decisions, other: Decisions, classes: Sequence[str] = ()) -> tuple[Money, Money]:
+    """Least and most that `other` can be worth more than `one` of each row, whatever comes; both of shape ``(rows,)``.
+
+    Example:
+        >>> value = ConfusionValue(true_positive=25, false_positive=-6, false_negative=-15, true_negative=0)
+        >>> low, high = bounds_of_difference(value, np.array([False, True]), np.array([True, True]))
+        >>> low.tolist(), high.tolist()
+        ([-6.0, 0.0], [40.0, 0.0])
+    """
+    if isinstance(value, UnitValue):
+        step = np.asarray(other - one, dtype=np.float64)
+        ends = (
+            np.where(step > 0, value.over, value.under) * np.abs(step),
+            np.where(step > 0, -value.under, -value.over) * np.abs(step),
+        )
+        return np.minimum(*ends), np.maximum(*ends)
+    if isinstance(value, ConfusionValue):
+        payoffs = np.array([[value.true_negative, value.false_negative], [value.false_positive, value.true_positive]])
+    else:
+        payoffs = np.asarray(_payoffs(value, classes), dtype=np.float64)
+    differences = payoffs[other.astype(np.int64)] - payoffs[one.astype(np.int64)]
+    return differences.min(axis=1), differences.max(axis=1)
+
+
 def best_quantile(value: UnitValue) -> float:
     """The quantile of what may come that costs least when the two ways to be wrong cost differently.
 

@@ -14,9 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
+from noria.core.stats.strata import Strata, Values, matched_weights, without_means
 
 
 @dataclass(frozen=True)
@@ -43,41 +42,50 @@ class AnytimeInterval:
         return self.low > 0
 
 
-def mean_difference(one: Values, other: Values, *, alpha: float, least: int, best_at: int = 1000) -> AnytimeInterval | None:
-    """Mean of `other` less mean of `one`, two independent samples.
+def mean_difference(
+    one: Values,
+    other: Values,
+    *,
+    alpha: float,
+    least: int,
+    best_at: int = 1000,
+    strata: tuple[Strata, Strata] | None = None,
+) -> AnytimeInterval | None:
+    """Mean of `other` less mean of `one`, two independent samples, within strata.
 
     Args:
-        one: shape ``(rows,)``, in the order of arrival.
+        one: shape ``(rows,)``.
         other: shape ``(other rows,)``.
         alpha: probability that the truth ever leaves the interval.
-        least: fewest rows of each sample; below it None is returned. Skewed values (a rare large loss) need more.
+        least: fewest rows of each sample, weighted as they count; below it None is returned. Skewed values (a rare large
+            loss) need more.
         best_at: rows of each sample at which the interval is narrowest; any other number is as valid.
+        strata: of the rows of each sample; None puts all in one.
     """
     if min(len(one), len(other)) < max(least, 2):
         return None
-    of_one, of_other = float(one.var(ddof=1)), float(other.var(ddof=1))
-    # of the rows together, so that information counts rows for any shares
-    spread = (of_one * len(one) + of_other * len(other)) / (len(one) + len(other))
-    # a small sample that has missed a rare large amount so far looks surer than it is: the common spread is the least
-    variance = max(of_one, spread) / len(one) + max(of_other, spread) / len(other)
-    sample = _Sample(float(other.mean() - one.mean()), variance, spread, min(len(one), len(other)))
-    return sample.interval(alpha, best_at / 2)
-
-
-def paired_mean(differences: Values, *, alpha: float, least: int, best_at: int = 1000) -> AnytimeInterval | None:
-    """Mean of differences that were taken on the same rows.
-
-    Args:
-        differences: shape ``(rows,)``.
-        alpha: probability that the truth ever leaves the interval.
-        least: fewest rows; below it None is returned.
-        best_at: rows at which the interval is narrowest.
-    """
-    if len(differences) < max(least, 2):
+    places = strata or (np.zeros(len(one), dtype=np.int64), np.zeros(len(other), dtype=np.int64))
+    weights = matched_weights(*places)
+    if weights is None or min(weights.effective_rows) < least * 0.999:
         return None
-    spread = float(differences.var(ddof=1))
-    sample = _Sample(float(differences.mean()), spread / len(differences), spread, len(differences))
-    return sample.interval(alpha, best_at)
+    both = np.concatenate([one, other]) - one[0]  # so that equal amounts have a difference of exactly 0
+    left = without_means(both, np.concatenate(places), np.concatenate([weights.one, weights.other]))
+    sides = (left[: len(one)], weights.one), (left[len(one) :], weights.other)
+    of_one, of_other = (_variance(values, counted) for values, counted in sides)
+    rows, other_rows = weights.effective_rows
+    # of the rows together, so that information counts rows for any shares
+    spread = (of_one * rows + of_other * other_rows) / (rows + other_rows)
+    # a small sample that has missed a rare large amount so far looks surer than it is: the common spread is the least
+    variance = max(of_one, spread) / rows + max(of_other, spread) / other_rows
+    difference = float(np.sum(weights.other * both[len(one) :]) - np.sum(weights.one * both[: len(one)]))
+    return _Sample(difference, variance, spread, weights.rows).interval(alpha, best_at / 2)
+
+
+def _variance(values: Values, weights: Values) -> float:
+    """Weighted variance of one row, around the weighted mean."""
+    mean = float(np.sum(weights * values))
+    rows = int(np.count_nonzero(weights))
+    return float(np.sum(weights * (values - mean) ** 2)) * rows / max(rows - 1, 1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ cross terms give Pearson's chi-squared). That share is taken off, so that the nu
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +22,11 @@ from pydantic import BaseModel, ConfigDict
 
 from noria.core.base.formatting import interval, number, percent
 from noria.core.model.signature import Field, Kind, Signature
+from noria.core.stats.strata import MatchedWeights
 
 Shares = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
+Counts = Mapping[str | None, float]
 MISSING = "missing"
 _number = partial(number, digits=3)
 _BINS = 10
@@ -71,14 +73,29 @@ def measure_drift(reference: Columns, current: Columns, signature: Signature, th
     return tuple(sorted(found, key=lambda drift: (-drift.distance, drift.name)))
 
 
-def compare(field: Field, reference: Sequence[Any], current: Sequence[Any], threshold: float) -> FeatureDrift:
-    """Hold one column against the reference."""
+def compare(
+    field: Field,
+    reference: Sequence[Any],
+    current: Sequence[Any],
+    threshold: float,
+    weights: MatchedWeights | None = None,
+) -> FeatureDrift:
+    """Hold one column against the reference.
+
+    Args:
+        field: name, kind and unit of the column.
+        reference: values of the reference.
+        current: values now.
+        threshold: distance from which it counts as drifted.
+        weights: of the rows of both, so that both have the same mix of strata; None counts all alike.
+    """
+    counted = _counts_of(weights, len(reference), len(current))
     if field.kind is Kind.NUMERIC:
         before, now = _numbers(reference), _numbers(current)
-        binned = _bin_numbers(before, now)
+        binned = _bin_numbers(before, now, counted)
         explanation = _explain_missing(binned) or _explain_numbers(before, now, field.unit)
     else:
-        binned = _bin_categories(reference, current)
+        binned = _bin_categories(reference, current, counted)
         explanation = _explain_missing(binned) or _explain_categories(binned)
     distance = effect_size(binned.reference, binned.current)
     return FeatureDrift(name=field.name, distance=distance, drifted=distance >= threshold, explanation=explanation)
@@ -109,25 +126,33 @@ def _relative_entropy(p: Shares, q: Shares) -> float:
     return float(np.sum(p[some] * np.log2(p[some] / q[some])))
 
 
+def _counts_of(weights: MatchedWeights | None, rows: int, other_rows: int) -> tuple[Shares, Shares]:
+    """How much each row counts; together as many rows as would say as much if all counted alike."""
+    if weights is None:
+        return np.ones(rows), np.ones(other_rows)
+    effective, other_effective = weights.effective_rows
+    return weights.one * effective, weights.other * other_effective
+
+
 def _numbers(values: Sequence[Any]) -> Shares:
     numbers = np.asarray(values, dtype=np.float64)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def _bin_numbers(reference: Shares, current: Shares) -> _Binned:
+def _bin_numbers(reference: Shares, current: Shares, counted: tuple[Shares, Shares]) -> _Binned:
     known = reference[~np.isnan(reference)]
     edges = _edges(known)
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
 
-    def count(values: Shares) -> Shares:
+    def count(values: Shares, weights: Shares) -> Shares:
         bins = np.searchsorted(edges, values, side="left") + 1
         bins[values < low] = 0
         bins[values > high] = len(edges) + 2
         bins[np.isnan(values)] = len(edges) + 3
-        return np.bincount(bins, minlength=len(edges) + 4).astype(np.float64)
+        return np.asarray(np.bincount(bins, weights=weights, minlength=len(edges) + 4), dtype=np.float64)
 
     inner = tuple(f"bin {index}" for index in range(1, len(edges) + 2))
-    return _Binned(count(reference), count(current), ("below", *inner, "above", MISSING))
+    return _Binned(count(reference, counted[0]), count(current, counted[1]), ("below", *inner, "above", MISSING))
 
 
 def _edges(known: Shares) -> Shares:
@@ -138,19 +163,26 @@ def _edges(known: Shares) -> Shares:
     return np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS))
 
 
-def _bin_categories(reference: Sequence[Any], current: Sequence[Any]) -> _Binned:
-    before, now = Counter(map(_category, reference)), Counter(map(_category, current))
+def _bin_categories(reference: Sequence[Any], current: Sequence[Any], counted: tuple[Shares, Shares]) -> _Binned:
+    before, now = _weighted(reference, counted[0]), _weighted(current, counted[1])
     least = _FREQUENT * sum(before.values())
     ranked = sorted((name for name in before if name is not None), key=lambda name: (-before[name], str(name)))
     frequent = tuple(name for name in ranked[:_MOST_CATEGORIES] if before[name] >= least)
     rare = frozenset(ranked) - frozenset(frequent)
 
-    def count(counts: Counter[str | None]) -> Shares:
+    def count(counts: Counts) -> Shares:
         rest = sum(number for name, number in counts.items() if name in rare)
         unseen = sum(number for name, number in counts.items() if name is not None and name not in before)
-        return np.array([*(counts[name] for name in frequent), rest, unseen, counts[None]], dtype=np.float64)
+        return np.array([*(counts.get(name, 0.0) for name in frequent), rest, unseen, counts.get(None, 0.0)])
 
     return _Binned(count(before), count(now), (*map(str, frequent), "rare values", "values not seen before", MISSING))
+
+
+def _weighted(values: Sequence[Any], weights: Shares) -> Counts:
+    found: dict[str | None, float] = defaultdict(float)
+    for value, weight in zip(values, weights.tolist(), strict=True):
+        found[_category(value)] += weight
+    return found
 
 
 def _category(value: Any) -> str | None:

@@ -13,7 +13,8 @@ from noria.data.tables.features import LABEL_KNOWN_AT, arrived, label_table
 from noria.data.tables.labels import label_selection, with_task_label
 
 MOST_ROWS = 200_000
-"""Rows of each version that are read, the newest: by then any difference that matters has long been sure."""
+"""Rows of each version that are read. Of more, a sample of the entities is read, over all the time of the rollout."""
+_UNKNOWN = f"null::timestamptz as {LABEL_KNOWN_AT}"
 
 
 def read_rollout_rows(
@@ -21,8 +22,8 @@ def read_rollout_rows(
 ) -> pa.Table:
     """Rows that either version scored since an instant, shadow rows included, in the order of the requests.
 
-    Columns: `version`, `requested_at`, `entity` (null where the app gave none), `score`, `decision` (text), each segment of
-    the use case under its name (text), and `label` as the task has it (null where none had come by `as_of`).
+    Columns: those of `noria.ports.prediction_store.ServedPredictions.rows_since`. An entity is in the sample by a hash of
+    its id. The sample of a later call is a part of the one before, until it is small enough.
 
     Args:
         warehouse: where predictions and labels are.
@@ -38,14 +39,18 @@ def read_rollout_rows(
     wanted = (use_case.entity, use_case.event_time, use_case.label.column, LABEL_KNOWN_AT)
     known = set(wanted) <= set(warehouse.columns(labels))  # no label model was built yet: nothing has come
     segments = "".join(f", p.features->>'{name}' as {quote(name)}" for name in use_case.segments)
-    label = label_selection(use_case) if known else "null::text as label"
+    label = f"{label_selection(use_case)}, l.{LABEL_KNOWN_AT}" if known else f"null::text as label, {_UNKNOWN}"
     join = (
         f"left join {labels} as l on l.{quote(use_case.entity)}::text = p.entity and {arrived(use_case, 5)}" if known else ""
     )
     instants = (as_of, as_of - use_case.label.available_after) if known else ()
-    newest = " union all ".join(f"({_newest(place)})" for place in ("$2", "$3"))
+    counts = _counts(warehouse, use_case, versions, since)
+    sampled = " union all ".join(
+        f"({_sample(place, counts.get(version, 0))})" for place, version in zip(("$2", "$3"), versions, strict=True)
+    )
     found = warehouse.read_arrow(
-        f"select p.version, p.requested_at, p.entity, p.score, p.decision{segments}, {label} from ({newest}) as p {join} "
+        "select p.version, p.requested_at, p.entity, p.score, p.decision, coalesce(p.alias, '') <> 'shadow' as answered, "
+        f"p.stands_for{segments}, {label} from ({sampled}) as p {join} "
         "order by p.requested_at, p.id",
         (use_case.name, *versions, since, *instants),
     )
@@ -70,9 +75,22 @@ def is_asked(warehouse: Warehouse, use_case: UseCase, since: datetime) -> bool:
         return bool(connection.scalar(newest, {"use_case": use_case.name, "since": since}))
 
 
-def _newest(version: str) -> str:
-    """The newest rows of the version in that parameter; from the index, since a busy use case has millions."""
+def _counts(warehouse: Warehouse, use_case: UseCase, versions: tuple[str, str], since: datetime) -> dict[str, int]:
+    counted = text(
+        "select version, count(*) as rows from ops.predictions where use_case = :use_case and version in (:one, :other) "
+        "and requested_at >= :since group by version"
+    )
+    bound = {"use_case": use_case.name, "one": versions[0], "other": versions[1], "since": since}
+    with warehouse.transaction() as connection:
+        return {row.version: row.rows for row in connection.execute(counted, bound)}
+
+
+def _sample(version: str, count: int) -> str:
+    """Rows of the version in that parameter, of every 2^k-th entity; requests without an entity by their id."""
+    every = 1
+    while count > MOST_ROWS * every:
+        every *= 2
     return (
-        f"select * from ops.predictions where use_case = $1 and version = {version} and requested_at >= $4 "
-        f"order by requested_at desc limit {MOST_ROWS}"
+        f"select *, {every} as stands_for from ops.predictions where use_case = $1 and version = {version} "
+        f"and requested_at >= $4 and hashtextextended(coalesce(entity, id::text), 0) & {every - 1} = 0"
     )

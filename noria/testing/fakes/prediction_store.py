@@ -14,6 +14,7 @@ from noria.core.base.interval import Interval
 from noria.core.base.results import ScoreResult
 from noria.core.model.decision import Decisions, Scores
 from noria.core.use_case import Task, UseCase
+from noria.data.tables.features import LABEL_KNOWN_AT
 from noria.data.tables.feedback import fill_labels
 from noria.data.tables.prediction_rows import prediction_rows, score_result
 from noria.testing.fakes.feature_store import InMemoryFeatureStore, within
@@ -85,6 +86,7 @@ class ServedRow:
     score: float
     decision: str
     segments: Mapping[str, str] = field(default_factory=dict)
+    shadow: bool = False
 
 
 class InMemoryServedPredictions:
@@ -105,17 +107,21 @@ class InMemoryServedPredictions:
     def rows_since(self, use_case: UseCase, versions: tuple[str, str], since: datetime, as_of: datetime) -> pa.Table:
         """Rows that either version scored since an instant."""
         rows = [row for row in self._since(use_case, since) if row.version in versions]
-        labels, kind = self._labels(use_case, as_of)
+        labels, known_at, kind = self._labels(use_case, as_of)
         columns = {
             "version": pa.array([row.version for row in rows], pa.string()),
             "requested_at": pa.array([row.at for row in rows], _MOMENT),
             "entity": pa.array([row.entity for row in rows], pa.string()),
             "score": pa.array([row.score for row in rows], pa.float64()),
             "decision": pa.array([row.decision for row in rows], pa.string()),
+            "answered": pa.array([not row.shadow for row in rows], pa.bool_()),
+            "stands_for": pa.array([1] * len(rows), pa.int32()),
         }
         for name in use_case.segments:
             columns[name] = pa.array([row.segments.get(name) for row in rows], pa.string())
-        return pa.table(columns | {"label": pa.array([labels.get(row.entity) for row in rows], kind)})
+        columns["label"] = pa.array([labels.get(row.entity) for row in rows], kind)
+        columns[LABEL_KNOWN_AT] = pa.array([known_at.get(row.entity) for row in rows], _MOMENT)
+        return pa.table(columns)
 
     def count_since(self, use_case: UseCase, version: str, since: datetime) -> int:
         """Rows that a version has scored since an instant."""
@@ -128,10 +134,16 @@ class InMemoryServedPredictions:
     def _since(self, use_case: UseCase, since: datetime) -> list[ServedRow]:
         return sorted((row for row in self._rows.get(use_case.name, ()) if row.at >= since), key=lambda row: row.at)
 
-    def _labels(self, use_case: UseCase, as_of: datetime) -> tuple[Mapping[str | None, object], pa.DataType]:
-        """Label by entity, and its type; text where no label model was built yet."""
+    def _labels(
+        self, use_case: UseCase, as_of: datetime
+    ) -> tuple[Mapping[str | None, object], Mapping[str | None, object], pa.DataType]:
+        """Label by entity, when it became known, and its type; text where no label model was built yet."""
         if not self._features.has_labels(use_case):
-            return {}, pa.string()
+            return {}, {}, pa.string()
         rows = self._features.arrived_labels(use_case, as_of)
-        found = zip(rows[use_case.entity].to_pylist(), rows["label"].to_pylist(), strict=True)
-        return dict(found), _LABELS[use_case.task]
+        entities, labels, known_at = (rows[name].to_pylist() for name in (use_case.entity, "label", LABEL_KNOWN_AT))
+        return (
+            dict(zip(entities, labels, strict=True)),
+            dict(zip(entities, known_at, strict=True)),
+            _LABELS[use_case.task],
+        )
