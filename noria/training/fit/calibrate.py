@@ -6,7 +6,7 @@ overfitting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,21 +78,63 @@ def choose_calibration(scores: Scores, labels: Labels, target: PredictionTarget)
 
 
 def isotonic_map(scores: Scores, labels: Labels) -> Calibration:
-    """Centred isotonic regression on equally full bins of scores.
+    """Isotonic regression (pool adjacent violators) on about equally full bins of scores.
 
-    Isotonic regression (pool adjacent violators) gives a staircase, which ties scores that the model distinguishes. Joining
-    the centres of its steps (Oron and Flournoy, "Centered Isotonic Regression", 2017) keeps the order and fits equally well.
+    A step rises by less than one more row would move its rate, from its first bin's centre to its last one's, so that scores
+    that the model distinguishes keep their order. So do scores beyond the outermost centres: nothing else is known of them.
     """
-    order = np.argsort(scores, kind="stable")
-    bins = np.array_split(order, int(np.clip(len(order) // _ROWS_PER_BIN, 2, _MOST_BINS)))
-    blocks: list[tuple[float, float, int]] = []
-    for rows in bins:
-        blocks.append((float(scores[rows].mean()), float(labels[rows].mean()), len(rows)))
-        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
-            blocks.append(_pool(blocks.pop(), blocks.pop()))
-    # The ends keep scores beyond the outermost centres apart; a dictionary drops equal centres of equal scores.
-    points = {0.0: 0.0} | {center: probability for center, probability, _ in blocks} | {1.0: 1.0}
-    return Calibration(scores=tuple(points), probabilities=tuple(points.values()))
+    steps: list[_Step] = []
+    for step in _bins(scores, labels):
+        steps.append(step)
+        while len(steps) > 1 and steps[-2].rate >= steps[-1].rate:
+            last = steps.pop()
+            steps.append(steps.pop().joined(last))
+    points = {0.0: steps[0].least} | {center: rate for step in steps for center, rate in step.points} | {1.0: steps[-1].most}
+    rates = np.maximum.accumulate(np.array(list(points.values())))
+    return Calibration(scores=tuple(points), probabilities=tuple(rates.tolist()))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Neighbouring bins with one rate."""
+
+    first: float
+    last: float
+    rate: float
+    rows: int
+
+    @property
+    def least(self) -> float:
+        """The rate, had one more row not happened."""
+        return self.rate * self.rows / (self.rows + 1)
+
+    @property
+    def most(self) -> float:
+        """The rate, had one more row happened."""
+        return self.rate + (1 - self.rate) / (self.rows + 1)
+
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        if self.first == self.last:
+            return ((self.first, self.rate),)
+        return (self.first, self.least), (self.last, self.most)
+
+    def joined(self, other: _Step) -> _Step:
+        rows = self.rows + other.rows
+        return _Step(self.first, other.last, (self.rate * self.rows + other.rate * other.rows) / rows, rows)
+
+
+def _bins(scores: Scores, labels: Labels) -> Iterator[_Step]:
+    """About equally full bins, in order; equal scores are never parted."""
+    distinct, number, rows = np.unique(scores, return_inverse=True, return_counts=True)
+    count = int(np.clip(len(scores) // _ROWS_PER_BIN, 2, _MOST_BINS))
+    middle = np.cumsum(rows) - rows / 2
+    bins = np.unique(np.floor(middle * count / len(scores)), return_inverse=True)[1]
+    sizes = np.bincount(bins, weights=rows)
+    centers = np.bincount(bins, weights=rows * distinct) / sizes
+    rates = np.bincount(bins[number], weights=labels) / sizes
+    for center, rate, size in zip(centers.tolist(), rates.tolist(), sizes.astype(int).tolist(), strict=True):
+        yield _Step(center, center, rate, size)
 
 
 def sigmoid_map(scores: Scores, labels: Labels) -> Calibration:
@@ -213,9 +255,3 @@ def _loss(target: PredictionTarget, labels: Labels, scores: Scores) -> float:
     if target.task.is_regression:
         return pinball(labels, scores, target.quantile)
     return loss_of(target, labels, margins_of(target, scores))
-
-
-def _pool(one: tuple[float, float, int], other: tuple[float, float, int]) -> tuple[float, float, int]:
-    rows = one[2] + other[2]
-    center = (one[0] * one[2] + other[0] * other[2]) / rows
-    return center, (one[1] * one[2] + other[1] * other[2]) / rows, rows
