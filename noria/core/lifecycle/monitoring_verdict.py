@@ -93,6 +93,10 @@ class MonitoringFindings:
     quality: QualityComparison
 
 
+_ROUNDING = 1e-9
+"""0.07 * 100 is a little more than 7."""
+
+
 @dataclass(frozen=True)
 class VerdictDecision:
     """A verdict and the sentence that carries it."""
@@ -112,7 +116,7 @@ def decide_verdict(found: MonitoringFindings, policy: DriftPolicy) -> VerdictDec
             Verdict.STABLE, "the baseline serves: it has no reference set, so only its decisions are judged"
         )
     share = f"{found.drifted} of {found.features} features moved by {policy.effect_size:g} or more"
-    if found.drifted >= policy.share_of_features * found.features:
+    if found.drifted + _ROUNDING >= policy.share_of_features * found.features:
         return VerdictDecision(Verdict.DRIFT, share)
     return VerdictDecision(Verdict.STABLE, f"{share}; drift starts at {percent(policy.share_of_features)} of them")
 

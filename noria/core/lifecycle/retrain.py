@@ -54,7 +54,7 @@ def decide_retrain(policy: RetrainPolicy, interval: Interval, evidence: RetrainE
     Only verdicts about the version in force count: those about a model that has been replaced say nothing of its
     successor. An interval without a verdict breaks the chain, so that a hole is never mistaken for good news or bad.
     """
-    counted = _unbroken(evidence.verdicts, interval)
+    counted = _unbroken(evidence.verdicts, interval)[-policy.window :]
     if not counted:
         return RetrainDecision(False, f"there is no verdict for {interval}: monitor it first")
     if (judged := counted[-1].version) != evidence.in_force:

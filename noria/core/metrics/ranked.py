@@ -27,7 +27,9 @@ class RankedRows:
 
     @classmethod
     def of(cls, labels: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> RankedRows:
-        """Sort rows; labels and scores have shape ``(rows,)``."""
+        """Sort rows; labels and scores have shape ``(rows,)``. A score that is NaN has no place: then metrics are NaN."""
+        if np.isnan(scores).any():
+            labels = np.zeros(len(labels), dtype=np.bool_)
         order = np.argsort(-scores)
         ranked = scores[order]
         ends = np.flatnonzero(ranked[1:] != ranked[:-1])

@@ -86,12 +86,25 @@ def _check_task(use_case: UseCase) -> Iterator[Finding]:
     kind = _task_of(value)
     if kind is not task:
         yield "business.value", f"is the money of a {kind} use case", f"expected {_VALUE_FIELDS[task]}, since task is {task}"
+    yield from _check_direction(value)
     yield from _check_label(use_case)
     metric = use_case.training.metric
     if metric is not None and metric not in search_metrics(task):
         yield "training.metric", f"{metric!r} is not of {task}", f"expected one of {', '.join(search_metrics(task))}"
     yield from _check_split(use_case)
     yield from _check_anchor(use_case)
+
+
+def _check_direction(value: Value) -> Iterator[Finding]:
+    """A threshold acts from a probability upwards, so acting must pay where it happens, if it pays anywhere."""
+    if not isinstance(value, ConfusionValue):
+        return
+    if_it_happens, if_not = value.true_positive - value.false_negative, value.false_positive - value.true_negative
+    if if_it_happens <= 0 < if_not:
+        expected = "expected acting to pay where it happens: let the label say the opposite, or swap the amounts"
+        yield "business.value", "acting pays only where it does not happen", expected
+    elif if_it_happens <= 0 and if_not <= 0:
+        yield "business.value", "acting never pays", "expected true_positive above false_negative, or there is no decision"
 
 
 def _check_label(use_case: UseCase) -> Iterator[Finding]:

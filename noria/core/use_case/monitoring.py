@@ -39,13 +39,13 @@ class Schedule(Frozen):
 class DriftPolicy(Frozen):
     """When a change in the data counts as drift: an effect size and a minimum of rows, independent of the sample size."""
 
-    effect_size: float = Field(default=0.1, gt=0)
+    effect_size: float = Field(default=0.1, gt=0, lt=1)
     """Distance between reference and current (Jensen-Shannon distance, 0 to 1) above which a feature has drifted."""
     min_rows: int = Field(default=500, ge=1)
     """Minimum of rows for a verdict."""
     share_of_features: float = Field(default=0.3, gt=0, le=1)
     """Share of features that must drift for the data to count as drifted."""
-    metric_drop: float = Field(default=0.05, gt=0)
+    metric_drop: float = Field(default=0.05, gt=0, lt=1)
     """Classes: drop of ROC AUC (of several classes, the mean of each against the rest) against the model's own evaluation
     that counts as a loss of quality."""
     error_rise: float = Field(default=0.25, gt=0)
