@@ -15,7 +15,6 @@ from noria.core.metrics.measure import measure_predictions
 from noria.core.model.decision import Decisions, Scores, policy_of
 from noria.core.model.value import running_cost, total_value
 from noria.core.use_case import UseCase
-from noria.core.use_case.rule import Rule
 from noria.inference.predictor import baseline_predictor
 
 
@@ -32,11 +31,9 @@ class RuleAnswers:
 
 
 def ask_rule(use_case: UseCase, columns: Columns) -> RuleAnswers:
-    """Answers of the baseline. Where it has no number, its answer is that for a row in which everything is missing."""
+    """Answers of the baseline."""
     rule = baseline_predictor(use_case)
     scores = rule.score_columns(columns)
-    if use_case.task.is_regression:
-        scores = np.where(np.isfinite(scores), scores, float(Rule(use_case.business.baseline).value({})))
     return RuleAnswers(scores, rule.manifest.policy.decide(scores))
 
 

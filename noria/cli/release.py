@@ -46,7 +46,7 @@ def versions(use_case: UseCaseName) -> None:
         table.add_row(
             version.version,
             str(version.stage),
-            day(version.as_of) if version.as_of else "the baseline",
+            day(version.as_of) if version.as_of else "baseline",
             metric.shown(version.metrics.get(metric.name)),
             money(version.metrics.get("value"), currency),
             version.snapshot[:12],

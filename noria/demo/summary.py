@@ -58,7 +58,7 @@ def _versions(services: Services, use_case: UseCase) -> Table:
     for heading in (definition(metric).title, f"{use_case.business.currency} per 1,000"):
         table.add_column(heading, justify="right")
     for version in services.registry.versions(use_case.name):
-        as_of = day(version.as_of) if version.as_of else "the baseline"
+        as_of = day(version.as_of) if version.as_of else "baseline"
         table.add_row(
             version.version,
             as_of,

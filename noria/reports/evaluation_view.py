@@ -94,7 +94,7 @@ def view_of(report: EvaluationReport, use_case: UseCase, gates: Sequence[GateRes
 def _rivals(report: EvaluationReport) -> tuple[ReferenceResult, ...]:
     """The serving model, then the baseline; once where the baseline is what serves."""
     both = report.reference("champion"), report.reference("baseline")
-    return tuple(reference for reference in both if reference and not _is_rule(reference))
+    return tuple(reference for reference in both if reference and reference.metrics and not _is_rule(reference))
 
 
 def _is_rule(reference: ReferenceResult) -> bool:

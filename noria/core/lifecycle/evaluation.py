@@ -21,6 +21,10 @@ class Estimate(_Model):
     value: float
     low: float
     high: float
+    error: float | None = None
+    """Standard error; None in a report of an earlier release."""
+    freedom: float | None = None
+    """Degrees of freedom of Student's t."""
 
 
 class SegmentMetrics(_Model):
@@ -45,6 +49,12 @@ class ReferenceResult(_Model):
     metrics: dict[str, float]
     differences: dict[str, Difference] = {}
     """Candidate less reference model by metric, paired on the same rows."""
+    rows: int = 0
+    """Rows that were compared; 0 stands for all of them."""
+    candidate: dict[str, float] = {}
+    """Metrics of the candidate on the rows that were compared, where these are not all."""
+    note: str = ""
+    """Why it could not be compared, or only on some rows."""
 
 
 class Difference(_Model):
@@ -54,7 +64,11 @@ class Difference(_Model):
     low: float
     high: float
     p_not_better: float
-    """Share of resamples in which the candidate was not better: small means that its lead is more than chance."""
+    """One-sided p-value of "the candidate is not better": small means that its lead is more than chance."""
+    error: float | None = None
+    """Standard error; None in a report of an earlier release."""
+    freedom: float | None = None
+    """Degrees of freedom of Student's t."""
 
 
 class ValueLine(_Model):

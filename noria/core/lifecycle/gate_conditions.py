@@ -1,9 +1,10 @@
 """Conditions of a gate held against an evaluation, one function for each kind.
 
-A gate that cannot be judged fails. What is measured on few rows is chance in part, so a comparison with the baseline
-or with the serving model must be surer than chance: `better_than` asks the share of resamples in which the candidate was not
-better (`Difference.p_not_better`), `not_worse_than` asks the whole interval of the difference (a non-inferiority test:
-Piaggio et al., "Reporting of Noninferiority and Equivalence Randomized Trials", JAMA 2012).
+A gate that cannot be judged fails. What is measured on few rows is chance in part, so a comparison with the baseline or with
+the serving model must be surer than chance. `better_than` and `not_worse_than` are one-sided tests at the `confidence` that
+is asked for, against no difference and against the margin (a non-inferiority test: Piaggio et al., "Reporting of
+Noninferiority and Equivalence Randomized Trials", JAMA 2012). The worst of many segments is bad by chance alone, so a
+segment fails the gate if it is surely beyond the bound, with the error divided among the segments (Bonferroni).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import NormalDist
 
 from noria.core.base import formatting
 from noria.core.lifecycle.evaluation import (
@@ -24,14 +24,16 @@ from noria.core.lifecycle.evaluation import (
     ReferenceResult,
     SegmentMetrics,
 )
-from noria.core.metrics.direction import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, better, goodness
+from noria.core.metrics.direction import LOWER_IS_BETTER, better, goodness
+from noria.core.stats.jackknife import MeasuredFigure
+from noria.core.stats.student_t import quantile
 from noria.core.use_case import Gate
 from noria.core.use_case.metric_catalog import figure, gap
 
 FAIRNESS = ("demographic_parity", "equalised_odds", "disparate_impact")
 MONEY = "value"
-_MEASURED_LEVEL = 0.95
-"""Of the intervals in a report."""
+_FREEDOM = 29.0
+"""Degrees of freedom of intervals in reports of earlier releases, which do not say them."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,7 @@ def _better(gate: Gate, rival_name: float | str, report: EvaluationReport) -> Co
     if isinstance(compared, ConditionResult):
         return compared
     if compared.difference is None:
-        passed = better(gate.metric, compared.ours, compared.theirs)
-        return ConditionResult(
-            passed, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
-        )
+        return _untold(compared, report)
     passed = compared.difference.p_not_better <= 1 - gate.confidence
     words = compared.words
     if not passed and better(gate.metric, compared.ours, compared.theirs):
@@ -119,13 +118,19 @@ def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) ->
     if isinstance(compared, ConditionResult):
         return compared
     if compared.difference is None:
-        passed = goodness(gate.metric, compared.ours) - goodness(gate.metric, compared.theirs) >= -gate.margin
-        return ConditionResult(
-            passed, f"{compared.words}, as they stand: their difference was not measured", cost=compared.cost
-        )
-    low, high = _at_confidence(compared.difference, gate.confidence)
-    passed = _least_gain(gate.metric, low, high) >= -gate.margin
-    return _between(ConditionResult(passed, compared.words, cost=compared.cost), compared.difference)
+        return _untold(compared, report)
+    gain = _figure(compared.difference, goodness(gate.metric, 1.0) * compared.difference.value)
+    passed = gain.p_below(-gate.margin) <= 1 - gate.confidence
+    words = compared.words
+    if not passed and gain.value >= -gate.margin:
+        words += f", which may be worse by more than the margin: p = {formatting.number(gain.p_below(-gate.margin), 2)}"
+    return _between(ConditionResult(passed, words, cost=compared.cost), compared.difference)
+
+
+def _untold(compared: _Compared, report: EvaluationReport) -> ConditionResult:
+    """Less evidence must not pass where more is asked for."""
+    why = f"how sure that is cannot be told from so few {report.resampled or 'rows'} with every outcome"
+    return ConditionResult(False, f"{compared.words}; {why}", cost=compared.cost)
 
 
 def _segments(gate: Gate, bound: float | str, report: EvaluationReport) -> ConditionResult:
@@ -156,16 +161,28 @@ def _worst_part(gate: Gate, bound: float, parts: Sequence[SegmentMetrics], rows:
     if not judged:
         return ConditionResult(False, f"no {kind} has enough rows of every outcome to judge")
     found = {place: part.metrics.get(gate.metric, math.nan) for place, part in judged.items()}
-    place, worst = _worst(found, lowest=_wants_at_least(gate))
+    alpha = (1 - gate.confidence) / len(judged)
+    beyond = {place: figure for place, figure in found.items() if _surely_beyond(gate, bound, figure, judged[place], alpha)}
+    place, worst = _worst(beyond or found, lowest=_wants_at_least(gate))
     interval = judged[place].intervals.get(gate.metric)
     words = f"{_shown(gate.metric, worst, interval)} in {judged[place].value if kind == 'month' else place}"
+    if not beyond and not _holds(gate, worst, bound):
+        words += f", which may be chance: it is the worst of {len(judged)}"
     words += f" ({small} small one{'s' if small > 1 else ''} not judged)" if small else ""
     missing = _shortfall(gate, worst, bound) if gate.metric == MONEY else None
     share = judged[place].rows / rows if rows else 0.0  # what it costs over all decisions, not over those of the part
-    return _between(
-        ConditionResult(_holds(gate, worst, bound), words, cost=None if missing is None else missing * share),
-        interval,
-    )
+    return _between(ConditionResult(not beyond, words, cost=None if missing is None else missing * share), interval)
+
+
+def _surely_beyond(gate: Gate, bound: float, figure: float, part: SegmentMetrics, alpha: float) -> bool:
+    """Whether a part misses the bound by more than chance; a figure without an interval is taken as it stands."""
+    if _holds(gate, figure, bound):
+        return False
+    interval = part.intervals.get(gate.metric)
+    if interval is None:
+        return True
+    sign = 1.0 if _wants_at_least(gate) else -1.0
+    return _figure(interval, -sign * interval.value).p_below(-sign * bound) <= alpha
 
 
 @dataclass(frozen=True)
@@ -181,17 +198,21 @@ class _Compared:
 
 def _compare(gate: Gate, name: str, report: EvaluationReport) -> _Compared | ConditionResult:
     ours, reference = report.metrics.get(gate.metric, math.nan), report.reference(name)
+    if reference is not None and reference.candidate:
+        ours = reference.candidate.get(gate.metric, math.nan)
     if math.isnan(ours):
         return ConditionResult(False, f"no {gate.metric}: the evaluation slice cannot give it")
     theirs = reference.metrics.get(gate.metric, math.nan) if reference else math.nan
     if reference is None or math.isnan(theirs):
-        return ConditionResult(False, f"{_shown(gate.metric, ours)}, but the {name} was not measured")
+        why = f"the {name} was not measured" if reference is None or not reference.note else reference.note
+        return ConditionResult(False, f"{_shown(gate.metric, ours)}, but {why}")
     difference = _difference(gate.metric, reference, report)
     who = (
         "" if name == "baseline" else " of the baseline" if reference.version == "0" else f" of version {reference.version}"
     )
     per = " per 1,000" if gate.metric == MONEY else ""
     words = f"{_shown(gate.metric, ours)} against {_shown(gate.metric, theirs)}{per}{who}{_gap(gate.metric, difference)}"
+    words += f" on the {reference.rows:,} rows that it has not seen" if reference.candidate else ""
     return _Compared(ours, theirs, difference, words, _loss(reference, report))
 
 
@@ -211,18 +232,11 @@ def _loss(reference: ReferenceResult, report: EvaluationReport) -> float | None:
     return max(0.0, gap) if math.isfinite(gap) else None
 
 
-def _least_gain(metric: str, low: float, high: float) -> float:
-    """The worst end of an interval of differences, as a gain: more is better. NaN, which passes no gate, stays NaN."""
-    less_is_better = metric in LOWER_IS_BETTER or metric in NEARER_ZERO_IS_BETTER
-    return -high if less_is_better else low
-
-
-def _at_confidence(difference: Difference, confidence: float) -> tuple[float, float]:
-    """The interval at the confidence asked for, its halves stretched or shrunk as those of a normal distribution are."""
-    quantile = NormalDist().inv_cdf
-    factor = quantile((1 + confidence) / 2) / quantile((1 + _MEASURED_LEVEL) / 2)
-    value = difference.value
-    return value + factor * (difference.low - value), value + factor * (difference.high - value)
+def _figure(measured: Estimate | Difference, value: float) -> MeasuredFigure:
+    """A figure, perhaps turned round, with the standard error that was measured; of an earlier release, from its bounds."""
+    if measured.error is None or measured.freedom is None:
+        return MeasuredFigure(value, (measured.high - measured.low) / (2 * quantile(0.975, _FREEDOM)), _FREEDOM)
+    return MeasuredFigure(value, measured.error, measured.freedom)
 
 
 def _wants_at_least(gate: Gate) -> bool:

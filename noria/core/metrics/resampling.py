@@ -1,4 +1,4 @@
-"""Metrics as functions of drawn rows, for `noria.core.stats.bootstrap`: what needs a sort, or a logarithm per row, is done
+"""Metrics as functions of drawn rows, for `noria.core.stats.jackknife`: what needs a sort, or a logarithm per row, is done
 once.
 
 Each function here takes a metric by the name under which `measure` reports it, and the same arrays as `measure`. Money is

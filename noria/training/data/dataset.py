@@ -55,13 +55,13 @@ class TrainingSet:
 
     def between(self, start: datetime | None, end: datetime) -> TrainingSet:
         """The rows with event times ``start <= t < end``."""
-        first = 0 if start is None else int(np.searchsorted(self.times, _micros(start), side="left"))
-        last = int(np.searchsorted(self.times, _micros(end), side="left"))
+        first = 0 if start is None else int(np.searchsorted(self.times, micros(start), side="left"))
+        last = int(np.searchsorted(self.times, micros(end), side="left"))
         return self.take(np.arange(first, max(first, last)))
 
     def labelled_by(self, instant: datetime) -> TrainingSet:
         """The rows whose labels were known before an instant; all rows if the snapshot has no such times."""
-        return self if self.known_at is None else self.take(np.flatnonzero(self.known_at < _micros(instant)))
+        return self if self.known_at is None else self.take(np.flatnonzero(self.known_at < micros(instant)))
 
     def categories(self, name: str) -> Categories:
         """A categorical column."""
@@ -169,5 +169,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _micros(instant: datetime) -> int:
+def micros(instant: datetime) -> int:
+    """Microseconds since 1970 UTC."""
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND

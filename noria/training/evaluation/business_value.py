@@ -6,30 +6,32 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from noria.core.lifecycle.evaluation import CurvePoint, Estimate, ValueLine
+from noria.core.lifecycle.evaluation import CurvePoint, ValueLine
 from noria.core.model.decision import Decisions, Money, money, nothing, perfect
-from noria.core.stats.bootstrap import mean_interval
 from noria.core.use_case import ConfusionValue
-from noria.training.evaluation.bootstrap import Resampler
 from noria.training.evaluation.comparators import ReferenceModel
 from noria.training.evaluation.scored_slice import PER, ScoredSlice
+from noria.training.evaluation.uncertainty import Uncertainty
 from noria.training.fit.threshold import threshold_curve
 
 _POINTS = 51
 _SHIFTS = 41
 
 
-def value_lines(candidate: ScoredSlice, references: Sequence[ReferenceModel], resampler: Resampler) -> Iterator[ValueLine]:
+def value_lines(
+    candidate: ScoredSlice, references: Sequence[ReferenceModel], uncertainty: Uncertainty
+) -> Iterator[ValueLine]:
     """Money per 1,000 decisions of candidate, champion, baseline, doing nothing and perfect foresight.
 
-    A reference model that cannot be compared is left out.
+    A reference model that cannot be compared on all rows is left out.
 
     Args:
         candidate: the candidate's scores.
         references: the reference models on the same rows.
-        resampler: draws the rows for intervals.
+        uncertainty: of the rows.
     """
-    compared = {reference.name: reference.outcome.money for reference in references if reference.outcome is not None}
+    whole = (one for one in references if one.outcome is not None and one.unseen is None)
+    compared = {reference.name: reference.outcome.money for reference in whole if reference.outcome is not None}
     lines = {"candidate": candidate.money}
     lines |= {name: compared[name] for name in ("champion", "baseline") if name in compared}
     idle = nothing(candidate.policy.task, len(candidate))
@@ -37,9 +39,9 @@ def value_lines(candidate: ScoredSlice, references: Sequence[ReferenceModel], re
         lines["nothing"] = _money(candidate, idle)
     lines["perfect"] = _money(candidate, perfect(candidate.value, candidate.labels, candidate.policy.classes))
     for name, per_row in lines.items():
-        mean = mean_interval(per_row, seed=resampler.seed, groups=resampler.groups, rounds=resampler.rounds)
-        if np.isfinite([mean.value, mean.low, mean.high]).all():
-            yield ValueLine(name=name, per_1000=Estimate(value=mean.value, low=mean.low, high=mean.high))
+        mean = uncertainty.mean(per_row)
+        if mean is not None:
+            yield ValueLine(name=name, per_1000=mean)
 
 
 def value_curve(candidate: ScoredSlice) -> tuple[CurvePoint, ...]:

@@ -13,15 +13,15 @@ from noria.core.metrics.direction import LOWER_IS_BETTER
 from noria.core.model.decision import Decisions, Labels
 from noria.core.stats.fairness import compare_groups, compare_means
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.bootstrap import Resampler
-from noria.training.evaluation.group_bootstrap import DrawnGroups, drawn_means
+from noria.training.evaluation.group_intervals import GroupIntervals, mean_intervals
 from noria.training.evaluation.scored_slice import ScoredSlice, texts
+from noria.training.evaluation.uncertainty import Uncertainty
 
 FIGURES = ("demographic_parity", "disparate_impact", "equalised_odds")
 
 
 def compare_decisions(
-    protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
+    protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, uncertainty: Uncertainty
 ) -> tuple[Fairness, ...]:
     """Yes decisions by group; for several classes, any decision but the first class counts as yes; empty for regression.
 
@@ -29,24 +29,24 @@ def compare_decisions(
         protected: categorical features.
         rows: the evaluated rows.
         outcome: their scores.
-        resampler: draws the rows for intervals.
+        uncertainty: of the rows.
     """
     if outcome.policy.task.is_regression:
         return ()
     labels, decisions = outcome.labels.astype(bool), outcome.decisions.astype(bool)
     return tuple(
-        _compare(attribute, labels, decisions, texts(rows.columns[attribute]), resampler) for attribute in protected
+        _compare(attribute, labels, decisions, texts(rows.columns[attribute]), uncertainty) for attribute in protected
     )
 
 
 def compare_errors(
-    protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
+    protected: Sequence[str], rows: TrainingSet, outcome: ScoredSlice, uncertainty: Uncertainty
 ) -> Iterator[GroupErrorStats]:
     """Mean prediction and mean error by group; regression only. Arguments as for `compare_decisions`."""
     if not outcome.policy.task.is_regression:
         return
     for attribute in protected:
-        yield from _errors(attribute, texts(rows.columns[attribute]), outcome, resampler)
+        yield from _errors(attribute, texts(rows.columns[attribute]), outcome, uncertainty)
 
 
 def fairness_metrics(compared: Sequence[Fairness]) -> dict[str, float]:
@@ -72,20 +72,22 @@ def _worst(compared: Sequence[Fairness]) -> dict[str, Fairness]:
 
 
 def _compare(
-    attribute: str, labels: Labels, decisions: Decisions, groups: npt.NDArray[np.str_], resampler: Resampler
+    attribute: str, labels: Labels, decisions: Decisions, groups: npt.NDArray[np.str_], uncertainty: Uncertainty
 ) -> Fairness:
     compared = compare_groups(labels, decisions, groups)
-    drawn = DrawnGroups.of(compared, labels, decisions, groups, resampler)
-    return Fairness(attribute=attribute, intervals=drawn.gaps(), groups=tuple(_rates(attribute, drawn)), **compared.metrics)
+    intervals = GroupIntervals.of(compared, labels, decisions, groups, uncertainty)
+    return Fairness(
+        attribute=attribute, intervals=intervals.gaps(), groups=tuple(_rates(attribute, intervals)), **compared.metrics
+    )
 
 
 def _errors(
-    attribute: str, groups: npt.NDArray[np.str_], outcome: ScoredSlice, resampler: Resampler
+    attribute: str, groups: npt.NDArray[np.str_], outcome: ScoredSlice, uncertainty: Uncertainty
 ) -> Iterator[GroupErrorStats]:
     errors = outcome.scores - outcome.labels
     predictions, mistakes = compare_means(outcome.scores, groups), compare_means(errors, groups)
-    of_prediction = drawn_means(outcome.scores, groups, predictions, resampler)
-    of_error = drawn_means(errors, groups, mistakes, resampler)
+    of_prediction = mean_intervals(outcome.scores, groups, predictions, uncertainty)
+    of_error = mean_intervals(errors, groups, mistakes, uncertainty)
     for one, other in zip(predictions.groups, mistakes.groups, strict=True):
         intervals = {"mean_prediction": of_prediction.get(one.group), "mean_error": of_error.get(one.group)}
         yield GroupErrorStats(
@@ -99,8 +101,8 @@ def _errors(
         )
 
 
-def _rates(attribute: str, drawn: DrawnGroups) -> Iterator[GroupRate]:
-    for group in drawn.compared.groups:
+def _rates(attribute: str, intervals: GroupIntervals) -> Iterator[GroupRate]:
+    for group in intervals.compared.groups:
         yield GroupRate(
             attribute=attribute,
             value=group.group,
@@ -109,7 +111,7 @@ def _rates(attribute: str, drawn: DrawnGroups) -> Iterator[GroupRate]:
             selection_rate=group.selection_rate,
             true_positive_rate=_or_none(group.true_positive_rate),
             false_positive_rate=_or_none(group.false_positive_rate),
-            intervals=drawn.rates(group.group),
+            intervals=intervals.rates(group.group),
         )
 
 

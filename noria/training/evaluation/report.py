@@ -10,7 +10,6 @@ import numpy as np
 from noria.core.lifecycle.evaluation import Estimate, EvaluationReport
 from noria.core.metrics.task_profile import search_metric
 from noria.core.use_case import UseCase
-from noria.training.evaluation.bootstrap import Resampler, make_resampler
 from noria.training.evaluation.business_value import value_curve, value_lines
 from noria.training.evaluation.comparators import ReferenceModel, compare, score_references
 from noria.training.evaluation.explanations import contributions, examples, explained_rows
@@ -21,6 +20,7 @@ from noria.training.evaluation.learning_curve import learning_curve
 from noria.training.evaluation.quality import calibration_bins, confusion_counts, residual_sample
 from noria.training.evaluation.scored_slice import ScoredSlice
 from noria.training.evaluation.segments import segment_metrics
+from noria.training.evaluation.uncertainty import Uncertainty, uncertainty_of
 
 
 def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts) -> EvaluationReport:
@@ -42,19 +42,19 @@ def evaluate(use_case: UseCase, evaluated: EvaluationInput, export: ExportFacts)
     """
     rows, features = evaluated.fold.validation, use_case.features
     candidate = ScoredSlice(evaluated.policy, use_case.business.value, rows.labels, evaluated.scores)
-    resampler = make_resampler(use_case.training.split, use_case.gates, rows, use_case.training.seed)
+    uncertainty = uncertainty_of(use_case.training.split, use_case.task, rows, use_case.training.seed)
     metric = search_metric(use_case)
     references = score_references(candidate, rows, evaluated.references)
     explained = explained_rows(len(rows), export)
     sections: dict[str, Any] = {
         **_subject(evaluated, candidate, references),
-        **_quality(use_case.protected, evaluated, candidate, resampler),
+        **_quality(use_case.protected, evaluated, candidate, uncertainty),
         "parity": export.parity,
         "search_metric": metric,
-        "resampled": resampler.drawn,
-        "segments": tuple(segment_metrics(use_case.segments, use_case.gates, rows, candidate, resampler)),
-        "rivals": tuple(compare(use_case.gates, candidate, references, resampler, metric)),
-        "values": tuple(value_lines(candidate, references, resampler)),
+        "resampled": uncertainty.unit,
+        "segments": tuple(segment_metrics(use_case.segments, use_case.gates, rows, candidate, uncertainty)),
+        "rivals": tuple(compare(use_case.gates, candidate, references, uncertainty, metric)),
+        "values": tuple(value_lines(candidate, references, uncertainty)),
         "threshold_curve": value_curve(candidate),
         "contributions": contributions(features.names, use_case.segments, rows, evaluated.model, explained),
         "explained_rows": len(explained),
@@ -81,28 +81,32 @@ def _subject(evaluated: EvaluationInput, candidate: ScoredSlice, references: Seq
         "classes": dict(zip(policy.classes, counts, strict=True)),
         "threshold": policy.threshold,
         "calibrated_by": evaluated.calibrated_by,
-        "note": " ".join(filter(None, (evaluated.note, *(reference.note for reference in references)))),
+        "note": " ".join(filter(None, (evaluated.note, *(_sentence(reference.note) for reference in references)))),
     }
 
 
 def _quality(
-    protected: Sequence[str], evaluated: EvaluationInput, candidate: ScoredSlice, resampler: Resampler
+    protected: Sequence[str], evaluated: EvaluationInput, candidate: ScoredSlice, uncertainty: Uncertainty
 ) -> dict[str, Any]:
     """Metrics with their intervals, the plots, and the comparison of groups."""
     rows = evaluated.fold.validation
-    fairness = compare_decisions(protected, rows, candidate, resampler)
+    fairness = compare_decisions(protected, rows, candidate, uncertainty)
     gated = fairness if evaluated.policy.task.is_binary else ()  # no gate on fairness among classes
     return {
         "metrics": candidate.metrics | fairness_metrics(gated),
-        "intervals": _intervals(candidate, resampler) | fairness_intervals(gated),
+        "intervals": _intervals(candidate, uncertainty) | fairness_intervals(gated),
         "calibration": calibration_bins(candidate),
         "confusion": confusion_counts(candidate),
         "residuals": residual_sample(candidate),
         "fairness": fairness,
-        "group_errors": tuple(compare_errors(protected, rows, candidate, resampler)),
+        "group_errors": tuple(compare_errors(protected, rows, candidate, uncertainty)),
     }
 
 
-def _intervals(candidate: ScoredSlice, resampler: Resampler) -> dict[str, Estimate]:
-    estimates = {metric: resampler.interval(metric, candidate) for metric in candidate.metrics}
+def _intervals(candidate: ScoredSlice, uncertainty: Uncertainty) -> dict[str, Estimate]:
+    estimates = {metric: uncertainty.interval(metric, candidate) for metric in candidate.metrics}
     return {metric: estimate for metric, estimate in estimates.items() if estimate is not None}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

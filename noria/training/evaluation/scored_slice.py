@@ -26,6 +26,8 @@ from noria.training.data.columns import Categories
 Positions = npt.NDArray[np.intp]
 PER = 1000.0
 """Money is reported per this many decisions."""
+FEWEST_ROWS = 200
+"""Fewest rows of a segment's value, or of a comparison, that is evaluated."""
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,16 @@ from noria.core.lifecycle.evaluation import MONTH, Estimate, SegmentMetrics
 from noria.core.metrics.task_profile import profile_of
 from noria.core.use_case import Gate, Task
 from noria.training.data.dataset import TrainingSet
-from noria.training.evaluation.bootstrap import Resampler
-from noria.training.evaluation.scored_slice import Positions, RowGroups, ScoredSlice
+from noria.training.evaluation.scored_slice import FEWEST_ROWS, Positions, RowGroups, ScoredSlice
+from noria.training.evaluation.uncertainty import Uncertainty
 
-FEWEST_ROWS = 200
-"""Fewest rows of an evaluated segment value."""
 MOST_VALUES = 100
 """Most values of a segment; the smallest are merged into one."""
 OTHERS = "(others)"
 
 
 def segment_metrics(
-    segments: Sequence[str], gates: Sequence[Gate], rows: TrainingSet, outcome: ScoredSlice, resampler: Resampler
+    segments: Sequence[str], gates: Sequence[Gate], rows: TrainingSet, outcome: ScoredSlice, uncertainty: Uncertainty
 ) -> Iterator[SegmentMetrics]:
     """Metrics of every value of every segment, then of every month; small groups are marked as not judged.
 
@@ -30,13 +28,13 @@ def segment_metrics(
         gates: metrics that are gated by segment or month get an interval there.
         rows: the evaluated rows.
         outcome: their scores.
-        resampler: draws the rows for intervals.
+        uncertainty: of the rows.
     """
     task = outcome.policy.task
     for segment in segments:
         metrics = _with_interval(gates, "worst_segment", task)
-        yield from _by_group(segment, _values_of(rows, segment), outcome, resampler, metrics)
-    yield from _by_group(MONTH, months(rows), outcome, resampler, _with_interval(gates, "worst_month", task))
+        yield from _by_group(segment, _values_of(rows, segment), outcome, uncertainty, metrics)
+    yield from _by_group(MONTH, months(rows), outcome, uncertainty, _with_interval(gates, "worst_month", task))
 
 
 def large_segments(segments: Sequence[str], rows: TrainingSet) -> Iterator[tuple[str, str, Positions]]:
@@ -58,21 +56,21 @@ def _values_of(rows: TrainingSet, segment: str) -> RowGroups:
 
 
 def _by_group(
-    segment: str, groups: RowGroups, outcome: ScoredSlice, resampler: Resampler, metrics: tuple[str, ...]
+    segment: str, groups: RowGroups, outcome: ScoredSlice, uncertainty: Uncertainty, metrics: tuple[str, ...]
 ) -> Iterator[SegmentMetrics]:
     for value, positions in groups:
         part = outcome.take(positions)
         if not _large_enough(part):
             yield SegmentMetrics(segment=segment, value=value, rows=len(part), judged=False, metrics={})
             continue
-        intervals = _intervals(part, resampler.take(positions), metrics)
+        intervals = _intervals(part, uncertainty.take(positions), metrics)
         yield SegmentMetrics(
             segment=segment, value=value, rows=len(part), judged=True, metrics=part.metrics, intervals=intervals
         )
 
 
-def _intervals(part: ScoredSlice, resampler: Resampler, metrics: tuple[str, ...]) -> dict[str, Estimate]:
-    estimates = {metric: resampler.interval(metric, part) for metric in metrics if metric in part.metrics}
+def _intervals(part: ScoredSlice, uncertainty: Uncertainty, metrics: tuple[str, ...]) -> dict[str, Estimate]:
+    estimates = {metric: uncertainty.interval(metric, part) for metric in metrics if metric in part.metrics}
     return {metric: estimate for metric, estimate in estimates.items() if estimate is not None}
 
 

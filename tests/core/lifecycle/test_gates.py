@@ -90,7 +90,7 @@ def test_gates_are_held_against_what_was_found(gate, passed, found):
         ({"metric": "roc_auc", "not_worse_than": "champion"}, False),  # -0.01 to +0.03
         ({"metric": "roc_auc", "not_worse_than": "champion", "margin": 0.011}, True),
         ({"metric": "roc_auc", "not_worse_than": "champion", "confidence": 0.6}, True),
-        ({"metric": "value", "not_worse_than": "champion", "margin": 250}, False),  # -260 to +40
+        ({"metric": "value", "not_worse_than": "champion", "margin": 230}, False),  # 95 %: -260 to +40; one-sided: -234
         ({"metric": "value", "not_worse_than": "champion", "margin": 261}, True),
         ({"metric": "log_loss", "not_worse_than": "champion", "margin": 0.03}, False),  # 0.005 to 0.035 more
         ({"metric": "log_loss", "not_worse_than": "champion", "margin": 0.036}, True),
@@ -104,17 +104,6 @@ def test_a_lead_that_may_be_chance_is_said_to_be_one():
     result = judge(metric="roc_auc", better_than="champion")
     assert result.found == "0.710 against 0.700 of version 3 (+0.010, 95 % −0.010 to +0.030), which may be chance: p = 0.2"
     assert (result.low, result.high) == pytest.approx((-0.01, 0.03))
-
-
-def test_where_no_difference_was_measured_the_figures_are_compared_as_they_stand():
-    bare = ReferenceResult(name="champion", version="3", metrics={"value": 800.0, "brier": 0.16})
-    report = a_report(rivals=(bare,))
-    result = judge(report, metric="value", better_than="champion")
-    assert (result.passed, result.low) == (True, None)
-    assert result.found == "812 against 800 per 1,000 of version 3, as they stand: their difference was not measured"
-    assert not judge(report, metric="brier", better_than="champion").passed
-    assert not judge(report, metric="brier", not_worse_than="champion").passed
-    assert judge(report, metric="brier", not_worse_than="champion", margin=0.02).passed
 
 
 @pytest.mark.parametrize(

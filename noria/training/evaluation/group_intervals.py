@@ -1,14 +1,14 @@
-"""Bootstrap intervals of group rates and their gaps, from the same samples as every other figure.
+"""Intervals of group rates and their gaps, from the same blocks as every other figure.
 
-The gap between the highest and the lowest of several rates grows by noise alone: resampled as it stands it would be biased
-upwards, more so with more groups. So an interval is that of the two groups that are farthest apart on all rows. Its ends may
-lie on the other side of equality (below 0; for a ratio above 1): then the gap may be chance. The interval does not account
-for the choice of the two groups.
+The gap between the highest and the lowest of several rates grows by noise alone, more so with more groups. Its interval is
+as wide as the range of that many equal groups is by chance (`noria.core.stats.jackknife.range_quantile`), so it holds
+equality for equal groups as often as it says. Its ends may lie on the other side of equality (below 0; for a ratio above 1):
+then the gap may be chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,23 +18,26 @@ import numpy.typing as npt
 from noria.core.lifecycle.evaluation import Estimate
 from noria.core.model.decision import Decisions, Labels
 from noria.core.stats.fairness import GroupComparison, GroupRates, MeanComparison
-from noria.training.evaluation.bootstrap import Resampler, estimate_of
+from noria.core.stats.jackknife import range_quantile
+from noria.training.evaluation.uncertainty import Uncertainty
 
 Floats = npt.NDArray[np.float64]
 _RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnGroups:
-    """Rates of the large groups, in every bootstrap sample.
+class GroupIntervals:
+    """Rates of the large groups, without each block of rows.
 
     Attributes:
         compared: the comparison on all rows.
-        counts: rows of every sample; shape ``(rounds, large groups, 2, 2)``: by label, then by decision.
+        counts: rows that are left without each block; shape ``(blocks, large groups, 2, 2)``: by label, then by decision.
+        uncertainty: of the rows.
     """
 
     compared: GroupComparison
     counts: npt.NDArray[np.int64]
+    uncertainty: Uncertainty
 
     @classmethod
     def of(
@@ -43,22 +46,22 @@ class DrawnGroups:
         labels: Labels,
         decisions: Decisions,
         groups: npt.NDArray[np.str_],
-        resampler: Resampler,
-    ) -> DrawnGroups:
-        """Draw the samples.
+        uncertainty: Uncertainty,
+    ) -> GroupIntervals:
+        """Count the rows that are left.
 
         Args:
             compared: the comparison on all rows.
             labels: flags; shape ``(rows,)``.
             decisions: flags; shape ``(rows,)``.
             groups: the group of each row, as `compared` names it; shape ``(rows,)``.
-            resampler: draws the rows.
+            uncertainty: of the rows.
         """
         large = _large(compared)
         number = _numbers(groups, [part.group for part in large])
         cells = np.where(number >= 0, 4 * number + 2 * labels + decisions, 4 * len(large))
-        drawn = resampler.counts(cells, 4 * len(large) + 1)
-        return cls(compared, drawn[:, :-1].reshape(len(drawn), len(large), 2, 2))
+        left = uncertainty.counts_left(cells, 4 * len(large) + 1)
+        return cls(compared, left[:, :-1].reshape(len(left), len(large), 2, 2), uncertainty)
 
     def rates(self, group: str) -> dict[str, Estimate]:
         """Intervals of one group's rates, by name; rates that it has too few rows for are left out."""
@@ -66,7 +69,10 @@ class DrawnGroups:
         number = next((index for index, part in enumerate(large) if part.group == group), None)
         if number is None:
             return {}
-        estimates = {rate: estimate_of(getattr(large[number], rate), self._drawn[rate][:, number]) for rate in _RATES}
+        estimates = {
+            rate: self.uncertainty.estimate_of(getattr(large[number], rate), self._left_out[rate][:, number])
+            for rate in _RATES
+        }
         return {rate: estimate for rate, estimate in estimates.items() if estimate is not None}
 
     def gaps(self) -> dict[str, Estimate]:
@@ -80,8 +86,8 @@ class DrawnGroups:
         return {name: estimate for name, estimate in estimates.items() if estimate is not None and name in measured}
 
     @cached_property
-    def _drawn(self) -> dict[str, Floats]:
-        """Rates in every sample; shape ``(rounds, large groups)`` each, NaN where a sample has no such row."""
+    def _left_out(self) -> dict[str, Floats]:
+        """Rates without each block; shape ``(blocks, large groups)`` each, NaN where no such row is left."""
         yes, rows = self.counts[..., 1], self.counts.sum(axis=3)
         with np.errstate(invalid="ignore", divide="ignore"):
             rates = yes / rows
@@ -90,32 +96,29 @@ class DrawnGroups:
 
     def _gap(self, rates: Sequence[str]) -> Estimate | None:
         """The widest gap of any of the rates."""
-        gaps = [(high - low, rate, first, last) for rate in rates for first, low, last, high in self._ends(rate)]
-        if not gaps:
+        large = _large(self.compared)
+        values = np.array([[getattr(part, rate) for part in large] for rate in rates], dtype=np.float64)
+        if len(large) < 2 or not np.isfinite(values).all():
             return None
-        gap, rate, lowest, highest = max(gaps, key=lambda one: one[0])
-        return estimate_of(gap, self._drawn[rate][:, highest] - self._drawn[rate][:, lowest])
+        left_out = np.stack([self._left_out[rate] for rate in rates], axis=1)
+        chance = range_quantile(values, left_out, self.uncertainty.blocks)
+        gap = float(np.ptp(values, axis=1).max())
+        return Estimate(value=gap, low=gap - chance, high=gap + chance) if np.isfinite(chance) else None
 
     def _ratio(self) -> Estimate | None:
         """The lowest selection rate over the highest."""
-        for lowest, low, highest, high in self._ends("selection_rate"):
-            drawn = self._drawn["selection_rate"]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                ratios = drawn[:, lowest] / drawn[:, highest]
-            return estimate_of(low / high, ratios) if high > 0 else None
-        return None
-
-    def _ends(self, rate: str) -> Iterator[tuple[int, float, int, float]]:
-        """Lowest group and its rate, highest group and its rate; nothing if fewer than two groups have the rate."""
-        rates = [(getattr(part, rate), index) for index, part in enumerate(_large(self.compared))]
-        rates = [(number, index) for number, index in rates if not np.isnan(number)]
-        if len(rates) > 1:
-            (low, lowest), (high, highest) = min(rates), max(rates)
-            yield lowest, low, highest, high
+        gap, highest = (
+            self._gap(("selection_rate",)),
+            max((part.selection_rate for part in _large(self.compared)), default=0.0),
+        )
+        if gap is None or highest <= 0:
+            return None
+        low, value, high = (1 - figure / highest for figure in (gap.high, gap.value, gap.low))
+        return Estimate(value=value, low=low, high=high)
 
 
-def drawn_means(
-    values: Floats, groups: npt.NDArray[np.str_], compared: MeanComparison, resampler: Resampler
+def mean_intervals(
+    values: Floats, groups: npt.NDArray[np.str_], compared: MeanComparison, uncertainty: Uncertainty
 ) -> dict[str, Estimate]:
     """Intervals of the mean of a number, by large group.
 
@@ -123,15 +126,15 @@ def drawn_means(
         values: one per row, shape ``(rows,)``.
         groups: the group of each row; shape ``(rows,)``.
         compared: the comparison on all rows.
-        resampler: draws the rows.
+        uncertainty: of the rows.
     """
     large = {part.group: part.mean for part in compared.groups if part.judged}
     number = _numbers(groups, list(large))
     cells = np.where(number >= 0, number, len(large))
-    sums, rows = resampler.sums(values, cells, len(large) + 1), resampler.sums(np.ones(len(values)), cells, len(large) + 1)
+    sums, rows = uncertainty.sums_left(values, cells, len(large) + 1), uncertainty.counts_left(cells, len(large) + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / rows
-    estimates = {group: estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(large.items())}
+    estimates = {group: uncertainty.estimate_of(mean, means[:, index]) for index, (group, mean) in enumerate(large.items())}
     return {group: estimate for group, estimate in estimates.items() if estimate is not None}
 
 
