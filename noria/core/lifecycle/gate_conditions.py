@@ -129,7 +129,7 @@ def _not_worse(gate: Gate, rival_name: float | str, report: EvaluationReport) ->
 
 def _untold(compared: _Compared, report: EvaluationReport) -> ConditionResult:
     """Less evidence must not pass where more is asked for."""
-    why = f"how sure that is cannot be told from so few {report.resampled or 'rows'} with every outcome"
+    why = f"how sure that is cannot be known from so few {report.resampled or 'rows'} with every outcome"
     return ConditionResult(False, f"{compared.words}; {why}", cost=compared.cost)
 
 

@@ -95,7 +95,7 @@ def money(value: Value, labels: Labels, decisions: Decisions, classes: Sequence[
 
 
 def bounds_of_difference(value: Value, one: Decisions, other: Decisions, classes: Sequence[str] = ()) -> tuple[Money, Money]:
-    """Least and most that `other` can be worth more than `one` of each row, whatever comes; both of shape ``(rows,)``.
+    """Least and most that `other` can be worth more than `one` of each row, for any label; both of shape ``(rows,)``.
 
     Example:
         >>> value = ConfusionValue(true_positive=25, false_positive=-6, false_negative=-15, true_negative=0)

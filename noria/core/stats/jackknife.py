@@ -40,7 +40,7 @@ _MOST_CORRELATION = 0.8
 
 @dataclass(frozen=True)
 class MeasuredFigure:
-    """A figure, its standard error and degrees of freedom; the last two are NaN where it cannot be told how sure it is."""
+    """A figure, its standard error and degrees of freedom; the last two are NaN where it cannot be known how sure it is."""
 
     value: float
     error: float = math.nan
@@ -52,14 +52,14 @@ class MeasuredFigure:
         return math.isfinite(self.value) and math.isfinite(self.error)
 
     def bounds(self, level: float = LEVEL) -> tuple[float, float]:
-        """Interval that holds the truth with that confidence; NaN where that cannot be told."""
+        """Interval that holds the truth with that confidence; NaN where that cannot be known."""
         if not self.is_measured:
             return math.nan, math.nan
         half = self.error * student_t.quantile((1 + level) / 2, self.freedom) if self.error else 0.0
         return self.value - half, self.value + half
 
     def p_below(self, bound: float) -> float:
-        """One-sided p-value of "the truth is at most `bound`"; 1 where that cannot be told.
+        """One-sided p-value of "the truth is at most `bound`"; 1 where that cannot be known.
 
         Example:
             >>> round(MeasuredFigure(2.0, 1.0, 29).p_below(0.0), 3)
@@ -167,7 +167,7 @@ def range_quantile(values: Floats, left_out: Floats, blocks: Blocks, *, level: f
     """How far apart the largest and the smallest of several figures are by chance alone, at most, with that confidence.
 
     The range of figures that are all the same in truth, with the standard errors and correlations of these: draws of a
-    multivariate t. It allows for the choice of the two that are farthest apart. NaN where it cannot be told.
+    multivariate t. It allows for the choice of the two that are farthest apart. NaN where it cannot be known.
 
     Args:
         values: the figures on all rows, shape ``(sets, figures)``; the range is the largest of any set.

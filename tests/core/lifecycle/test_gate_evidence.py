@@ -8,12 +8,12 @@ from tests.core.lifecycle.test_gates import a_report, judge
 
 
 @pytest.mark.parametrize("condition", ["better_than", "not_worse_than"])
-def test_comparison_that_cannot_be_told_fails(condition):
+def test_comparison_of_unknown_certainty_fails(condition):
     bare = ReferenceResult(name="champion", version="3", metrics={"value": 600.0})
     result = judge(a_report(rivals=(bare,), resampled="days"), metric="value", **{condition: "champion"})
     assert (result.passed, result.low) == (False, None)
     assert result.found == (
-        "812 against 600 per 1,000 of version 3; how sure that is cannot be told from so few days with every outcome"
+        "812 against 600 per 1,000 of version 3; how sure that is cannot be known from so few days with every outcome"
     )
 
 
