@@ -83,7 +83,7 @@ def settings() -> str:
         "|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        lines.append(f"| `NORIA_{name.upper()}` | {shown(field.default)} | {field.description} |")
+        lines.append(f"| `NORIA_{name.upper()}` | {shown(field.default)} | {' '.join((field.description or '').split())} |")
     return "\n".join(lines) + "\n"
 
 
