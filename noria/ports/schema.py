@@ -54,7 +54,7 @@ class Schema(Protocol):
         """Tables that the database has.
 
         Raises:
-            SchemaError: they are newer than this release.
+            SchemaError: they are newer than this release, or are not those of the revision that the database states.
         """
         ...
 
@@ -70,6 +70,7 @@ class Schema(Protocol):
             on_applied: called after the commit of each migration.
 
         Raises:
-            SchemaError: the tables are newer than this release, a table stayed in use, or the database refused a statement.
+            SchemaError: the tables are newer than this release, a table stayed in use, another migration did not end, or the
+                database refused a statement.
         """
         ...

@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Row, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from noria.core.base.errors import SchemaError
-from noria.data.postgres.locks import holding
 from noria.data.postgres.warehouse import Warehouse
+from noria.io.advisory_locks import lock_session, try_lock_session
 from noria.ports.schema import Migration, SchemaState
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT = timedelta(seconds=5)
 _LOCK = "noria.schema"
-_ORIGIN = text(
-    "select to_regclass('ops.predictions') is not null as has_tables, "
+_LONGEST_MIGRATION = timedelta(minutes=30)
+log = logging.getLogger(__name__)
+_FOUND = text(
+    "select to_regclass('ops.alembic_version') is not null as is_numbered, "
+    "to_regclass('ops.predictions') is not null as has_tables, "
     "case when to_regclass('ops.api_keys') is not null then '0003' when exists ("
     "select from information_schema.columns where table_schema = 'ops' and table_name = 'predictions' "
     "and column_name = 'decision' and data_type = 'text') then '0002' end as revision"
@@ -53,16 +57,14 @@ def read_schema(warehouse: Warehouse) -> SchemaState:
     """Tables of Noria that the database has.
 
     Raises:
-        SchemaError: they are newer than this release.
+        SchemaError: they are newer than this release, or are not those of the revision that the database states.
     """
-    with warehouse.transaction() as connection:
-        state = _read(connection, _where(warehouse))
-    if state.revision is not None and state.revision not in revisions():
-        raise SchemaError(
-            f"{state}, and this release knows revisions up to {revisions()[-1]}. `noria migrate` only goes forward: "
-            "use the release that migrated this database, or a later one"
-        )
-    return state
+    try:
+        with warehouse.transaction() as connection:
+            return _read(connection, _where(warehouse))
+    except ProgrammingError as error:
+        why = str(error.orig).strip()
+        raise SchemaError(f"{_where(warehouse)}: the revision of Noria's tables cannot be read: {why}") from error
 
 
 def check_schema(warehouse: Warehouse) -> None:
@@ -104,9 +106,10 @@ def migrate(
         The migrations that were applied, oldest first.
 
     Raises:
-        SchemaError: the tables are newer than this release, a table stayed in use, or PostgreSQL refused a statement.
+        SchemaError: the tables are newer than this release, a table stayed in use, another migration did not end, or
+            PostgreSQL refused a statement.
     """
-    with holding(warehouse, (_LOCK,)):
+    with _alone(warehouse):
         state = read_schema(warehouse)
         chosen = tuple(migration for migration in pending(state) if to is None or migration.revision <= to)
         with _step(warehouse, "preparing ops.alembic_version", lock_timeout) as connection:
@@ -138,12 +141,35 @@ class PostgresSchema:
 
 
 def _read(connection: Connection, where: str) -> SchemaState:
-    if connection.scalar(text("select to_regclass('ops.alembic_version') is not null")):
-        numbered = connection.scalar(text("select version_num from ops.alembic_version"))
-        if numbered is not None:
-            return SchemaState(where, str(numbered))
-    found = connection.execute(_ORIGIN).one()
-    return SchemaState(where, found.revision, unnumbered=found.has_tables)
+    found = connection.execute(_FOUND).one()
+    rows = (
+        connection.scalars(text("select version_num from ops.alembic_version order by 1")).all() if found.is_numbered else ()
+    )
+    if not rows:
+        return SchemaState(where, found.revision, unnumbered=found.has_tables)
+    state = SchemaState(where, rows[0])
+    if len(rows) > 1:
+        raise SchemaError(
+            f"{where} states several revisions in ops.alembic_version ({', '.join(rows)}): delete the wrong ones"
+        )
+    if rows[0] not in revisions():
+        raise SchemaError(
+            f"{state}, and this release knows revisions up to {revisions()[-1]}. `noria migrate` only goes forward: "
+            "use the release that migrated this database, or a later one"
+        )
+    least = min(rows[0], "0003")  # the last one that leaves a mark
+    # asked again, since a migration may have ended between the two questions
+    if _mark(found) < least and (there := _mark(connection.execute(_FOUND).one())) < least:
+        raise SchemaError(
+            f"{where} states revision {rows[0]} in ops.alembic_version, and has "
+            f"{f'tables of revision {there}' if there else 'no tables of Noria'}: restore a backup, or correct that row"
+        )
+    return state
+
+
+def _mark(found: Row[Any]) -> str:
+    """Revision that the tables show; empty where there are none."""
+    return found.revision or ("0001" if found.has_tables else "")
 
 
 def _prepare(connection: Connection, state: SchemaState) -> None:
@@ -169,6 +195,27 @@ def _config(connection: Connection | None = None) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "noria.data:migrations")
     return config
+
+
+@contextmanager
+def _alone(warehouse: Warehouse) -> Iterator[None]:
+    """Hold the lock of migrations; wait for another one, but not for ever."""
+    with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()  # never back to the pool: when the session ends, for any cause, its lock does
+        if not try_lock_session(connection, _LOCK):
+            limit = _LONGEST_MIGRATION
+            log.warning("%s: another migration runs; waiting for it, %s at most", _where(warehouse), limit)
+            connection.exec_driver_sql(f"set lock_timeout = '{limit // timedelta(milliseconds=1)}ms'")
+            try:
+                lock_session(connection, _LOCK)
+            except OperationalError as error:
+                if not isinstance(error.orig, LockNotAvailable):
+                    raise
+                raise SchemaError(
+                    f"{_where(warehouse)}: another migration has not ended within {limit}: wait for it or end it, then run "
+                    "`noria migrate`"
+                ) from error
+        yield
 
 
 @contextmanager

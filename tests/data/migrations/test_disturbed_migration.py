@@ -14,7 +14,9 @@ from datetime import timedelta
 import pytest
 
 from noria.core.base.errors import SchemaError
+from noria.data.migrations import schema
 from noria.data.migrations.schema import migrate, pending, read_schema, revisions
+from noria.data.postgres.locks import holding
 from noria.data.postgres.warehouse import Warehouse
 from noria.testing.waiting import wait_until
 from tests.data.migrations.catalogue import catalogue, rows
@@ -88,6 +90,15 @@ def test_two_at_once_do_it_once(copy_of, start: str | None) -> None:
         applied = sorted(pool.map(run, range(4)), key=len)
     assert applied == [(), (), (), expected]
     assert catalogue(warehouse) == catalogue(copy_of(LAST))
+
+
+def test_behind_another_migration_it_says_so_and_gives_up(copy_of, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(schema, "_LONGEST_MIGRATION", timedelta(seconds=0.2))
+    warehouse = copy_of("0001")
+    with holding(warehouse, ("noria.schema",)), pytest.raises(SchemaError, match="another migration has not ended within"):
+        migrate(warehouse)
+    assert "another migration runs; waiting for it" in caplog.text
+    assert [migration.revision for migration in migrate(warehouse)] == list(revisions()[1:])
 
 
 def _wait_until_blocked(warehouse: Warehouse) -> None:

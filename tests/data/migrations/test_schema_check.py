@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from noria.bootstrap import Services, bootstrap
 from noria.core.base.errors import SchemaError
-from noria.data.migrations.schema import migrate
+from noria.data.migrations.schema import check_schema, migrate
 from noria.data.postgres.warehouse import Warehouse
 from noria.settings import Settings
 from tests.data.migrations.catalogue import catalogue, rows
@@ -66,6 +66,24 @@ def test_an_older_release_refuses_newer_tables_and_leaves_them(copy_of, services
         with pytest.raises(SchemaError, match=r"tables of revision 9999.*this release knows.*use the release that migrated"):
             refused()
     assert (catalogue(warehouse), rows(warehouse)) == before
+
+
+@pytest.mark.parametrize(
+    ("revision", "disturb", "message"),
+    [
+        (LAST, "insert into ops.alembic_version values ('0002')", r"several revisions .*\(0002, 0003\)"),
+        (LAST, "alter table ops.alembic_version drop column version_num", "cannot be read: column .*version_num"),
+        ("0001", "update ops.alembic_version set version_num = '0003'", "states revision 0003.*has tables of revision 0001"),
+        (LAST, "drop schema ops cascade; create schema ops; create table ops.alembic_version as select '0003' version_num",
+         "states revision 0003.*has no tables of Noria"),
+    ],
+)  # fmt: skip
+def test_a_revision_that_is_not_that_of_the_tables_is_refused(copy_of, revision, disturb, message) -> None:
+    warehouse = copy_of(revision)
+    execute(warehouse, disturb)
+    for refused in (check_schema, migrate):
+        with pytest.raises(SchemaError, match=message):
+            refused(warehouse)
 
 
 def test_the_check_asks_twice_and_does_not_load_alembic(copy_of) -> None:
