@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import psycopg
 import pyarrow as pa
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from noria.core.use_case import UseCase
 from noria.data.postgres.warehouse import Table, Warehouse, append
@@ -19,8 +21,11 @@ from noria.data.tables.prediction_store import PostgresBatchPredictions, Postgre
 from noria.ports.feature_store import FeatureStore
 from noria.ports.prediction_store import BatchPredictions, ServedPredictions
 from noria.testing.fakes.feature_store import InMemoryFeatureStore
+from noria.testing.fakes.interruption import DatabaseRefusalError
 from noria.testing.fakes.prediction_store import InMemoryBatchPredictions, InMemoryServedPredictions, ServedRow
 
+REFUSED = (DatabaseRefusalError, psycopg.Error, DBAPIError)
+"""What a fake raises where PostgreSQL refuses rows, and what PostgreSQL's drivers raise."""
 _TYPES = {
     pa.string(): "text",
     pa.float64(): "double precision",

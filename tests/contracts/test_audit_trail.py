@@ -10,6 +10,7 @@ from noria.core.lifecycle.audit_event import Action
 from noria.testing.clock import TickingClock
 from noria.testing.fakes.audit_trail import InMemoryAuditTrail
 from noria.testing.fakes.interruption import Killed
+from tests.contracts.stores import REFUSED
 from tests.release.test_audit import note
 
 MAY, JUNE, JULY = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6, 7))
@@ -26,6 +27,13 @@ def test_events_come_back_as_they_were_written(audit):
 def test_an_empty_trail_is_sound(audit):
     assert audit.verify() == 0
     assert audit.version_in_force("parcels", JULY) == "0"
+
+
+@pytest.mark.parametrize("fields", [{"reason": "a\0b"}, {"evidence": {"bundle": "\0"}}])
+def test_a_text_with_nul_is_refused(audit, fields):
+    with pytest.raises(REFUSED):
+        note(audit, Action.PROMOTED, "1", **fields)
+    assert audit.events() == ()
 
 
 def test_the_version_in_force_had_seen_nothing_of_the_time_asked_about(audit):

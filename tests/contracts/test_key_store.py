@@ -13,6 +13,7 @@ from noria.data.postgres.warehouse import Warehouse
 from noria.data.tables.api_keys import PostgresKeyStore
 from noria.ports.key_store import KeyChanges, KeyStore
 from noria.testing.fakes.key_store import InMemoryKeyStore
+from tests.contracts.stores import REFUSED
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -58,6 +59,28 @@ def test_add_with_a_name_in_use_is_refused_until_the_key_is_revoked(store):
         assert not keys.revoke(first.id, at=NOW).already
     added(store, a_key(), "7" * 64)
     assert sorted(key.state(NOW) for key in all_keys(store)) == [KeyState.ACTIVE, KeyState.REVOKED]
+
+
+@pytest.mark.parametrize("wrong", [{"id": "short"}, {"scopes": ()}, {"per_minute": 0}])
+def test_add_of_a_key_that_can_do_nothing_is_refused(store, wrong):
+    with pytest.raises(REFUSED):
+        added(store, a_key(**wrong))
+    assert all_keys(store) == ()
+
+
+@pytest.mark.parametrize("same", ["id", "digest"])
+def test_add_with_an_id_or_a_digest_that_is_there_is_refused(store, same):
+    first = added(store, a_key())
+    with pytest.raises(REFUSED):
+        added(store, replace(first, name="office") if same == "id" else a_key("office"), ("6" if same == "id" else "5") * 64)
+    assert all_keys(store) == (first,)
+
+
+def test_rotate_to_a_digest_that_is_there_is_refused(store):
+    first = added(store, a_key())
+    with pytest.raises(REFUSED), store.transaction() as keys:
+        keys.rotate(first.id, "5" * 64, at=NOW, old_until=NOW)
+    assert all_keys(store) == (first,)
 
 
 def test_transaction_with_an_exception_keeps_nothing(store):

@@ -11,7 +11,7 @@ import pytest
 from noria.core.base.errors import TransformError
 from noria.testing.builders import a_use_case
 from noria.testing.fakes.prediction_store import ServedRow
-from tests.contracts.stores import Stores, memory_stores, postgres_stores
+from tests.contracts.stores import REFUSED, Stores, memory_stores, postgres_stores
 from tests.jobs.in_memory.parcels import MOMENT, day, feature_rows, label_rows
 
 LATER = day(9).end
@@ -70,6 +70,24 @@ def test_replace_of_classes_keeps_every_probability(stores, tmp_path):
 def test_replace_of_shapes_that_do_not_fit_is_an_error(stores, use_case):
     with pytest.raises(ValueError, match="do not fit 2 rows"):
         stores.predictions.replace(use_case, day(0), "1", feature_rows([9.0] * 2), np.zeros(3), np.zeros(3, dtype=bool))
+
+
+@pytest.mark.parametrize("entity", ["P0-0000", None])
+def test_replace_with_an_entity_twice_or_none_is_refused_and_keeps_what_was_there(stores, use_case, entity):
+    stores.put_labels(use_case, label_rows(use_case, [True]))
+    replace(stores, use_case, [0.25])
+    rows = feature_rows([9.0] * 2)
+    rows = rows.set_column(rows.column_names.index("parcel_id"), "parcel_id", pa.array(["P0-0000", entity], pa.string()))
+    with pytest.raises(REFUSED):
+        stores.predictions.replace(use_case, day(0), "2", rows, np.zeros(2), np.zeros(2, dtype=bool))
+    assert stores.predictions.read(use_case, day(0), LATER)["version"].to_pylist() == ["1"]
+
+
+def test_replace_again_of_rows_outside_the_interval_is_refused(stores, use_case):
+    rows = feature_rows([9.0], 1)
+    stores.predictions.replace(use_case, day(0), "1", rows, np.zeros(1), np.zeros(1, dtype=bool))
+    with pytest.raises(REFUSED):
+        stores.predictions.replace(use_case, day(0), "1", rows, np.zeros(1), np.zeros(1, dtype=bool))
 
 
 def test_read_leaves_out_labels_that_had_not_arrived(stores, use_case):

@@ -14,6 +14,7 @@ from noria.data.tables.verdicts import PostgresVerdictStore
 from noria.ports.verdict_store import LedgerRow, RetrainRequest, VerdictStore
 from noria.testing.builders import a_use_case
 from noria.testing.fakes.verdict_store import InMemoryVerdictStore
+from tests.contracts.stores import REFUSED
 from tests.jobs.in_memory.parcels import day
 from tests.monitoring.conftest import an_assessment
 
@@ -88,6 +89,17 @@ def test_requests_of_a_block_with_an_exception_are_not_kept(store, use_case):
     with pytest.raises(ZeroDivisionError), store.requests(use_case, exclusively=True) as book:
         book.add(day(0).end, reason=str(1 / 0), run_id="run", now=NOW)
     assert requests(store, use_case) == ()
+
+
+def test_a_second_request_of_an_instant_is_refused(store, use_case):
+    for _ in range(2):
+        with store.requests(use_case, exclusively=True) as book:
+            if not book.all():
+                book.add(day(0).end, reason="drift", run_id="run", now=NOW)
+                continue
+            with pytest.raises(REFUSED):
+                book.add(day(0).end, reason="drift", run_id="another", now=NOW)
+    assert [request.run_id for request in requests(store, use_case)] == ["run"]
 
 
 def test_requests_of_another_use_case_are_not_seen(store, use_case, tmp_path):

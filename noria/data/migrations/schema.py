@@ -199,7 +199,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 @contextmanager
 def _alone(warehouse: Warehouse) -> Iterator[None]:
-    """Hold the lock of migrations; wait for another one, but not for ever."""
+    """Hold the lock of migrations; wait for another one within bounds."""
     with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.detach()  # never back to the pool: when the session ends, for any cause, its lock does
         if not try_lock_session(connection, _LOCK):

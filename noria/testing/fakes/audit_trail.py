@@ -11,7 +11,7 @@ from datetime import datetime
 from noria.core.base.clock import Clock
 from noria.core.lifecycle.audit_chain import head_of, next_event, verify_chain, version_in_force
 from noria.core.lifecycle.audit_event import Action, AuditEntry, AuditEvent
-from noria.testing.fakes.interruption import Killed
+from noria.testing.fakes.interruption import DatabaseRefusalError, Killed
 
 _LONGEST_WAIT = 30.0
 
@@ -35,6 +35,9 @@ class InMemoryAuditTrail:
         if entry.action in self.killed_at:
             self.killed_at.remove(entry.action)
             raise Killed(entry.action)
+        texts = (entry.use_case, entry.version, entry.previous, entry.actor, entry.reason)
+        if "\0" in "".join((*texts, *entry.evidence, *entry.evidence.values())):
+            raise DatabaseRefusalError("a text with NUL")
         with self._writing:
             event = next_event(
                 entry, sequence=len(self._events) + 1, previous_hash=head_of(self._events), at=self._clock.now()

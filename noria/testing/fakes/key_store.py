@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,10 @@ from datetime import UTC, datetime
 from noria.core.base.api_key import ApiKey, KeyState
 from noria.core.base.errors import AccessError
 from noria.ports.key_store import RevokedKey
-from noria.testing.fakes.interruption import Killed
+from noria.testing.fakes.interruption import DatabaseRefusalError, Killed
 
+_ID = re.compile("[A-Za-z0-9]{12}")
+_DIGEST = re.compile("[0-9a-f]{64}")
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -62,8 +65,15 @@ class InMemoryKeyChanges:
         """Keep a new key and the SHA-256 of its secret."""
         if any(other.name == key.name and other.revoked_at is None for other in self._keys.by_id.values()):
             raise AccessError(f"there is a key of the name {key.name} already")
+        if (
+            key.id in self._keys.by_id
+            or not _ID.fullmatch(key.id)
+            or not key.scopes
+            or not (key.per_minute is None or key.per_minute > 0)
+        ):
+            raise DatabaseRefusalError(f"an id that is there or is none, no scope, or no request per minute: {key}")
         self._keys.by_id[key.id] = key
-        self._keys.secrets[key.id, digest] = FOREVER
+        self._add_secret(key.id, digest)
 
     def rotate(
         self, key_id: str, digest: str, *, at: datetime, old_until: datetime, expires_at: datetime | None = None
@@ -77,7 +87,7 @@ class InMemoryKeyChanges:
         for (owner, older), until in list(self._keys.secrets.items()):
             if owner == key_id:
                 self._keys.secrets[owner, older] = min(until, old_until)
-        self._keys.secrets[key_id, digest] = FOREVER
+        self._add_secret(key_id, digest)
         return self._replace(replace(key, rotated_at=at, expires_at=expires_at or key.expires_at))
 
     def revoke(self, key_id: str, *, at: datetime) -> RevokedKey:
@@ -90,6 +100,11 @@ class InMemoryKeyChanges:
     def all_keys(self) -> tuple[ApiKey, ...]:
         """Every key that was ever made, oldest first."""
         return tuple(sorted(self._keys.by_id.values(), key=lambda key: (key.created_at, key.id)))
+
+    def _add_secret(self, key_id: str, digest: str) -> None:
+        if not _DIGEST.fullmatch(digest) or any(other == digest for _, other in self._keys.secrets):
+            raise DatabaseRefusalError(f"a digest that is there or is none: {digest}")
+        self._keys.secrets[key_id, digest] = FOREVER
 
     def _find(self, key_id: str) -> ApiKey:
         if key_id not in self._keys.by_id:

@@ -18,7 +18,7 @@ from noria.data.tables.features import LABEL_KNOWN_AT
 from noria.data.tables.feedback import fill_labels
 from noria.data.tables.prediction_rows import prediction_rows, score_result
 from noria.testing.fakes.feature_store import InMemoryFeatureStore, within
-from noria.testing.fakes.interruption import Killed
+from noria.testing.fakes.interruption import DatabaseRefusalError, Killed
 
 _MOMENT = pa.timestamp("us", "UTC")
 _LABELS = {Task.BINARY_CLASSIFICATION: pa.bool_(), Task.MULTICLASS: pa.string(), Task.REGRESSION: pa.float64()}
@@ -60,7 +60,10 @@ class InMemoryBatchPredictions:
         if use_case.name in self._rows:
             there = self._rows[use_case.name]
             kept.append(there.filter(pc.invert(within(there["event_time"], interval))))
-        self._rows[use_case.name] = pa.concat_tables(kept)
+        table = pa.concat_tables(kept)
+        if table["entity"].null_count or table["event_time"].null_count or len(table["entity"].unique()) < len(table):
+            raise DatabaseRefusalError("an entity that is null or there twice, or no event time")
+        self._rows[use_case.name] = table
         return score_result(version, rows[use_case.entity], scores)
 
     def read(self, use_case: UseCase, interval: Interval, as_of: datetime) -> pa.Table:

@@ -13,7 +13,7 @@ from noria.core.lifecycle.drift_report import DriftReport
 from noria.core.lifecycle.retrain import PastVerdict
 from noria.core.use_case import UseCase
 from noria.ports.verdict_store import LedgerRow, RetrainRequest, StoredVerdict
-from noria.testing.fakes.interruption import Killed
+from noria.testing.fakes.interruption import DatabaseRefusalError, Killed
 
 
 class InMemoryVerdictStore:
@@ -89,4 +89,6 @@ class InMemoryRetrainRequests:
 
     def add(self, as_of: datetime, *, reason: str, run_id: str, now: datetime) -> None:  # noqa: ARG002 - the port has it
         """Record a request."""
+        if any(request.as_of == as_of for request in self.drafts):
+            raise DatabaseRefusalError(f"there is a request as of {as_of}")
         self.drafts.append(RetrainRequest(as_of, run_id, reason))
