@@ -18,7 +18,13 @@ _UNKNOWN = f"null::timestamptz as {LABEL_KNOWN_AT}"
 
 
 def read_rollout_rows(
-    warehouse: Warehouse, use_case: UseCase, versions: tuple[str, str], since: datetime, as_of: datetime
+    warehouse: Warehouse,
+    use_case: UseCase,
+    versions: tuple[str, str],
+    since: datetime,
+    as_of: datetime,
+    *,
+    most_rows: int = MOST_ROWS,
 ) -> pa.Table:
     """Rows that either version scored since an instant, shadow rows included, in the order of the requests.
 
@@ -31,6 +37,7 @@ def read_rollout_rows(
         versions: champion and challenger.
         since: when the rollout began.
         as_of: labels that became known later are left out.
+        most_rows: of each version.
 
     Raises:
         TransformError: a label is not what the task asks for.
@@ -46,7 +53,8 @@ def read_rollout_rows(
     instants = (as_of, as_of - use_case.label.available_after) if known else ()
     counts = _counts(warehouse, use_case, versions, since)
     sampled = " union all ".join(
-        f"({_sample(place, counts.get(version, 0))})" for place, version in zip(("$2", "$3"), versions, strict=True)
+        f"({_sample(place, counts.get(version, 0), most_rows)})"
+        for place, version in zip(("$2", "$3"), versions, strict=True)
     )
     found = warehouse.read_arrow(
         "select p.version, p.requested_at, p.entity, p.score, p.decision, coalesce(p.alias, '') <> 'shadow' as answered, "
@@ -85,10 +93,10 @@ def _counts(warehouse: Warehouse, use_case: UseCase, versions: tuple[str, str], 
         return {row.version: row.rows for row in connection.execute(counted, bound)}
 
 
-def _sample(version: str, count: int) -> str:
+def _sample(version: str, count: int, most_rows: int) -> str:
     """Rows of the version in that parameter, of every 2^k-th entity; requests without an entity by their id."""
     every = 1
-    while count > MOST_ROWS * every:
+    while count > most_rows * every:
         every *= 2
     return (
         f"select *, {every} as stands_for from ops.predictions where use_case = $1 and version = {version} "
