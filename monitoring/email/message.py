@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from monitoring.email.content import ReportEmail
+from noria.core.base.formatting import one_line
 from noria.io.templates import environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -59,7 +60,7 @@ def compose(
         attachment: the full report, if any.
     """
     message = EmailMessage()
-    message["Subject"] = mail.subject
+    message["Subject"] = one_line(mail.subject)
     message["To"] = ", ".join(recipients)
     message.set_content(render("report.txt", mail=mail))
     page = render("report.html", mail=mail, chart=_CHART, chart_words=chart_words)

@@ -14,15 +14,30 @@ if TYPE_CHECKING:
     from noria.bootstrap import Services
 
 
+_DAY = timedelta(days=1).total_seconds()
+
+
 def register(app: typer.Typer) -> None:
     """Add this command."""
     app.command(rich_help_panel="Database")(migrate)
 
 
+def _at_most_a_day(seconds: float) -> float:
+    if not seconds <= _DAY:  # so that what is not a number is refused too
+        raise typer.BadParameter(f"{seconds:g} is more than a day, {_DAY:g} seconds")
+    return seconds
+
+
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be applied, and change nothing.")] = False,
     lock_timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Longest wait for a table that another session uses.")
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Longest wait for a table that another session uses.",
+            callback=_at_most_a_day,
+        ),
     ] = 5.0,
 ) -> None:
     """Bring Noria's own tables in PostgreSQL to the revision that this release needs.

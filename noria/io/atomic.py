@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DRAFT_PREFIX = ".draft-"
@@ -50,7 +50,7 @@ def create_atomically(path: Path, content: bytes | str, *, mode: int = PRIVATE) 
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
         _seal(draft, mode)
         path.hardlink_to(draft)
-        _sync(path.parent)
+        _sync_names(path.parent)
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def publish(draft: Path, path: Path, *, mode: int = PRIVATE) -> None:
     """
     _seal(draft, mode)
     draft.replace(path)
-    _sync(path.parent)
+    _sync_names(path.parent)
 
 
 def _seal(draft: Path, mode: int) -> None:
@@ -90,8 +90,14 @@ def _seal(draft: Path, mode: int) -> None:
     _sync(draft)
 
 
+def _sync_names(folder: Path) -> None:
+    """Wait until the names in a folder are on disk, where one may read it: the file itself is there already."""
+    with suppress(PermissionError):
+        _sync(folder)
+
+
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Wait until a file or a folder is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -104,7 +104,13 @@ class Poller:
             self._look()
         except Exception:  # a fault in one round must not end all later ones
             _log.exception("%s: a round failed; the next one tries again", self._name)
+            self._react()
+
+    def _react(self) -> None:
+        try:
             self._on_error()
+        except Exception:
+            _log.exception("%s: what follows a failed round failed too", self._name)
 
 
 class Trouble:

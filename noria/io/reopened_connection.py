@@ -26,7 +26,7 @@ class ReopenedConnection:
         self._parameters: dict[str, Any] = {
             "connect_timeout": 5,
             "application_name": name,
-            "options": f"-c statement_timeout={statement_timeout} -c lock_timeout={lock_timeout}",
+            "options": f"-c timezone=UTC -c statement_timeout={statement_timeout} -c lock_timeout={lock_timeout}",
             "tcp_user_timeout": tcp_user_timeout,
             "keepalives_idle": keepalives_idle,
         }

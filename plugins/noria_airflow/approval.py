@@ -15,6 +15,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOper
 from airflow.sdk import BaseOperatorLink, Param
 from airflow.sdk.exceptions import AirflowFailException
 
+from noria.core.base.formatting import one_line
 from noria.core.use_case import UseCase
 from noria_airflow.retries import retry_arguments
 
@@ -147,7 +148,7 @@ def question_message(use_case: UseCase, *, version: str, summary: str, question:
         evidence: address of its model card and evaluation.
     """
     message = EmailMessage()
-    message["Subject"] = f"[please decide] {use_case.name} version {version}: {use_case.title}"
+    message["Subject"] = one_line(f"[please decide] {use_case.name} version {version}: {use_case.title}")
     message["To"] = use_case.owner
     message.set_content(
         f"Version {version} of {use_case.name} passed its gates and waits for a person's approval:\n\n{summary}\n\n"

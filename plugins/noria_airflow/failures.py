@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from typing import Any
 from urllib.parse import quote
 
+from noria.core.base.formatting import one_line
 from noria.core.use_case import UseCase
 
 _LOG = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def failure_message(use_case: UseCase, *, dag_id: str, run_id: str, partition_ke
     """The e-mail about a failed run."""
     of = f" of {partition_key}" if partition_key else ""
     message = EmailMessage()
-    message["Subject"] = f"[failed] {dag_id}{of}: {use_case.title}"
+    message["Subject"] = one_line(f"[failed] {dag_id}{of}: {use_case.title}")
     message["To"] = use_case.owner
     message.set_content(
         f"The run{of} of {dag_id} failed; what depends on it has not been run.\n\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from airflow.sdk import task
 
@@ -55,9 +55,22 @@ def _without_context(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _result_types(function: Callable[..., Any]) -> Mapping[str, type[Result]]:
-    """Parameters that are references or results of other tasks, with their types."""
+    """Parameters that are references or results of other tasks, with their types.
+
+    Raises:
+        TypeError: an annotation has a `Result` inside something else: it would stay the plain value that travels.
+    """
     hints = get_type_hints(function, localns={"TaskContext": object})
-    return {name: kind for name, kind in hints.items() if isinstance(kind, type) and issubclass(kind, Result)}
+    found = {name: kind for name, kind in hints.items() if isinstance(kind, type) and issubclass(kind, Result)}
+    for name in hints.keys() - found.keys():
+        if _has_result(hints[name]):
+            where = f"{function.__module__}.{function.__qualname__}: {name}: {hints[name]}"
+            raise TypeError(f"{where} is not parsed; annotate it with a class of noria.core.base.results alone")
+    return found
+
+
+def _has_result(kind: Any) -> bool:
+    return any(issubclass(part, Result) if isinstance(part, type) else _has_result(part) for part in get_args(kind))
 
 
 def _parsed(arguments: Mapping[str, Any], kinds: Mapping[str, type[Result]]) -> dict[str, Any]:

@@ -8,7 +8,10 @@ import sys
 
 import psycopg
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from noria.cli.migration import register
 from noria.data.migrations.schema import revisions
 
 
@@ -79,3 +82,11 @@ def test_newer_tables_are_refused_without_a_traceback(noria, database_url):
         assert result.returncode == 1
         assert "tables of revision 9999" in result.stderr
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e300", "0"])
+def test_a_lock_timeout_that_is_no_time_is_refused(seconds):
+    app = typer.Typer()
+    register(app)
+    result = CliRunner().invoke(app, ["--lock-timeout", seconds])
+    assert result.exit_code == 2, result.output

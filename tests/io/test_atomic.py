@@ -107,3 +107,17 @@ def test_draft_killed_process_leaves_a_hidden_draft_and_the_previous_file(tmp_pa
     draft, kept = names_in(tmp_path)
     assert (draft.startswith(".draft-"), kept) == (True, "file")
     assert (tmp_path / "file").read_text() == "first"
+
+
+@pytest.mark.parametrize("write", [write_atomically, create_atomically])
+def test_write_in_a_folder_that_may_not_be_read_succeeds(tmp_path, monkeypatch, write):
+    real = os.open
+
+    def refusing(path, *args, **kwargs):
+        if Path(path) == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refusing)
+    write(tmp_path / "file", "content")
+    assert (tmp_path / "file").read_text() == "content"

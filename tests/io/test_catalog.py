@@ -21,6 +21,10 @@ def test_a_plain_use_case_is_read(tmp_path):
     assert use_case.features.numeric["weight"].range == (0, 70)
 
 
+def test_a_title_is_one_line(tmp_path):
+    assert a_use_case(tmp_path, title="Late parcels\n").title == "Late parcels"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -31,6 +35,8 @@ def test_a_plain_use_case_is_read(tmp_path):
         ({"titel": "x"}, r"use_case\.yaml: titel: .*did you mean title\?"),
         ({"task": "binary_clasification"}, r"task: found 'binary_clasification'; .*did you mean binary_classification\?"),
         ({"known_before": "2 hours"}, r"known_before: found '2 hours'; .*2h"),
+        ({"title": "one\ntwo"}, r"title: found 'one\\ntwo'; expected one line"),
+        ({"title": "one\u2028two"}, r"title: found .*; expected one line"),
         ({"owner": "nobody"}, r"owner: found 'nobody'"),
         ({"segments": ["depott"]}, r"segments\[0\]: .*did you mean depot\?"),
         ({"name": "Parcels!"}, r"name: found 'Parcels!'"),

@@ -70,6 +70,21 @@ def test_run_round_that_raises_is_logged_and_tried_again(poll, caplog):
     assert "not this time" in caplog.text
 
 
+def test_run_on_error_that_raises_ends_no_later_round(poll, caplog):
+    rounds = []
+
+    def look():
+        rounds.append("round")
+        raise ValueError("down")
+
+    def on_error():
+        raise ValueError("down too")
+
+    poll(look, nothing, on_error=on_error)
+    assert len(rounds) == 2
+    assert "test: what follows a failed round failed too" in caplog.text
+
+
 def test_run_stop_inside_a_round_ends_after_it(poll):
     order = []
     poll(lambda: order.append("look"), at_end=lambda: order.append("end"))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 MINUS = "−"
 UNKNOWN = "–"
 """Stands for a figure that is not there."""
 _LARGEST = 1e15
 """Beyond it, digits say nothing: powers of ten do."""
-_DECIMALS = ((999.95, 0), (10.0, 1), (1.0, 2))
 
 
 def number(value: float | None, digits: int = 4, *, signed: bool = False) -> str:
@@ -40,8 +39,12 @@ def decimal(value: float | None, *, signed: bool = False) -> str:
     """A number with as many decimals as its size asks for, so that figures line up: `0.712`, `4.20`, `37.1`, `1,234`."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    digits = next((digits for above, digits in _DECIMALS if abs(value) > above), 3)
-    return _sign(value, f"{abs(value):,.{digits}f}", signed=signed)
+    size = abs(value)
+    if _is_beyond_digits(size):
+        return number(value, signed=signed)
+    tenths = round(size, 1)
+    digits = 0 if tenths >= 1000 else 1 if tenths > 10 else 2 if round(size, 2) > 1 else 3
+    return _sign(value, f"{size:,.{digits}f}", signed=signed)
 
 
 def money(amount: float | None, currency: str = "", *, signed: bool = False) -> str:
@@ -56,9 +59,11 @@ def money(amount: float | None, currency: str = "", *, signed: bool = False) -> 
     """
     if amount is None or not math.isfinite(amount):
         return UNKNOWN
-    size = abs(amount)
+    size = rounded(abs(amount), 3)
+    if _is_beyond_digits(size):
+        return f"{currency} {number(amount, signed=signed)}".lstrip()
     digits = 0 if size >= 10 else 2 if size >= 0.1 or size == 0 else min(2 - math.floor(math.log10(size)), 6)
-    text = f"{size:,.{digits}f}"
+    text = f"{abs(amount):,.{digits}f}"
     shown = _sign(amount, text if text.strip("0.,") else "0", signed=signed)
     return f"{currency} {shown}".lstrip()
 
@@ -73,7 +78,9 @@ def percent(share: float | None, digits: int | None = None) -> str:
     if share is None or not math.isfinite(share):
         return UNKNOWN
     value = 100 * float(share)
-    decimals = digits if digits is not None else 1 if 0 < abs(value) < 9.95 else 0
+    if _is_beyond_digits(abs(value)):
+        return f"{number(value)} %"
+    decimals = digits if digits is not None else 1 if 0 < round(abs(value), 1) < 10 else 0
     return f"{_sign(value, f'{abs(value):,.{decimals}f}')} %"
 
 
@@ -101,13 +108,13 @@ def rounded(value: float, digits: int = 2) -> float:
 
 
 def day(instant: datetime | str) -> str:
-    """The day of an instant or of its ISO text: `2013-05-01`."""
-    return instant[:10] if isinstance(instant, str) else f"{instant:%Y-%m-%d}"
+    """The day in UTC of an instant or of its ISO text: `2013-05-01`."""
+    return f"{_utc(datetime.fromisoformat(instant) if isinstance(instant, str) else instant):%Y-%m-%d}"
 
 
 def moment(instant: datetime) -> str:
     """An instant to the minute: `2013-05-01 06:00 UTC`."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
+    return f"{_utc(instant):%Y-%m-%d %H:%M} UTC"
 
 
 def plain_name(identifier: str) -> str:
@@ -120,9 +127,28 @@ def display_name(identifier: str) -> str:
     return plain_name(identifier).capitalize()
 
 
+def one_line(text: str) -> str:
+    """The text with one blank for each run of blanks and line breaks: what a mail's subject must be.
+
+    Example:
+        >>> one_line("[drift] depot,\\nnew value")
+        '[drift] depot, new value'
+    """
+    return " ".join(text.split())
+
+
 def ascii_minus(text: str) -> str:
     """The text with a hyphen for a minus, as bundles and answers over REST have it: their bytes are an interface."""
     return text.replace(MINUS, "-")
+
+
+def _utc(instant: datetime) -> datetime:
+    """A database answers in the time zone of its server; an instant without a zone is one of UTC."""
+    return instant if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _is_beyond_digits(size: float) -> bool:
+    return not math.isfinite(size) or round(size) >= _LARGEST
 
 
 def _sign(value: float, text: str, *, signed: bool = False) -> str:

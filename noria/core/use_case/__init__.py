@@ -15,9 +15,9 @@ Example:
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from noria.core.use_case.business import Business, ClassValue, ConfusionValue, Costs, UnitValue, Value
 from noria.core.use_case.features import CategoricalFeature, Features, NumericFeature
@@ -81,12 +81,19 @@ __all__ = [
 ]
 
 
+def _of_one_line(text: str) -> str:
+    """Subjects of mails hold it, and they have one line."""
+    if len(text.strip().splitlines()) > 1:
+        raise ValueError("expected one line")
+    return text.strip()
+
+
 class UseCase(Frozen):
     """One use case: a folder `use_cases/<name>/` with a `use_case.yaml`."""
 
     name: Name
     """Folder, dbt suffix, DAG prefix, URL segment and registered model."""
-    title: str
+    title: Annotated[str, AfterValidator(_of_one_line)]
     """One line: what the business gets."""
     owner: Email
     """E-mail address of the responsible person or team."""

@@ -50,8 +50,9 @@ class Warehouse:
 
     @cached_property
     def engine(self) -> Engine:
-        """SQLAlchemy engine on psycopg; connections are checked before use, so that a restarted server is survived."""
-        return create_engine(self._target, pool_pre_ping=True, pool_size=2)
+        """SQLAlchemy engine on psycopg, in UTC; connections are checked before use: a restarted server is survived."""
+        options = f"{make_url(self._target).query.get('options', '')} -c timezone=UTC".lstrip()
+        return create_engine(self._target, pool_pre_ping=True, pool_size=2, connect_args={"options": options})
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -114,6 +115,12 @@ def test_text_from_data_cannot_become_html(use_case: UseCase) -> None:
     assert '<img src="http' not in page
     assert "<script" not in page
     assert "&lt;img" in page
+
+
+def test_a_line_break_in_a_value_of_the_data_does_not_stop_the_mail(use_case: UseCase) -> None:
+    mail = replace(a_mail(use_case, an_assessment()), subject="[drift] depot,\nnew: a\u2028b")
+    message = compose(mail, ["a@example.com"], chart=b"", chart_words="", attachment=None)
+    assert message["Subject"] == "[drift] depot, new: a b"
 
 
 def test_the_html_is_made_for_mail_programs(use_case: UseCase) -> None:
