@@ -45,13 +45,18 @@ def unlock_session(connection: AnyConnection, name: str) -> None:
 
 @contextmanager
 def session_lock(connection: AnyConnection, name: str) -> Iterator[None]:
-    """Hold the lock of that name while the block runs; a broken connection has released it already."""
+    """Hold the lock of that name while the block runs.
+
+    A connection that cannot release it is closed, which does: the block's own error or result stands.
+    """
     lock_session(connection, name)
     try:
         yield
     finally:
-        if not connection.closed and not getattr(connection, "broken", False):
+        try:
             unlock_session(connection, name)
+        except Exception:
+            connection.close()
 
 
 def _call(connection: AnyConnection, function: str, name: str) -> Any:

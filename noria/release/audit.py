@@ -7,6 +7,7 @@ show is that its newest events were cut off: keep `head()` somewhere else (a mai
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,12 +15,14 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from noria.core.base.clock import Clock
+from noria.core.base.errors import AuditError
 from noria.core.lifecycle.audit_chain import GENESIS, head_of, next_event, verify_chain, version_in_force
-from noria.core.lifecycle.audit_event import AuditEntry, AuditEvent
-from noria.io.advisory_locks import lock_transaction, session_lock
+from noria.core.lifecycle.audit_event import Action, AuditEntry, AuditEvent
+from noria.io.advisory_locks import lock_session, lock_transaction
 
 _CHAIN = "noria.audit"
 _COLUMNS = "sequence, at, use_case, action, version, previous, as_of, actor, reason, evidence, previous_hash, hash"
+_INTENTIONS = frozenset({Action.PROMOTION_INTENDED, Action.ROLL_BACK_INTENDED})
 
 
 class PostgresAuditTrail:
@@ -28,9 +31,14 @@ class PostgresAuditTrail:
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self._holders: dict[tuple[int, str], sa.Connection] = {}
 
     def append(self, entry: AuditEntry) -> AuditEvent:
-        """Add an event; durable when this returns."""
+        """Add an event; durable when this returns.
+
+        Raises:
+            AuditError: it is the intention to move the champion, and the lock of `exclusively` was lost meanwhile.
+        """
         with self._engine.begin() as connection:
             # One writer at a time, over all use cases: the chain is one.
             lock_transaction(connection, _CHAIN)
@@ -42,6 +50,8 @@ class PostgresAuditTrail:
                 at=self._clock.now(),
             )
             _insert(connection, event)
+            if entry.action in _INTENTIONS:
+                self._require_lock(entry.use_case)
         return event
 
     def events(self, use_case: str | None = None) -> tuple[AuditEvent, ...]:
@@ -71,11 +81,25 @@ class PostgresAuditTrail:
     @contextmanager
     def exclusively(self, use_case: str) -> Iterator[None]:
         """Keep every other promotion and roll-back of the use case out, in any process; released if we are killed."""
-        with (
-            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-            session_lock(connection, f"noria.promotion/{use_case}"),
-        ):
-            yield
+        holder = (threading.get_ident(), use_case)
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.detach()  # never back to the pool: when the session ends, for any cause, its lock does
+            lock_session(connection, f"noria.promotion/{use_case}")
+            self._holders[holder] = connection
+            try:
+                yield
+            finally:
+                del self._holders[holder]
+
+    def _require_lock(self, use_case: str) -> None:
+        """Let nothing be moved by one whose lock another may have by now."""
+        if (connection := self._holders.get((threading.get_ident(), use_case))) is None:
+            return
+        try:
+            connection.execute(sa.text("select 1"))
+        except sa.exc.DBAPIError as error:
+            what = f"{use_case}: the connection that kept other promotions out was lost, and nothing was changed"
+            raise AuditError(f"{what}; try again") from error
 
 
 def _insert(connection: sa.Connection, event: AuditEvent) -> None:

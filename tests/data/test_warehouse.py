@@ -5,7 +5,7 @@ from sqlalchemy import text
 from noria.data.postgres.warehouse import Warehouse
 
 
-def test_instants_come_in_utc_whatever_zone_the_server_has(database_url):
+def test_instants_come_in_utc_for_each_zone_of_the_server(database_url):
     separator = "&" if "?" in database_url else "?"
     warehouse = Warehouse(f"{database_url}{separator}options=-c%20timezone%3DAsia/Tokyo%20-c%20lock_timeout%3D7s")
     with warehouse.transaction() as connection:

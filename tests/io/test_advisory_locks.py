@@ -58,3 +58,10 @@ def test_transaction_lock_ends_with_the_transaction(database_url: str) -> None:
         assert not try_lock_session(other, "parcels")
         one.commit()
         assert try_lock_session(other, "parcels")
+
+
+def test_session_lock_of_a_lost_session_lets_the_error_of_the_block_through(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as one, psycopg.connect(database_url, autocommit=True) as other:
+        with pytest.raises(ZeroDivisionError), session_lock(one, "parcels"):
+            _ = other.execute("select pg_terminate_backend(%s, 5000)", [one.info.backend_pid]).rowcount / 0
+        assert try_lock_session(other, "parcels")

@@ -83,3 +83,31 @@ def test_many_writers_make_one_chain(engine):
     for thread in threads:
         thread.join()
     assert PostgresAuditTrail(engine, TickingClock()).verify() == 40
+
+
+def lose_lock(engine: sa.Engine) -> None:
+    """End the session that holds a lock in this database."""
+    here = "database = (select oid from pg_database where datname = current_database())"
+    holders = f"select pid from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid() and {here}"
+    with engine.connect() as connection:
+        ended = connection.execute(sa.text(f"select pg_terminate_backend(pid, 5000) from ({holders}) as holder"))
+        assert ended.all() == [(True,)]
+
+
+def test_an_intention_after_the_lock_was_lost_is_refused(postgres_audit, engine):
+    def intend() -> None:
+        with postgres_audit.exclusively("parcels"):
+            lose_lock(engine)
+            note(postgres_audit, Action.PROMOTION_INTENDED, "1")
+
+    with pytest.raises(AuditError, match="nothing was changed; try again"):
+        intend()
+    assert postgres_audit.events() == ()
+
+
+def test_what_was_done_is_no_error_where_the_lock_is_lost_after_it(postgres_audit, engine):
+    with postgres_audit.exclusively("parcels"):
+        note(postgres_audit, Action.PROMOTION_INTENDED, "1")
+        lose_lock(engine)
+        note(postgres_audit, Action.PROMOTED, "1")
+    assert [event.action for event in postgres_audit.events()] == [Action.PROMOTION_INTENDED, Action.PROMOTED]
