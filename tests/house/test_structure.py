@@ -54,6 +54,19 @@ def impure(module: Module) -> Iterator[str]:
             name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
             if name in DISK_AND_CLOCK:
                 yield f"{module.name}:{name}"
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{module.name}:{alias.name}" for alias in node.names if alias.name in DISK_AND_CLOCK)
+
+
+def unseen_imports(module: Module) -> Iterator[str]:
+    """Ways to a module that import-linter does not see: by a name at run time, or as an attribute of a package."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (f"{module.name}:{alias.name}" for alias in node.names if alias.name.split(".")[0] in PLACES)
+        elif isinstance(node, ast.Name | ast.Attribute | ast.alias):
+            name = getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "name", None)
+            if name in {"import_module", "__import__"}:
+                yield f"{module.name}:{name}"
 
 
 def planted(root: Path, **files: str) -> Mapping[str, Module]:
@@ -106,9 +119,34 @@ def test_core_touches_no_disk_and_no_clock(modules):
 
 def test_disk_and_clock_are_found_in_core(tmp_path):
     found = planted(tmp_path, core__a="open('x')\nPath('x').read_text()", core__b="datetime.now()", core__c="now = 1")
+    found = {**found, **planted(tmp_path, core__d="from io import open as o")}
     assert sorted(name for module in found.values() for name in impure(module)) == [
-        *("noria.core.a:open", "noria.core.a:read_text", "noria.core.b:now"),
+        *("noria.core.a:open", "noria.core.a:read_text", "noria.core.b:now", "noria.core.d:open"),
     ]
+
+
+def test_dags_plugins_and_core_import_nothing_unseen(modules):
+    bound = [
+        module for module in modules.values() if re.match(r"dags\.|noria_airflow\.|noria_plugin|noria\.core\.", module.name)
+    ]
+    assert len(bound) > 50
+    assert [name for module in bound for name in unseen_imports(module)] == []
+
+
+def test_imports_that_the_linter_does_not_see_are_found(tmp_path):
+    dynamic, attribute = "import importlib\nimportlib.import_module('x')", "import noria.jobs.access\nnoria.data.postgres"
+    found = planted(
+        tmp_path, a=dynamic, b="from importlib import import_module as i", c=attribute, d="from noria import jobs"
+    )
+    assert sorted(name for module in found.values() for name in unseen_imports(module)) == [
+        *("noria.a:import_module", "noria.b:import_module", "noria.c:noria.jobs.access"),
+    ]
+
+
+def test_files_beside_the_plugins_only_pass_on_what_is_in_their_package():
+    found = {name for file in (PROJECT / "plugins").glob("*.py") for name in imported(file)}
+    assert {name for name in found if not name.startswith(("noria_airflow.", "__future__."))} == set()
+    assert found
 
 
 def test_rooms_hold_few_files():
