@@ -208,6 +208,8 @@ class EvaluationReport(_Model):
     """Multiclass: rows by class, in the order of the classes."""
     threshold: float = 0.5
     metrics: dict[str, float]
+    left_out: dict[str, int] = {}
+    """By metric: rows that it cannot use, such as those whose label is 0 for the percentage error."""
     intervals: dict[str, Estimate] = {}
     """By metric."""
     segments: tuple[SegmentMetrics, ...] = ()

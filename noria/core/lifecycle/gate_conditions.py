@@ -32,6 +32,8 @@ from noria.core.use_case.metric_catalog import figure, gap
 
 FAIRNESS = ("demographic_parity", "equalised_odds", "disparate_impact")
 MONEY = "value"
+_MOST_LEFT_OUT = 0.05
+"""Share of rows that a gate's metric may leave out."""
 _FREEDOM = 29.0
 """Degrees of freedom of intervals in reports of earlier releases, which do not say them."""
 
@@ -58,9 +60,21 @@ class ConditionResult:
 def check_condition(gate: Gate, report: EvaluationReport) -> ConditionResult:
     """Hold a gate's one condition against the report."""
     for condition, bound in gate.conditions.items():
-        found = _CHECKS[condition](gate, bound, report)
+        found = _with_rows_left_out(gate, report, _CHECKS[condition](gate, bound, report))
         return found if not found.passed else replace(found, cost=None)
     return ConditionResult(False, "the gate has no condition")
+
+
+def _with_rows_left_out(gate: Gate, report: EvaluationReport, found: ConditionResult) -> ConditionResult:
+    """Say how many rows the metric cannot use; with many of them it speaks of others than those that are decided on."""
+    rows = report.left_out.get(gate.metric, 0)
+    if not rows:
+        return found
+    share = rows / report.rows
+    words = f"{found.words}; {rows:,} of {report.rows:,} rows are left out, whose label is 0"
+    if share <= _MOST_LEFT_OUT:
+        return replace(found, words=words)
+    return replace(found, passed=False, words=f"{words}: too many, take a metric such as wape")
 
 
 def evidence_of(gate: Gate) -> str:

@@ -79,10 +79,16 @@ def _subject(evaluated: EvaluationInput, candidate: ScoredSlice, references: Seq
         "training_rows": len(fold.training),
         "positives": int(candidate.labels.sum()) if policy.task.is_binary else 0,
         "classes": dict(zip(policy.classes, counts, strict=True)),
+        "left_out": _left_out(candidate),
         "threshold": policy.threshold,
         "calibrated_by": evaluated.calibrated_by,
         "note": " ".join(filter(None, (evaluated.note, *(_sentence(reference.note) for reference in references)))),
     }
+
+
+def _left_out(candidate: ScoredSlice) -> dict[str, int]:
+    zeros = int(np.count_nonzero(candidate.labels == 0)) if candidate.policy.task.is_regression else 0
+    return {"mape": zeros} if zeros else {}
 
 
 def _quality(

@@ -69,3 +69,12 @@ def test_worst_of_many_segments_is_not_refused_for_being_the_worst():
     close = judge(a_report(segments=segments_of([0.6, 0.5], 0.1)), metric="recall", worst_segment_at_least=0.6)
     assert close.passed
     assert close.found.endswith("in depot d1, which may be chance: it is the worst of 2")
+
+
+def test_metric_that_leaves_many_rows_out_does_not_pass_by_silence():
+    few = judge(a_report(rows=1000, metrics={"mape": 0.1}, left_out={"mape": 20}), metric="mape", at_most=0.2)
+    assert few.passed
+    assert few.found.endswith("; 20 of 1,000 rows are left out, whose label is 0")
+    many = judge(a_report(rows=1000, metrics={"mape": 0.1}, left_out={"mape": 400}), metric="mape", at_most=0.2)
+    assert not many.passed
+    assert "too many, take a metric such as wape" in many.found
