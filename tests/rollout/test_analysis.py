@@ -98,7 +98,7 @@ def test_a_worse_model_is_found_with_its_price(use_case):
     assert found.worse.startswith("it is worth EUR 1.")
     assert " less per decision than version 1 (surely between EUR −" in found.worse
     assert (
-        "; it loses most in depot harbour, EUR 1.38; that is about EUR 2" in found.worse
+        "; it loses most in depot harbour, EUR 1.45; that is about EUR 2" in found.worse
     )  # 6,000 a day are 182,000 a month, of 1.13 each
     assert found.worse.endswith(" a month")
     assert found.better == ""

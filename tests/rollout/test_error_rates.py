@@ -64,6 +64,16 @@ def test_worse_version_is_found_all_the_same(use_case, steps):
     assert sum(backs) >= 16
 
 
+def test_equal_versions_stay_in_a_rollout_that_is_played_in_a_minute(use_case):
+    """Each step lasts seconds, and the traffic replays days within them."""
+    draw, rollout, backs = np.random.default_rng(5), a_rollout(judge={"min_rows": 100, "score_shift": 1.0}), 0
+    for _ in range(30):
+        days = Days(draw, STEPS["20/100"], a_day=600)
+        days.times /= DAY / 10  # ten seconds stand for a day
+        backs += bool(days.judged(use_case, rollout, until=1000.0, labels_after=0.0).worse)
+    assert backs <= 3
+
+
 def test_pooled_over_time_equal_versions_would_be_rolled_back(use_case):
     """The simulation can see what it is there to see."""
     draw, rollout = np.random.default_rng(1), a_rollout(judge={"min_rows": 100, "score_shift": 1.0})

@@ -14,8 +14,8 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 Strata = npt.NDArray[np.int64]
 """Number of each row's stratum, from 0; shape ``(rows,)``."""
-LENGTHS = (600.0, 3600.0, 86_400.0)
-"""Lengths of a stratum that are tried, in seconds: ten minutes, an hour, a day."""
+LENGTHS = (1.0, 10.0, 60.0, 600.0, 3600.0, 86_400.0)
+"""Lengths of a stratum that are tried, in seconds. The share of a challenger may change within a long one."""
 ROWS_WANTED = 20
 """Mean rows of a stratum that is not empty: with fewer, many would hold one version alone and say nothing."""
 
@@ -27,8 +27,8 @@ def strata_of(times: Values) -> Strata:
         times: of the requests of both versions, in seconds since an instant; shape ``(rows,)``.
 
     Example:
-        >>> strata_of(np.repeat([0.0, 700.0, 800.0, 1300.0], 20)).tolist()[::20]
-        [0, 1, 1, 2]
+        >>> strata_of(np.repeat([0.2, 0.7, 1.1], 20)).tolist()[::20], strata_of(np.arange(0.0, 60.0)).tolist()[::20]
+        ([0, 0, 1], [0, 0, 0])
     """
     for length in LENGTHS:
         found, numbers = np.unique(np.floor(times / length), return_inverse=True)
