@@ -15,7 +15,7 @@ from noria.core.metrics.measure import measure_predictions
 from noria.core.model.decision import Decisions, Scores, policy_of
 from noria.core.model.value import running_cost, total_value
 from noria.core.use_case import UseCase
-from noria.inference.predictor import baseline_predictor
+from noria.inference.predictor import baseline_predictor, score_for_comparison
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RuleAnswers:
 def ask_rule(use_case: UseCase, columns: Columns) -> RuleAnswers:
     """Answers of the baseline."""
     rule = baseline_predictor(use_case)
-    scores = rule.score_columns(columns)
+    scores = score_for_comparison(rule, columns)
     return RuleAnswers(scores, rule.manifest.policy.decide(scores))
 
 

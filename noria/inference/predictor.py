@@ -39,16 +39,11 @@ class Predictor(Protocol):
 
 
 class RulePredictor:
-    """The baseline: the value of its expression, as a probability of 0 or 1, or as a number.
-
-    A number that a missing feature leaves open is the one that the baseline gives when everything is missing.
-    """
+    """The baseline: the value of its expression, as a probability of 0 or 1, or as a number."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
         self._rule = Rule(manifest.rule or "")
-        empty = self._rule.value({}) if manifest.task.is_regression else None
-        self._default = float(empty) if isinstance(empty, int | float) else math.nan
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Scores:
         """Scores of a few rows given as mappings; shape ``(rows,)`` or ``(rows, classes)``."""
@@ -61,12 +56,25 @@ class RulePredictor:
 
     def _scores(self, values: Sequence[Any]) -> Scores:
         if self.manifest.task.is_regression:
-            numbers = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-            return np.where(np.isfinite(numbers), numbers, self._default)
+            return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
         if self.manifest.task.is_multiclass:
             classes = self.manifest.classes
             return np.array([[float(value == name) for name in classes] for value in values], dtype=np.float64)
         return np.array([value is True for value in values], dtype=np.float64)
+
+
+def score_for_comparison(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> Scores:
+    """Scores of rows that another model is compared on.
+
+    A number that a missing feature leaves open is the one that the baseline gives when everything is missing: one such row
+    would leave every metric undefined. Serving refuses it instead, and names what is missing.
+    """
+    scores = predictor.score_columns(columns)
+    if predictor.manifest.kind != "rule" or not predictor.manifest.task.is_regression:
+        return scores
+    empty = Rule(predictor.manifest.rule or "").value({})
+    default = float(empty) if isinstance(empty, int | float) else math.nan
+    return np.where(np.isfinite(scores), scores, default)
 
 
 class OnnxPredictor:

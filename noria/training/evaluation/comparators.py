@@ -13,7 +13,7 @@ from noria.core.model.bundle import Manifest
 from noria.core.model.decision import DecisionPolicy
 from noria.core.use_case import Gate, Task
 from noria.core.use_case.metric_catalog import gate_metrics
-from noria.inference.predictor import Predictor
+from noria.inference.predictor import Predictor, score_for_comparison
 from noria.training.data.dataset import TrainingSet, micros
 from noria.training.evaluation.scored_slice import FEWEST_ROWS, Positions, ScoredSlice
 from noria.training.evaluation.uncertainty import Uncertainty
@@ -114,7 +114,7 @@ def _reference(candidate: ScoredSlice, rows: TrainingSet, name: str, version: st
     columns = {
         field: compared.columns[field] if field not in gone else [None] * len(compared) for field in manifest.signature.names
     }
-    outcome = ScoredSlice(manifest.policy, candidate.value, compared.labels, predictor.score_columns(columns))
+    outcome = ScoredSlice(manifest.policy, candidate.value, compared.labels, score_for_comparison(predictor, columns))
     notes = [f"reads {', '.join(gone)}, which is no feature any more: it is judged with that missing"] if gone else []
     if compared is not rows:
         notes.append(f"has seen {len(rows) - len(unseen):,} of these {len(rows):,} rows: it is compared on the others alone")

@@ -60,7 +60,7 @@ def test_a_worker_puts_its_number_into_every_line(stream, monkeypatch):
     monkeypatch.setattr(structured_log, "_worker", "")
     configure("json", stream)
     structured_log.speak_as(3)
-    logging.getLogger("uvicorn.error").info("Started")
+    logging.getLogger("some.library").warning("Started")
     assert json.loads(stream.getvalue())["worker"] == "3"
 
 

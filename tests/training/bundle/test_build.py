@@ -13,7 +13,7 @@ from noria.core.model.bundle import MANIFEST, MODEL, REFERENCE, Manifest, declar
 from noria.core.use_case import Task
 from noria.inference.predictor import OnnxPredictor, baseline_predictor, load_predictor
 from noria.io.bundle_files import read_golden
-from noria.testing.snapshots import made_up_columns, write_snapshot
+from noria.testing.snapshots import START, made_up_columns, write_snapshot
 from noria.training.bundle.build import fit_bundle
 from noria.training.bundle.export import check_parity, with_gaps
 from noria.training.data.dataset import read_snapshot, snapshot_schema
@@ -156,12 +156,12 @@ def test_signature_has_ranges_and_categories_of_training(rows, fitted):
 
 
 def test_registered_model_is_reference_of_the_next(use_case, snapshot, tmp_path):
-    first = fit(use_case, snapshot, tmp_path / "a", "linear")
-    champion = ("1", load_predictor(first.folder))
-    second = fit(use_case, snapshot, tmp_path / "b", "gradient_boosting", champion)
+    older = load_predictor(fit(use_case, snapshot, tmp_path / "a", "linear").folder)
+    provenance = older.manifest.provenance.model_copy(update={"as_of": START})
+    older.manifest = older.manifest.model_copy(update={"provenance": provenance})
+    second = fit(use_case, snapshot, tmp_path / "b", "gradient_boosting", ("1", older))
     rival = second.report.reference("champion")
-    assert rival is not None
-    assert rival.version == "1"
+    assert (rival.version, rival.candidate) == ("1", {})
     assert rival.metrics["roc_auc"] > 0.65
 
 
